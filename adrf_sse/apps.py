@@ -1,0 +1,16 @@
+"""The Django app."""
+
+from django.apps import AppConfig
+from django.core import checks
+
+
+class AdrfSSEConfig(AppConfig):
+    """Register the system checks."""
+
+    name = "adrf_sse"
+    verbose_name = "Server-Sent Events"
+
+    def ready(self) -> None:
+        from adrf_sse.checks import check_settings
+
+        checks.register(check_settings)

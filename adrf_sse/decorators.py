@@ -1,0 +1,55 @@
+"""Function views that stream."""
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, overload
+
+from adrf.decorators import api_view
+from rest_framework.views import APIView
+
+from adrf_sse.options import options
+from adrf_sse.renderers import EventStreamRenderer
+from adrf_sse.views import EventStreamMixin
+
+Function = Callable[..., Any]
+View = Callable[..., Any]
+
+
+@overload
+def event_stream(function: Function, /) -> View: ...
+@overload
+def event_stream(*, methods: Iterable[str] = ..., **given: Any) -> Callable[[Function], View]: ...
+def event_stream(
+    function: Function | None = None, /, *, methods: Iterable[str] = ("GET",), **given: Any
+) -> View | Callable[[Function], View]:
+    """Make a view of a function that takes the request and is, or returns, a source.
+
+    Alone, ``@event_stream``, or with HTTP methods and the options of ``docs/options.md``:
+    ``@event_stream(methods=["GET", "POST"], heartbeat=5)``. REST framework's policy decorators
+    (``@permission_classes`` …) go below it, as they do below ``@api_view``.
+    Raises ``TypeError`` or ``ValueError`` for a bad option.
+    """
+    options(given)
+    if isinstance(methods, str):
+        raise TypeError(f"methods must be a list of HTTP methods, got {methods!r}. Write methods=[{methods!r}].")
+    names = [method.upper() for method in methods]
+
+    def decorate(function: Function) -> View:
+        view: View = _view_class(function, names, given).as_view()
+        return view
+
+    return decorate if function is None else decorate(function)
+
+
+def _view_class(function: Function, methods: list[str], given: dict[str, Any]) -> type[APIView]:
+    @wraps(function)
+    def handler(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    policies = api_view(methods)(function).cls
+    namespace = {method.lower(): handler for method in methods} | given
+    namespace["renderer_classes"] = getattr(function, "renderer_classes", [EventStreamRenderer])
+    namespace["throttle_scope"] = getattr(function, "throttle_scope", None)
+    namespace["__doc__"] = function.__doc__
+    namespace["__module__"] = function.__module__
+    return type(function.__name__, (EventStreamMixin, policies), namespace)

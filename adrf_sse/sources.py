@@ -1,0 +1,100 @@
+"""Sources: every kind of thing that events can come from, opened, read and closed in one way."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from inspect import isawaitable
+from typing import Any, Literal
+
+from adrf_sse.settings import sse_settings
+from adrf_sse.threads import ThreadedIterator, sync_slots
+
+Kind = Literal["manager", "async", "awaitable", "sync"]
+
+
+def kind_of(value: Any) -> Kind | None:
+    """Tell which kind of source a value is; ``None`` for what is data, such as a list, a dict or a queryset."""
+    cls = type(value)
+    if hasattr(cls, "__aenter__"):
+        return "manager"
+    if hasattr(cls, "__anext__") or (hasattr(cls, "__aiter__") and not hasattr(cls, "__iter__")):
+        return "async"
+    if isawaitable(value):
+        return "awaitable"
+    return "sync" if hasattr(cls, "__next__") else None
+
+
+def is_source(value: Any) -> bool:
+    """Tell a source from data."""
+    return kind_of(value) is not None
+
+
+class Source:
+    """Hold a source that is not open yet.
+
+    Raises ``TypeError`` for what is none, and ``TooManySyncStreams`` where a synchronous one finds no thread.
+    """
+
+    __slots__ = ("_claimed", "_value")
+
+    def __init__(self, value: Any) -> None:
+        self._claimed = False
+        self._value = _checked(value)
+        if kind_of(value) == "sync":
+            self._claim()
+
+    def __repr__(self) -> str:
+        return getattr(self._value, "__qualname__", None) or type(self._value).__qualname__
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[AsyncIterator[Any]]:
+        """Enter the source and give its iterator; on exit, close the iterator, then leave the source.
+
+        All in the task that calls this, so that what a source holds across its yields (a task group, a
+        ``ContextVar``, a timeout) belongs to one task.
+        """
+        value = self._value
+        if kind_of(value) == "awaitable":
+            value = self._value = _checked(await value)
+        async with AsyncExitStack() as stack:
+            if kind_of(value) == "manager":
+                value = _checked(await stack.enter_async_context(value))
+            iterator = self._threaded(value) if kind_of(value) == "sync" else aiter(value)
+            close = getattr(iterator, "aclose", None)
+            if close is not None:
+                stack.push_async_callback(close)
+            yield iterator
+
+    def __del__(self) -> None:
+        self._release()
+
+    def discard(self) -> None:
+        """Give up a source that was never opened."""
+        self._release()
+        if kind_of(self._value) in ("awaitable", "sync"):
+            close = getattr(self._value, "close", None)
+            if close is not None:
+                close()
+
+    def _threaded(self, value: Any) -> AsyncIterator[Any]:
+        if not self._claimed:
+            self._claim()
+        self._claimed = False  # the thread gives the slot back when it ends
+        return ThreadedIterator(value, sync_slots.give_back)
+
+    def _claim(self) -> None:
+        sync_slots.take(sse_settings.MAX_SYNC_STREAMS)
+        self._claimed = True
+
+    def _release(self) -> None:
+        if self._claimed:
+            self._claimed = False
+            sync_slots.give_back()
+
+
+def _checked(value: Any) -> Any:
+    if kind_of(value) is None:
+        raise TypeError(
+            "a source must be an async iterator, an iterator, or an async context manager that yields an async "
+            f"iterable, got {value!r}. Yield the events from a generator, or pass iter() of a list."
+        )
+    return value

@@ -1,0 +1,109 @@
+"""A thread of its own for a synchronous source, and the count of them."""
+
+import contextvars
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor, Future
+from queue import SimpleQueue
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import connections
+
+from adrf_sse.exceptions import TooManySyncStreams
+
+_END: Any = object()
+_Job = tuple["Future[Any]", Callable[[], Any]]
+
+
+class Slots:
+    """Count what may exist only so many times in this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.taken = 0
+
+    def take(self, limit: int) -> None:
+        """Raise ``TooManySyncStreams`` where the limit is reached."""
+        with self._lock:
+            if self.taken >= limit:
+                raise TooManySyncStreams
+            self.taken += 1
+
+    def give_back(self) -> None:
+        with self._lock:
+            self.taken -= 1
+
+
+sync_slots = Slots()
+
+
+class OneThread(Executor):
+    """Run calls one after the other in one thread, which does not keep the process from exiting.
+
+    ``ThreadPoolExecutor`` would: the interpreter joins its threads, and a source may block for hours.
+    """
+
+    def __init__(self, name: str, on_exit: Callable[[], None]) -> None:
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._on_exit = on_exit
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        self._jobs.put((future, lambda: fn(*args, **kwargs)))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let the thread end after what it was given; never wait for it."""
+        self._jobs.put(None)
+
+    def _work(self) -> None:
+        try:
+            while job := self._jobs.get():
+                self._run(*job)
+                del job
+        finally:
+            connections.close_all()
+            self._on_exit()
+
+    @staticmethod
+    def _run(future: "Future[Any]", call: Callable[[], Any]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = call()
+        except BaseException as exc:
+            future.set_exception(exc)
+        else:
+            future.set_result(result)
+
+
+class ThreadedIterator(AsyncIterator[Any]):
+    """Pull a synchronous iterator from the event loop, one item at a time, in a thread and context of its own."""
+
+    def __init__(self, iterator: Iterator[Any], on_exit: Callable[[], None]) -> None:
+        self._iterator = iterator
+        self._executor = OneThread("adrf_sse source", on_exit)
+        self._context = contextvars.copy_context()
+
+    async def __anext__(self) -> Any:
+        item = await self._call(next, self._iterator, _END)
+        if item is _END:
+            raise StopAsyncIteration
+        return item
+
+    async def aclose(self) -> None:
+        """Close the source in its thread, behind a pull that is still under way, and let the thread end."""
+        close = getattr(self._iterator, "close", None)
+        try:
+            if close is not None:
+                await self._call(close)
+        finally:
+            self._executor.shutdown()
+
+    async def _call(self, fn: Callable[..., Any], *args: Any) -> Any:
+        # asgiref's own call keeps async_to_sync() in the source on this loop.
+        executor: Any = self._executor  # typed as a ThreadPoolExecutor; any Executor will do
+        call = sync_to_async(fn, thread_sensitive=False, executor=executor, context=self._context)
+        return await call(*args)

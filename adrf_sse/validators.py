@@ -1,0 +1,84 @@
+"""The checks that events, options and settings share. Each returns the value in its one normal form."""
+
+from datetime import timedelta
+from math import isfinite
+from typing import Any
+
+_FORBIDDEN = {"\r": "a carriage return", "\n": "a line feed", "\0": "a NUL character"}
+
+
+def text(name: str, value: str) -> str:
+    """Refuse lone surrogates, which UTF-8 has no bytes for."""
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as exc:
+            raise ValueError(
+                f"{name} must be text that UTF-8 can carry, got a lone surrogate at index {exc.start}. "
+                "Decode the text properly, or replace it with value.encode('utf-8', 'replace').decode()."
+            ) from None
+    return value
+
+
+def single_line(name: str, value: str) -> str:
+    """Refuse what would end the field, or make clients ignore it (WHATWG HTML, section 9.2.6)."""
+    for character, words in _FORBIDDEN.items():
+        if character in value:
+            raise ValueError(
+                f"{name} must be a single line, got {words} in {value!r}. Remove it, or send the text as data."
+            )
+    return text(name, value)
+
+
+def event_name(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a non-empty str, got {value!r}. Name the event with a string.")
+    if not value:
+        raise ValueError(
+            f"{name} must be a non-empty str, got ''. Leave it out for a default event, which fires 'message'."
+        )
+    return single_line(name, value)
+
+
+def event_id(name: str, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError(f"{name} must be a str or an int, got {value!r}. Convert it with str().")
+    return single_line(name, value) if isinstance(value, str) else str(value)
+
+
+def milliseconds(name: str, value: Any) -> int:
+    if isinstance(value, timedelta):
+        value = value // timedelta(milliseconds=1)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(
+            f"{name} must be a whole number of milliseconds or a timedelta, got {value!r}. Use an int, such as 3000."
+        )
+    if value < 0:
+        raise ValueError(f"{name} must be 0 ms or more, got {value!r}. Use a delay that is not negative.")
+    return value
+
+
+def seconds(name: str, value: Any, *, zero: bool = False) -> float:
+    """Check a duration in seconds; 0 is allowed where it has a meaning."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number of seconds or a timedelta, got {value!r}. Use a number, such as 15.")
+    if not isfinite(value) or value < 0 or (value == 0 and not zero):
+        least = "0 or more" if zero else "more than 0"
+        raise ValueError(f"{name} must be {least} seconds, got {value!r}. Use a finite number of seconds.")
+    return float(value)
+
+
+def count(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, got {value!r}. Use an int.")
+    if value < 1:
+        raise ValueError(f"{name} must be 1 or more, got {value!r}. Use a positive number.")
+    return value
+
+
+def flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}. Use a bool.")
+    return value

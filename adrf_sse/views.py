@@ -1,0 +1,147 @@
+"""Views whose handlers are sources."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, unwrap
+from typing import Any, ClassVar
+
+from adrf.views import APIView
+from asgiref.sync import sync_to_async
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework import status
+from rest_framework.exceptions import NotAcceptable
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from adrf_sse.events import END_ID
+from adrf_sse.loops import background_loop
+from adrf_sse.options import OPTION_NAMES, default_of, options
+from adrf_sse.renderers import EventStreamRenderer, stream_in_place_of
+from adrf_sse.sources import Source, is_source, kind_of
+
+Handler = Callable[..., Any]
+
+NOT_A_STREAM = "This endpoint is a stream. Ask for it with the header Accept: text/event-stream."
+
+
+class _Default:
+    """Read an option's default from the settings, on the class as on its instances."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        return default_of(self._name)
+
+
+class EventStreamMixin:
+    """Let the handlers of an adrf view or viewset be sources; goes in front of the view class.
+
+    A handler may be an asynchronous or synchronous generator, a method decorated with ``@asynccontextmanager``, or
+    return (in a coroutine or not) a source, ``Response(source)``, ``Response(data)`` or any ``HttpResponse``.
+    What a source raises before its first event goes through the view's exception handler, like any other error.
+    """
+
+    view_is_async = True
+
+    heartbeat: float | None = _Default()  # type: ignore[assignment]
+    """Seconds of silence after which a comment is sent; ``None`` sends none."""
+    retry: int | None = _Default()  # type: ignore[assignment]
+    """Reconnection delay in milliseconds, sent first."""
+    first_event_timeout: float = _Default()  # type: ignore[assignment]
+    """Seconds that the headers wait for the first event; 0 sends them at once."""
+    finite: bool = _Default()  # type: ignore[assignment]
+    """The stream has an end: a client that comes back after it gets 204, which tells it to stop."""
+    error_event: str = _Default()  # type: ignore[assignment]
+    """Name of the event that reports a failure."""
+
+    request: Request
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = {name: value for name, value in vars(cls).items() if name in OPTION_NAMES}
+        options({name: value for name, value in own.items() if not hasattr(value, "__get__")})
+
+    @property
+    def last_event_id(self) -> str | None:
+        """The last event id that the client has seen: the ``Last-Event-ID`` header, else ``?last_event_id=``."""
+        return last_event_id(self.request)
+
+    async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        method = (request.method or "").lower()
+        handler: Handler | None = getattr(self, method, None)
+        if handler is not None and method in self.http_method_names:  # type: ignore[attr-defined]
+            setattr(self, method, self._answering(handler))
+        response: HttpResponseBase = await super().async_dispatch(request, *args, **kwargs)  # type: ignore[misc]
+        return response
+
+    def _answering(self, handler: Handler) -> Callable[..., Coroutine[Any, Any, HttpResponseBase]]:
+        async def answer(request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if self.finite and request.method != "OPTIONS" and self.last_event_id == END_ID:
+                return HttpResponse(status=status.HTTP_204_NO_CONTENT)
+            result = await _call(handler, request, *args, **kwargs)
+            if is_source(result):
+                return await self._stream(Response(result))
+            if isinstance(result, Response) and is_source(result.data):
+                return await self._stream(result)
+            return _checked(result, handler)
+
+        return answer
+
+    async def _stream(self, response: Response) -> HttpResponseBase:
+        """Open the source that is the response's data, and return the response that streams it."""
+        renderer = self.request.accepted_renderer
+        if not isinstance(renderer, EventStreamRenderer):
+            Source(response.data).discard()
+            raise NotAcceptable(NOT_A_STREAM)
+        stream = renderer.event_stream(response.data, **{name: getattr(self, name) for name in OPTION_NAMES})
+        if self.request.method != "HEAD":
+            await stream.first_event(_loop_of(self.request))
+        return stream_in_place_of(response, stream, self.request)
+
+
+class AsyncSSEAPIView(EventStreamMixin, APIView):  # type: ignore[misc]
+    """A view that streams what its handlers yield."""
+
+    renderer_classes: ClassVar[list[type[BaseRenderer]]] = [EventStreamRenderer]
+
+
+def last_event_id(request: HttpRequest | Request) -> str | None:
+    """Return the last event id that the client has seen, or ``None`` on a first visit."""
+    header = request.headers.get("Last-Event-ID")
+    if not header:
+        return request.GET.get("last_event_id") or None
+    try:
+        # Clients send it as UTF-8 (WHATWG HTML, section 9.2.4); servers give headers as Latin-1.
+        return header.encode("latin-1").decode()
+    except UnicodeError:
+        return header
+
+
+async def _call(handler: Handler, request: Request, *args: Any, **kwargs: Any) -> Any:
+    """Call a handler of any shape: in a thread where it runs code of its own before it returns."""
+    function = unwrap(handler)
+    if isasyncgenfunction(function) or iscoroutinefunction(function) or isgeneratorfunction(function):
+        result = handler(request, *args, **kwargs)
+    else:
+        result = await sync_to_async(handler)(request, *args, **kwargs)
+    return await result if kind_of(result) == "awaitable" else result
+
+
+def _checked(result: Any, handler: Handler) -> HttpResponseBase:
+    if not isinstance(result, HttpResponseBase):
+        raise TypeError(
+            f"{handler.__qualname__} must yield events, or return a source or a response, got {result!r}. "
+            "Return Response(data) for data."
+        )
+    return result
+
+
+def _loop_of(request: Request) -> asyncio.AbstractEventLoop:
+    """Return a loop that lives as long as the stream: under WSGI a view's own loop ends with the view."""
+    if isinstance(request._request, WSGIRequest):
+        return background_loop()
+    return asyncio.get_running_loop()

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Serves the example at http://127.0.0.1:8000/. Makes .venv if there is none.
+set -euo pipefail
+cd "$(dirname "$0")"
+. ./venv.sh
+make_venv "example"
+cd example
+"$OLDPWD/$VENV/bin/python" manage.py migrate --verbosity 0
+exec "$OLDPWD/$VENV/bin/python" -m uvicorn config.asgi:application --host 127.0.0.1 --port "${PORT:-8000}"

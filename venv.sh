@@ -1,0 +1,21 @@
+# Sourced by runserver.sh, runtests.sh and .ci/run: an environment with the package and its extras in it.
+
+PYTHON=${PYTHON:-python3}
+VENV=${VENV:-.venv}
+DJANGO=${DJANGO:-}
+
+# make_venv EXTRAS: install "adrf-sse[EXTRAS]" where pyproject.toml changed since it was last installed.
+make_venv() {
+    if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+        echo "adrf_sse needs Python 3.11 or newer; '$PYTHON' is $("$PYTHON" --version 2>&1). Set PYTHON to a newer one." >&2
+        exit 1
+    fi
+    [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
+    local wanted stamp="$VENV/.installed-${1//,/-}"
+    wanted="$(cksum < pyproject.toml) $DJANGO"
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+        echo "Installing adrf_sse[$1] into $VENV"
+        "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -e ".[$1]" ${DJANGO:+"django~=$DJANGO.0"}
+        echo "$wanted" > "$stamp"
+    fi
+}
