@@ -7,7 +7,7 @@ from typing import Any, overload
 from adrf.decorators import api_view
 from rest_framework.views import APIView
 
-from adrf_sse.options import options
+from adrf_sse.options import checked
 from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.views import EventStreamMixin
 
@@ -29,7 +29,7 @@ def event_stream(
     (``@permission_classes`` …) go below it, as they do below ``@api_view``.
     Raises ``TypeError`` or ``ValueError`` for a bad option.
     """
-    options(given)
+    checked(given)
     if isinstance(methods, str):
         raise TypeError(f"methods must be a list of HTTP methods, got {methods!r}. Write methods=[{methods!r}].")
     names = [method.upper() for method in methods]

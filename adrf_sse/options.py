@@ -1,7 +1,7 @@
 """How a stream behaves: the options that views, ``@event_stream`` and ``EventStreamResponse`` share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from adrf_sse import validators
@@ -10,7 +10,7 @@ from adrf_sse.settings import sse_settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Hold a stream's options, checked when they are made; ``options()`` fills in the defaults."""
+    """Hold a stream's options; made by ``options()``, which checks them and fills in the defaults."""
 
     heartbeat: float | None
     """Seconds of silence after which a comment is sent; ``None`` sends none."""
@@ -23,22 +23,33 @@ class Options:
     error_event: str
     """Name of the event that reports a failure."""
 
-    def __post_init__(self) -> None:
-        put = object.__setattr__
-        if self.heartbeat is not None:
-            put(self, "heartbeat", validators.seconds("heartbeat", self.heartbeat))
-        if self.retry is not None:
-            put(self, "retry", validators.milliseconds("retry", self.retry))
-        put(
-            self,
-            "first_event_timeout",
-            validators.seconds("first_event_timeout", self.first_event_timeout, zero=True),
+
+_VALIDATORS: dict[str, validators.Validate] = {
+    "heartbeat": validators.or_none(validators.seconds),
+    "retry": validators.or_none(validators.milliseconds),
+    "first_event_timeout": validators.seconds_or_zero,
+    "finite": validators.flag,
+    "error_event": validators.event_name,
+}
+
+OPTION_NAMES = tuple(_VALIDATORS)
+
+
+def options(given: Mapping[str, Any]) -> Options:
+    """Make options of the given ones and the defaults. Raises ``TypeError`` or ``ValueError`` that names the option."""
+    chosen = checked(given)
+    return Options(**{name: chosen[name] if name in chosen else default_of(name) for name in OPTION_NAMES})
+
+
+def checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the given options in their normal form, without reading a setting."""
+    unknown = sorted(given.keys() - _VALIDATORS)
+    if unknown:
+        raise TypeError(
+            f"options must be among {', '.join(OPTION_NAMES)}, got {', '.join(map(repr, unknown))}. "
+            "Remove or rename it."
         )
-        validators.flag("finite", self.finite)
-        validators.event_name("error_event", self.error_event)
-
-
-OPTION_NAMES = tuple(field.name for field in fields(Options))
+    return {name: _VALIDATORS[name](name, value) for name, value in given.items()}
 
 
 def default_of(name: str) -> Any:
@@ -50,19 +61,3 @@ def default_of(name: str) -> Any:
             return "error"
         case _:
             return getattr(sse_settings, name.upper())
-
-
-def options(given: Mapping[str, Any]) -> Options:
-    """Make options of the given ones and the defaults. Raises ``TypeError`` or ``ValueError`` that names the option."""
-    check_names(given)
-    return Options(**{name: given[name] if name in given else default_of(name) for name in OPTION_NAMES})
-
-
-def check_names(given: Mapping[str, Any]) -> None:
-    """Refuse what is not an option."""
-    unknown = given.keys() - OPTION_NAMES
-    if unknown:
-        raise TypeError(
-            f"options must be among {', '.join(OPTION_NAMES)}, got {', '.join(map(repr, sorted(unknown)))}. "
-            "Remove or rename it."
-        )

@@ -1,31 +1,20 @@
 """The settings: one dict, ``ADRF_SSE``, checked as a whole and read anew when a test overrides it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from adrf_sse.validators import count, milliseconds, seconds
+from adrf_sse.validators import Validate, count, milliseconds, or_none, seconds, seconds_or_zero
 
 NAME = "ADRF_SSE"
 
-Validate = Callable[[str, Any], Any]
-
-
-def _or_none(validate: Validate) -> Validate:
-    return lambda name, value: None if value is None else validate(name, value)
-
-
-def _seconds_or_zero(name: str, value: Any) -> float:
-    return seconds(name, value, zero=True)
-
-
 _KEYS: dict[str, tuple[Any, Validate]] = {
-    "HEARTBEAT": (15.0, _or_none(seconds)),
-    "RETRY": (None, _or_none(milliseconds)),
-    "FIRST_EVENT_TIMEOUT": (1.0, _seconds_or_zero),
+    "HEARTBEAT": (15.0, or_none(seconds)),
+    "RETRY": (None, or_none(milliseconds)),
+    "FIRST_EVENT_TIMEOUT": (1.0, seconds_or_zero),
     "CLEANUP_TIMEOUT": (5.0, seconds),
     "MAX_SYNC_STREAMS": (64, count),
 }

@@ -1,5 +1,6 @@
 """A thread of its own for a synchronous source, and the count of them."""
 
+import asyncio
 import contextvars
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -44,10 +45,9 @@ class OneThread(Executor):
     ``ThreadPoolExecutor`` would: the interpreter joins its threads, and a source may block for hours.
     """
 
-    def __init__(self, name: str, on_exit: Callable[[], None]) -> None:
+    def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._on_exit = on_exit
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+        threading.Thread(target=_work, args=[self._jobs], name=name, daemon=True).start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         future: Future[Any] = Future()
@@ -58,52 +58,56 @@ class OneThread(Executor):
         """Let the thread end after what it was given; never wait for it."""
         self._jobs.put(None)
 
-    def _work(self) -> None:
-        try:
-            while job := self._jobs.get():
-                self._run(*job)
-                del job
-        finally:
-            connections.close_all()
-            self._on_exit()
 
-    @staticmethod
-    def _run(future: "Future[Any]", call: Callable[[], Any]) -> None:
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            result = call()
-        except BaseException as exc:
-            future.set_exception(exc)
-        else:
-            future.set_result(result)
+def _work(jobs: "SimpleQueue[_Job | None]") -> None:
+    while job := jobs.get():
+        _run(*job)
+        del job
+
+
+def _run(future: "Future[Any]", call: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = call()
+    except BaseException as exc:
+        future.set_exception(exc)
+    else:
+        future.set_result(result)
 
 
 class ThreadedIterator(AsyncIterator[Any]):
     """Pull a synchronous iterator from the event loop, one item at a time, in a thread and context of its own."""
 
-    def __init__(self, iterator: Iterator[Any], on_exit: Callable[[], None]) -> None:
+    def __init__(self, iterator: Iterator[Any], on_closed: Callable[[], None]) -> None:
         self._iterator = iterator
-        self._executor = OneThread("adrf_sse source", on_exit)
+        self._on_closed = on_closed
+        self._executor = OneThread("adrf_sse source")
         self._context = contextvars.copy_context()
 
     async def __anext__(self) -> Any:
-        item = await self._call(next, self._iterator, _END)
+        # asgiref's own call keeps async_to_sync() in the source on this loop.
+        executor: Any = self._executor  # typed as a ThreadPoolExecutor; any Executor will do
+        pull = sync_to_async(next, thread_sensitive=False, executor=executor, context=self._context)
+        item = await pull(self._iterator, _END)
         if item is _END:
             raise StopAsyncIteration
         return item
 
     async def aclose(self) -> None:
-        """Close the source in its thread, behind a pull that is still under way, and let the thread end."""
+        """Close the source in its thread, behind a pull that is still under way, and let the thread end.
+
+        Being cancelled while that pull blocks does not undo it.
+        """
+        closed = self._executor.submit(lambda: self._context.run(self._close))
+        self._executor.shutdown()
+        await asyncio.shield(asyncio.wrap_future(closed))
+
+    def _close(self) -> None:
         close = getattr(self._iterator, "close", None)
         try:
             if close is not None:
-                await self._call(close)
+                close()
         finally:
-            self._executor.shutdown()
-
-    async def _call(self, fn: Callable[..., Any], *args: Any) -> Any:
-        # asgiref's own call keeps async_to_sync() in the source on this loop.
-        executor: Any = self._executor  # typed as a ThreadPoolExecutor; any Executor will do
-        call = sync_to_async(fn, thread_sensitive=False, executor=executor, context=self._context)
-        return await call(*args)
+            connections.close_all()
+            self._on_closed()

@@ -1,8 +1,12 @@
 """The checks that events, options and settings share. Each returns the value in its one normal form."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from math import isfinite
 from typing import Any
+
+Validate = Callable[[str, Any], Any]
+"""Takes the field's name, for the message, and its value."""
 
 _FORBIDDEN = {"\r": "a carriage return", "\n": "a line feed", "\0": "a NUL character"}
 
@@ -68,6 +72,15 @@ def seconds(name: str, value: Any, *, zero: bool = False) -> float:
         least = "0 or more" if zero else "more than 0"
         raise ValueError(f"{name} must be {least} seconds, got {value!r}. Use a finite number of seconds.")
     return float(value)
+
+
+def seconds_or_zero(name: str, value: Any) -> float:
+    return seconds(name, value, zero=True)
+
+
+def or_none(validate: Validate) -> Validate:
+    """Allow ``None`` besides."""
+    return lambda name, value: None if value is None else validate(name, value)
 
 
 def count(name: str, value: Any) -> int:

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 
 from adrf_sse.events import END_ID
 from adrf_sse.loops import background_loop
-from adrf_sse.options import OPTION_NAMES, default_of, options
+from adrf_sse.options import OPTION_NAMES, checked, default_of
 from adrf_sse.renderers import EventStreamRenderer, stream_in_place_of
 from adrf_sse.sources import Source, is_source, kind_of
 
@@ -63,7 +63,7 @@ class EventStreamMixin:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = {name: value for name, value in vars(cls).items() if name in OPTION_NAMES}
-        options({name: value for name, value in own.items() if not hasattr(value, "__get__")})
+        checked({name: value for name, value in own.items() if not hasattr(value, "__get__")})
 
     @property
     def last_event_id(self) -> str | None:
@@ -87,7 +87,7 @@ class EventStreamMixin:
                 return await self._stream(Response(result))
             if isinstance(result, Response) and is_source(result.data):
                 return await self._stream(result)
-            return _checked(result, handler)
+            return _response(result, handler)
 
         return answer
 
@@ -98,6 +98,7 @@ class EventStreamMixin:
             Source(response.data).discard()
             raise NotAcceptable(NOT_A_STREAM)
         stream = renderer.event_stream(response.data, **{name: getattr(self, name) for name in OPTION_NAMES})
+        stream.request = self.request._request
         if self.request.method != "HEAD":
             await stream.first_event(_loop_of(self.request))
         return stream_in_place_of(response, stream, self.request)
@@ -131,7 +132,7 @@ async def _call(handler: Handler, request: Request, *args: Any, **kwargs: Any) -
     return await result if kind_of(result) == "awaitable" else result
 
 
-def _checked(result: Any, handler: Handler) -> HttpResponseBase:
+def _response(result: Any, handler: Handler) -> HttpResponseBase:
     if not isinstance(result, HttpResponseBase):
         raise TypeError(
             f"{handler.__qualname__} must yield events, or return a source or a response, got {result!r}. "

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from django.core.handlers.asgi import ASGIHandler
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 from django.test import AsyncClient, AsyncRequestFactory
 from django.utils.datastructures import CaseInsensitiveMapping
 
@@ -24,10 +26,26 @@ class StreamEnded(AssertionError):
 
 
 class _Handler(ASGIHandler):
-    """Django's ASGI handler in the test's own context, so that it sees the data of the test's transaction."""
+    """Django's ASGI handler in the test's own context, so that it sees the data of the test's transaction.
+
+    As in Django's test clients, the ends of requests leave database connections open.
+    """
+
+    open_requests = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self.handle(scope, receive, send)
+        self._count(1)
+        try:
+            await self.handle(scope, receive, send)
+        finally:
+            self._count(-1)
+
+    @classmethod
+    def _count(cls, change: int) -> None:
+        before, _Handler.open_requests = cls.open_requests, cls.open_requests + change
+        if 0 in (before, cls.open_requests):
+            for signal in (request_started, request_finished):
+                (signal.disconnect if change > 0 else signal.connect)(close_old_connections)
 
 
 class EventStreamClient(AsyncRequestFactory):

@@ -1,0 +1,75 @@
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.test import override_settings
+
+from adrf_sse.checks import check_settings
+from adrf_sse.settings import setting_problems, sse_settings
+
+KEYS = "CLEANUP_TIMEOUT, FIRST_EVENT_TIMEOUT, HEARTBEAT, MAX_SYNC_STREAMS, RETRY"
+
+REFUSED = [
+    ([], "ADRF_SSE must be a dict, got []. Write ADRF_SSE = {...}."),
+    ({"HEARTBEATS": 3}, f"ADRF_SSE must have only the keys {KEYS}, got 'HEARTBEATS'. Remove or rename it."),
+    (
+        {"HEARTBEAT": 0},
+        "ADRF_SSE['HEARTBEAT'] is wrong: HEARTBEAT must be more than 0 seconds, got 0. Use a finite number of seconds.",
+    ),
+    (
+        {"HEARTBEAT": "15"},
+        "ADRF_SSE['HEARTBEAT'] is wrong: HEARTBEAT must be a number of seconds or a timedelta, got '15'. "
+        "Use a number, such as 15.",
+    ),
+    (
+        {"RETRY": 1.5},
+        "ADRF_SSE['RETRY'] is wrong: RETRY must be a whole number of milliseconds or a timedelta, got 1.5. "
+        "Use an int, such as 3000.",
+    ),
+    (
+        {"FIRST_EVENT_TIMEOUT": -1},
+        "ADRF_SSE['FIRST_EVENT_TIMEOUT'] is wrong: FIRST_EVENT_TIMEOUT must be 0 or more seconds, got -1. "
+        "Use a finite number of seconds.",
+    ),
+    (
+        {"CLEANUP_TIMEOUT": float("inf")},
+        "ADRF_SSE['CLEANUP_TIMEOUT'] is wrong: CLEANUP_TIMEOUT must be more than 0 seconds, got inf. "
+        "Use a finite number of seconds.",
+    ),
+    (
+        {"MAX_SYNC_STREAMS": 0},
+        "ADRF_SSE['MAX_SYNC_STREAMS'] is wrong: MAX_SYNC_STREAMS must be 1 or more, got 0. Use a positive number.",
+    ),
+    (
+        {"MAX_SYNC_STREAMS": True},
+        "ADRF_SSE['MAX_SYNC_STREAMS'] is wrong: MAX_SYNC_STREAMS must be a whole number, got True. Use an int.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("value", "message"), REFUSED)
+def test_a_bad_setting_is_named_by_the_check_and_when_it_is_read(value, message):
+    with override_settings(ADRF_SSE=value):
+        assert [(error.id, error.msg) for error in check_settings(None)] == [("adrf_sse.E001", message)]
+        with pytest.raises(ImproperlyConfigured) as caught:
+            _ = sse_settings.HEARTBEAT
+        assert str(caught.value) == message
+        with pytest.raises(SystemCheckError, match=r"adrf_sse\.E001"):
+            call_command("check")
+
+
+def test_every_problem_is_told_at_once():
+    with override_settings(ADRF_SSE={"A": 1, "HEARTBEAT": -1}):
+        assert len(setting_problems()) == 2
+
+
+def test_override_settings_works_and_the_defaults_come_back():
+    assert sse_settings.HEARTBEAT == 15
+    with override_settings(ADRF_SSE={"HEARTBEAT": None, "RETRY": 100}):
+        assert (sse_settings.HEARTBEAT, sse_settings.RETRY) == (None, 100)
+    assert (sse_settings.HEARTBEAT, sse_settings.RETRY) == (15, None)
+
+
+def test_a_name_that_is_no_setting_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="ADRF_SSE has no key 'NOPE'"):
+        _ = sse_settings.NOPE

@@ -1,0 +1,3 @@
+from tests.views import urlpatterns
+
+__all__ = ["urlpatterns"]

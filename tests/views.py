@@ -1,0 +1,164 @@
+"""The views that the tests reach through real servers. Each sends "one", "two" and "three"; see ``gate``."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import anyio
+from adrf.views import APIView
+from adrf.viewsets import ViewSet
+from asgiref.sync import sync_to_async
+from django.http import HttpResponse
+from django.urls import path
+from rest_framework.decorators import action
+from rest_framework.response import Response
+from rest_framework.views import APIView as SyncAPIView
+
+from adrf_sse.decorators import event_stream
+from adrf_sse.renderers import EventStreamRenderer
+from adrf_sse.responses import EventStreamResponse
+from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
+
+WORDS = ("one", "two", "three")
+
+
+def gate(request):
+    """Block until the test opens the named pipe that it gave as ``?gate=``, once for each event but the first."""
+    name = request.GET.get("gate")
+    if name:
+        with open(name, "rb") as pipe:
+            pipe.read(1)
+
+
+async def async_source(request):
+    for word in WORDS:
+        if word != "one":
+            await asyncio.to_thread(gate, request)
+        yield word
+
+
+def sync_source(request):
+    for word in WORDS:
+        if word != "one":
+            gate(request)
+        yield word
+
+
+@asynccontextmanager
+async def task_group_source(request):
+    queue = asyncio.Queue(1)
+
+    async def produce():
+        async for word in async_source(request):
+            await queue.put(word)
+
+    async def consume():
+        for _ in WORDS:
+            yield await queue.get()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(produce())
+        yield consume()
+
+
+@asynccontextmanager
+async def anyio_source(request):
+    send, receive = anyio.create_memory_object_stream(0)
+
+    async def produce():
+        async with send:
+            async for word in async_source(request):
+                await send.send(word)
+
+    async with anyio.create_task_group() as group, receive:
+        group.start_soon(produce)
+        yield receive
+
+
+SOURCES = {
+    "async": async_source,
+    "sync": sync_source,
+    "task-group": task_group_source,
+    "anyio": anyio_source,
+}
+
+
+class RendererOnly(APIView):
+    renderer_classes = [EventStreamRenderer]
+
+    async def get(self, request, kind):
+        return Response(SOURCES[kind](request), status=201, headers={"X-Kind": kind})
+
+
+class RendererOnlySync(SyncAPIView):
+    renderer_classes = [EventStreamRenderer]
+
+    def get(self, request, kind):
+        return Response(SOURCES[kind](request), status=201, headers={"X-Kind": kind})
+
+
+class RendererOnlyViewSet(ViewSet):
+    renderer_classes = [EventStreamRenderer]
+
+    @action(detail=False)
+    async def words(self, request, kind):
+        return Response(SOURCES[kind](request), status=201, headers={"X-Kind": kind})
+
+
+class Mixed(EventStreamMixin, ViewSet):
+    renderer_classes = [EventStreamRenderer]
+
+    @action(detail=False)
+    async def words(self, request, kind):
+        return SOURCES[kind](request)
+
+
+class View(AsyncSSEAPIView):
+    async def get(self, request, kind):
+        return SOURCES[kind](request)
+
+
+@event_stream
+async def function(request, kind):
+    return SOURCES[kind](request)
+
+
+async def plain(request, kind):
+    return EventStreamResponse(SOURCES[kind](request))
+
+
+def plain_sync(request, kind):
+    return EventStreamResponse(SOURCES[kind](request))
+
+
+async def endless(request):
+    async def source():
+        number = 0
+        while True:
+            yield number
+            number += 1
+
+    return EventStreamResponse(source())
+
+
+async def slow_page(request):
+    """Something that is no stream."""
+    await sync_to_async(str)(request)
+    return HttpResponse("ok")
+
+
+VIEWS = {
+    "renderer-only": RendererOnly.as_view(),
+    "renderer-only-sync": RendererOnlySync.as_view(),
+    "renderer-only-viewset": RendererOnlyViewSet.as_view({"get": "words"}),
+    "viewset": Mixed.as_view({"get": "words"}),
+    "view": View.as_view(),
+    "function": function,
+    "plain": plain,
+    "plain-sync": plain_sync,
+}
+
+urlpatterns = [
+    *[path(f"{name}/<kind>/", view) for name, view in VIEWS.items()],
+    path("endless/", endless),
+    path("page/", slow_page),
+]
