@@ -47,9 +47,12 @@ def _view_class(function: Function, methods: list[str], given: dict[str, Any]) -
         return function(*args, **kwargs)
 
     policies = api_view(methods)(function).cls
-    namespace = {method.lower(): handler for method in methods} | given
+    namespace: dict[str, Any] = {method.lower(): handler for method in methods}
+    # api_view() would refuse HEAD.
+    namespace["http_method_names"] = [*namespace, *(["head"] if "get" in namespace else []), "options"]
     namespace["renderer_classes"] = getattr(function, "renderer_classes", [EventStreamRenderer])
     namespace["throttle_scope"] = getattr(function, "throttle_scope", None)
     namespace["__doc__"] = function.__doc__
     namespace["__module__"] = function.__module__
+    namespace |= given
     return type(function.__name__, (EventStreamMixin, policies), namespace)

@@ -88,7 +88,7 @@ class ThreadedIterator(AsyncIterator[Any]):
     async def __anext__(self) -> Any:
         # asgiref's own call keeps async_to_sync() in the source on this loop.
         executor: Any = self._executor  # typed as a ThreadPoolExecutor; any Executor will do
-        pull = sync_to_async(next, thread_sensitive=False, executor=executor, context=self._context)
+        pull: Any = sync_to_async(next, thread_sensitive=False, executor=executor, context=self._context)
         item = await pull(self._iterator, _END)
         if item is _END:
             raise StopAsyncIteration

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 from adrf.views import APIView
@@ -21,25 +22,22 @@ from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
 WORDS = ("one", "two", "three")
 
 
-def gate(request):
-    """Block until the test opens the named pipe that it gave as ``?gate=``, once for each event but the first."""
-    name = request.GET.get("gate")
-    if name:
-        with open(name, "rb") as pipe:
-            pipe.read(1)
+def gate(request, word):
+    """Block until the test writes to the word's named pipe, in the folder that it gave as ``?gates=``."""
+    folder = request.GET.get("gates")
+    if folder and word != "one":
+        Path(folder, word).read_bytes()
 
 
 async def async_source(request):
     for word in WORDS:
-        if word != "one":
-            await asyncio.to_thread(gate, request)
+        await asyncio.to_thread(gate, request, word)
         yield word
 
 
 def sync_source(request):
     for word in WORDS:
-        if word != "one":
-            gate(request)
+        gate(request, word)
         yield word
 
 

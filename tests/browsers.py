@@ -1,0 +1,77 @@
+"""A headless Chromium for tests."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, Response, async_playwright, expect
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+]
+
+TIMEOUT = 60_000
+"""Milliseconds that a test waits for what must come. Only a broken page takes them."""
+
+expect.set_options(timeout=TIMEOUT)
+
+
+def require_chromium() -> None:
+    """Skip the test where there is no Chromium; fail it where ``ADRF_SSE_REQUIRE_ALL=1`` asks for everything."""
+    if CHROMIUM.exists():
+        return
+    reason = f"Chromium is not at {CHROMIUM}: apt install chromium"
+    if os.environ.get("ADRF_SSE_REQUIRE_ALL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Run a Chromium; skips or fails the test where there is none."""
+    require_chromium()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def watched_page(browser: Browser, **options: Any) -> AsyncIterator["WatchedPage"]:
+    """Open a page in a context of its own; on exit assert that it reported no error. ``options`` are the context's."""
+    context = await browser.new_context(**options)
+    try:
+        watched = WatchedPage(await context.new_page())
+        yield watched
+        assert watched.errors == []
+    finally:
+        await context.close()
+
+
+class WatchedPage:
+    """Hold a page, what it reported as errors, and the answers it got."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.responses: list[Response] = []
+        page.set_default_timeout(TIMEOUT)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        page.on("response", lambda response: self.responses.append(response))
+
+    def statuses_of(self, path: str) -> list[int]:
+        """Return the status of each answer whose URL ends with ``path``, in order."""
+        return [response.status for response in self.responses if response.url.endswith(path)]

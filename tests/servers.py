@@ -1,0 +1,115 @@
+"""Real server processes for tests: started on a socket that listens already, and always brought to an end."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+EXIT_TIMEOUT = 15
+"""Seconds that a server may take to end. Only a broken one takes them."""
+START_TIMEOUT = 60
+"""Seconds that a server without ``{fd}`` may take to say where it listens."""
+
+_URL = re.compile(r"https?://[\w.\[\]:]+:[1-9]\d*")
+
+
+class Server:
+    """Hold a running server process, and what it has printed so far."""
+
+    def __init__(self, command: Sequence[str], process: subprocess.Popen[str], url: str = "") -> None:
+        self.process = process
+        self.url = url
+        self._command = command
+        self._lines: list[str] = []
+        self._printed = threading.Condition()
+        self._ended = False
+        self._reader = threading.Thread(target=self._read, name="server output")
+        self._reader.start()
+
+    @property
+    def output(self) -> str:
+        return "".join(self._lines)
+
+    def described(self) -> str:
+        """Return the command and its output, for the report of a failed test."""
+        return f"{' '.join(self._command)}\n{self.output}"
+
+    def wait_for_url(self) -> None:
+        """Wait until the server prints the URL that it listens at."""
+        with self._printed:
+            self._printed.wait_for(lambda: self._ended or _URL.search(self.output), START_TIMEOUT)
+        found = _URL.search(self.output)
+        assert found, f"The server should have printed its URL:\n{self.described()}"
+        self.url = found[0]
+
+    def terminate(self) -> int:
+        """Send SIGTERM, if the process still runs, and return its exit status. One that stays is a failure."""
+        self.process.terminate()
+        try:
+            return self.process.wait(EXIT_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            message = f"The server should have ended within {EXIT_TIMEOUT} s of SIGTERM:\n{self.described()}"
+            raise AssertionError(message) from None
+        finally:
+            self._reader.join()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                with self._printed:
+                    self._lines.append(line)
+                    self._printed.notify_all()
+        with self._printed:
+            self._ended = True
+            self._printed.notify_all()
+
+
+@contextmanager
+def serve(command_args: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | Path) -> Iterator[Server]:
+    """Run ``python *command_args`` and yield the server; end it on exit, and assert that it ends.
+
+    Where an argument contains ``{fd}``, that is a socket which listens already: clients may connect at once, and
+    wait in its backlog until the server accepts. A server that can't take one gets port 0 from its caller
+    (``127.0.0.1:0``) and must print its URL.
+    """
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
+        takes_fd = any("{fd}" in argument for argument in command_args)
+        command = [argument.replace("{fd}", str(listener.fileno())) for argument in command_args]
+        process = _start(command, env or {}, cwd, [listener.fileno()] if takes_fd else [])
+        server = Server(command, process, f"http://127.0.0.1:{listener.getsockname()[1]}" if takes_fd else "")
+        listener.close()  # the process has its own; when it dies, clients shall be refused
+        yield from _until_left(server, takes_fd)
+
+
+def _start(command: Sequence[str], env: Mapping[str, str], cwd: str | Path, fds: list[int]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *command],
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(env),
+        cwd=cwd,
+        pass_fds=fds,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _until_left(server: Server, listens: bool) -> Iterator[Server]:
+    try:
+        if not listens:
+            server.wait_for_url()
+        yield server
+    except BaseException as exc:
+        exc.add_note(server.described())
+        raise
+    finally:
+        server.terminate()

@@ -1,0 +1,85 @@
+"""Every kind of source, from every kind of view, through real servers: each event arrives before the next exists."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.servers import serve
+from tests.views import SOURCES, VIEWS, WORDS
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parent.parent
+UVICORN = ["-m", "uvicorn", "tests.asgi:application", "--fd", "{fd}", "--log-level", "warning"]
+GUNICORN = ["-m", "gunicorn", "--bind", "fd://{fd}", "--no-control-socket"]
+SERVERS = {
+    "uvicorn": UVICORN,
+    "gunicorn with uvicorn-worker": [*GUNICORN, "-k", "uvicorn_worker.UvicornWorker", "tests.asgi:application"],
+    "gunicorn sync": [*GUNICORN, "tests.wsgi:application"],
+    "gunicorn gthread": [*GUNICORN, "-k", "gthread", "--threads", "4", "tests.wsgi:application"],
+    "runserver": ["-m", "django", "runserver", "127.0.0.1:0", "--noreload"],
+}
+MIDDLEWARE = {
+    "": (),
+    "sync middleware": ("tests.middleware.sync_only",),
+    "gzip": ("django.middleware.gzip.GZipMiddleware",),
+}
+
+
+@contextmanager
+def project(server, *middleware):
+    env = {"DJANGO_SETTINGS_MODULE": "tests.settings", "TEST_MIDDLEWARE": " ".join(middleware)}
+    with serve(SERVERS[server], env=env, cwd=ROOT) as running, httpx.Client(base_url=running.url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def gates(tmp_path):
+    for word in WORDS[1:]:
+        os.mkfifo(tmp_path / word)
+    return tmp_path
+
+
+def words_one_by_one(client, url, gates):
+    """Read the stream at ``url``, letting its source go on only when the event before has arrived."""
+    with client.stream("GET", url, params={"gates": gates}) as response:
+        received, words = b"", []
+        for chunk in response.iter_bytes():
+            received += chunk
+            while b"\n\n" in received:
+                frame, _, received = received.partition(b"\n\n")
+                words.append(frame.decode())
+                if len(words) < len(WORDS):
+                    (gates / WORDS[len(words)]).write_bytes(b".")
+        return response, words
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_every_source_from_every_view_streams_event_by_event(server, gates):
+    with project(server) as client:
+        for name in VIEWS:
+            for kind in SOURCES:
+                response, words = words_one_by_one(client, f"/{name}/{kind}/", gates)
+                assert words == ["data: one", "data: two", "data: three"], (name, kind)
+                assert response.status_code == (201 if name.startswith("renderer-only") else 200)
+                assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+
+
+@pytest.mark.parametrize("middleware", [MIDDLEWARE["sync middleware"], MIDDLEWARE["gzip"]], ids=["sync", "gzip"])
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn sync"])
+def test_middleware_does_not_hold_events_back(server, middleware, gates):
+    with project(server, *middleware) as client:
+        for name in VIEWS:
+            _, words = words_one_by_one(client, f"/{name}/async/", gates)
+            assert words == ["data: one", "data: two", "data: three"], name
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_head_of_an_endless_stream_returns_at_once(server):
+    with project(server) as client:
+        response = client.head("/endless/")
+        assert response.status_code == 200
+        assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
