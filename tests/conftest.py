@@ -1,10 +1,13 @@
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.urls import path
 
 from adrf_sse.testing import EventStreamClient, TestStream
+from tests.views import WORDS
 
 Visit = Callable[..., TestStream]
 
@@ -19,3 +22,11 @@ def visit(settings: Any) -> Visit:
         return getattr(EventStreamClient(), method)(url, **kwargs)
 
     return visit
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Path:
+    """Named pipes that hold a source back before each word but the first; see ``tests.views.gate``."""
+    for word in WORDS[1:]:
+        os.mkfifo(tmp_path / word)
+    return tmp_path

@@ -123,6 +123,7 @@ async def test_djangos_async_client_reads_it(settings):
     assert source.closed
 
 
+@pytest.mark.django_db
 def test_djangos_sync_client_reads_an_async_view_event_by_event(settings):
     source = Recorder("a")
     pulled = []
@@ -143,6 +144,7 @@ def test_djangos_sync_client_reads_an_async_view_event_by_event(settings):
     assert source.closed
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("middleware", ["wrapping", "sync_wrapping", "sync_only"])
 def test_middleware_of_either_kind_may_wrap_it_under_wsgi(settings, middleware):
     source = Recorder("a", "b")

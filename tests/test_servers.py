@@ -1,6 +1,5 @@
 """Every kind of source, from every kind of view, through real servers: each event arrives before the next exists."""
 
-import os
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,13 +33,6 @@ def project(server, *middleware):
     env = {"DJANGO_SETTINGS_MODULE": "tests.settings", "TEST_MIDDLEWARE": " ".join(middleware)}
     with serve(SERVERS[server], env=env, cwd=ROOT) as running, httpx.Client(base_url=running.url, timeout=30) as client:
         yield client
-
-
-@pytest.fixture
-def gates(tmp_path):
-    for word in WORDS[1:]:
-        os.mkfifo(tmp_path / word)
-    return tmp_path
 
 
 def words_one_by_one(client, url, gates):

@@ -130,7 +130,6 @@ def test_every_kind_of_source_streams_under_wsgi(make):
     response = EventStreamResponse(make())
     assert not response.is_async
     assert b"".join(response) == b"data: a\n\ndata: b\n\n"
-    response.close()
 
 
 @pytest.mark.parametrize("value", ["text", b"bytes", ["a"], {"a": 1}, None, 3, ("a", 1)], ids=repr)

@@ -112,13 +112,15 @@ class Noting(AsyncSSEAPIView):
     """Stream what its class's ``events`` says, and note when the source is closed, and in which task."""
 
     order: list
+    started: asyncio.Event | None = None
     events = "idle"
     first_event_timeout = 60
 
     async def get(self, request):
         task = asyncio.current_task()
         try:
-            if self.events == "none":
+            if self.started is not None:
+                self.started.set()
                 await asyncio.Event().wait()
             yield "a"
             if self.events == "many":
@@ -148,10 +150,10 @@ async def test_the_source_is_closed_in_its_own_task_before_request_finished(visi
 
 
 async def test_a_client_that_leaves_before_the_first_event_ends_the_source(visit, order):
-    view = type("View", (Noting,), {"events": "none", "order": order}).as_view()
-    stream = visit(view)
+    started = asyncio.Event()
+    stream = visit(type("View", (Noting,), {"started": started, "order": order}).as_view())
     opening = asyncio.create_task(stream.__aenter__())
-    await settled(lambda: len(asyncio.all_tasks()))
+    await started.wait()
     await stream.disconnect()
     with pytest.raises(AssertionError):
         await opening
@@ -204,22 +206,25 @@ async def test_a_source_that_swallows_its_cancellation_and_goes_on_is_closed_at_
         await anext(stream)
 
 
+def count_of(cls):
+    gc.collect()
+    return sum(type(thing) is cls for thing in gc.get_objects())
+
+
 async def test_nothing_is_left_when_streams_end(visit, settings):
     class View(AsyncSSEAPIView):
         async def get(self, request):
             yield "a"
             await asyncio.Event().wait()
 
-    tasks = asyncio.all_tasks()
-    threads = threading.active_count()
+    tasks, threads, streams = asyncio.all_tasks(), threading.active_count(), count_of(EventStream)
     for _ in range(20):
         async with visit(View.as_view()) as stream:
             await stream.next()
     await settled(lambda: len(asyncio.all_tasks()))
     assert asyncio.all_tasks() == tasks
     assert threading.active_count() <= threads + 1  # asgiref's one for synchronous code
-    gc.collect()
-    assert not [thing for thing in gc.get_objects() if type(thing) is EventStream]
+    assert count_of(EventStream) == streams
 
 
 async def test_a_stream_that_was_never_read_leaves_nothing():

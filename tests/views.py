@@ -7,13 +7,13 @@ from pathlib import Path
 import anyio
 from adrf.views import APIView
 from adrf.viewsets import ViewSet
-from asgiref.sync import sync_to_async
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import path
 from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.views import APIView as SyncAPIView
 
+from adrf_sse import ServerSentEvent
 from adrf_sse.decorators import event_stream
 from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.responses import EventStreamResponse
@@ -84,14 +84,14 @@ class RendererOnly(APIView):
     renderer_classes = [EventStreamRenderer]
 
     async def get(self, request, kind):
-        return Response(SOURCES[kind](request), status=201, headers={"X-Kind": kind})
+        return Response(SOURCES[kind](request), status=int(request.GET.get("status", 201)), headers={"X-Kind": kind})
 
 
 class RendererOnlySync(SyncAPIView):
     renderer_classes = [EventStreamRenderer]
 
     def get(self, request, kind):
-        return Response(SOURCES[kind](request), status=201, headers={"X-Kind": kind})
+        return Response(SOURCES[kind](request), status=int(request.GET.get("status", 201)), headers={"X-Kind": kind})
 
 
 class RendererOnlyViewSet(ViewSet):
@@ -99,7 +99,7 @@ class RendererOnlyViewSet(ViewSet):
 
     @action(detail=False)
     async def words(self, request, kind):
-        return Response(SOURCES[kind](request), status=201, headers={"X-Kind": kind})
+        return Response(SOURCES[kind](request), status=int(request.GET.get("status", 201)), headers={"X-Kind": kind})
 
 
 class Mixed(EventStreamMixin, ViewSet):
@@ -138,10 +138,30 @@ async def endless(request):
     return EventStreamResponse(source())
 
 
-async def slow_page(request):
-    """Something that is no stream."""
-    await sync_to_async(str)(request)
-    return HttpResponse("ok")
+async def page(request):
+    """An empty page, for tests that bring their own EventSource."""
+    return HttpResponse("<!doctype html><html lang=en><link rel=icon href=data:,><title>Test</title>")
+
+
+async def named(request):
+    async for word in async_source(request):
+        yield ServerSentEvent({"word": word}, event=word, id=f"é-{word}")
+
+
+@event_stream(finite=True, retry=1)
+async def finite(request):
+    async for event in named(request):
+        yield event
+
+
+async def naive(request):
+    """What Django offers without the package: the same events, in a plain streaming response."""
+
+    async def content():
+        async for word in async_source(request):
+            yield f"retry: 1\ndata: {word}\n\n".encode()
+
+    return StreamingHttpResponse(content(), content_type="text/event-stream")
 
 
 VIEWS = {
@@ -158,5 +178,7 @@ VIEWS = {
 urlpatterns = [
     *[path(f"{name}/<kind>/", view) for name, view in VIEWS.items()],
     path("endless/", endless),
-    path("page/", slow_page),
+    path("page/", page),
+    path("finite/", finite),
+    path("naive/", naive),
 ]
