@@ -1,6 +1,8 @@
 """The settings of the project that the tests run."""
 
 import os
+from pathlib import Path
+from tempfile import gettempdir
 
 SECRET_KEY = "for the tests only"
 DEBUG = False
@@ -14,7 +16,14 @@ INSTALLED_APPS = [
     "adrf_sse",
 ]
 MIDDLEWARE = os.environ.get("TEST_MIDDLEWARE", "").split()
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ.get("TEST_DATABASE", ":memory:")}}
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("TEST_DATABASE", ":memory:"),
+        # A file, because a connection to a database in memory can't be closed.
+        "TEST": {"NAME": Path(gettempdir()) / f"adrf_sse-tests-{os.getpid()}.sqlite3"},
+    }
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]

@@ -286,7 +286,7 @@ async def test_the_database_connection_of_a_sync_source_ends_with_it():
         yield get_user_model().objects.count()
 
     assert await chunks_of(source()) == b"data: 0\n\n"
-    assert opened[0].connection is None or opened[0].is_in_memory_db()
+    assert opened[0].connection is None
 
 
 async def test_beyond_max_sync_streams_the_response_is_503_with_retry_after(settings, visit):
