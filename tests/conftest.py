@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.asgi import get_asgi_application
 from django.urls import path
 
 from adrf_sse.testing import EventStreamClient, TestStream
@@ -14,12 +15,24 @@ Visit = Callable[..., TestStream]
 
 @pytest.fixture
 def visit(settings: Any) -> Visit:
-    """Open a view, as the whole project, in process: ``async with visit(view) as stream``."""
+    """Open a view, as the whole project, in process: ``async with visit(view) as stream``.
 
-    def visit(view: Any, *, method: str = "get", middleware: tuple[str, ...] = (), url: str = "/", **kwargs: Any):
+    ``served=True`` gives the request a thread of its own, as a server does.
+    """
+
+    def visit(
+        view: Any,
+        *,
+        method: str = "get",
+        middleware: tuple[str, ...] = (),
+        url: str = "/",
+        served: bool = False,
+        **kwargs: Any,
+    ) -> TestStream:
         settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [path("", view)]})
         settings.MIDDLEWARE = list(middleware)
-        return getattr(EventStreamClient(), method)(url, **kwargs)
+        client = EventStreamClient(get_asgi_application() if served else None)
+        return getattr(client, method)(url, **kwargs)
 
     return visit
 

@@ -7,7 +7,7 @@ from django.test import override_settings
 from adrf_sse.checks import check_settings
 from adrf_sse.settings import setting_problems, sse_settings
 
-KEYS = "CLEANUP_TIMEOUT, FIRST_EVENT_TIMEOUT, HEARTBEAT, MAX_SYNC_STREAMS, RETRY"
+KEYS = "CLEANUP_TIMEOUT, FIRST_EVENT_TIMEOUT, HEARTBEAT, MAX_SYNC_STREAMS, RETRY, STREAM_THREADS"
 
 REFUSED = [
     ([], "ADRF_SSE must be a dict, got []. Write ADRF_SSE = {...}."),

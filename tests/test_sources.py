@@ -5,7 +5,7 @@ from contextvars import ContextVar
 
 import anyio
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import ThreadSensitiveContext, async_to_sync
 from django.contrib.auth import get_user_model
 from django.db import connections
 
@@ -19,7 +19,8 @@ from tests.sources import Recorder
 
 
 async def chunks_of(source):
-    return b"".join([chunk async for chunk in EventStream(source, options({}))])
+    async with ThreadSensitiveContext():  # as a server gives each request
+        return b"".join([chunk async for chunk in EventStream(source, options({}))])
 
 
 class Iterator:

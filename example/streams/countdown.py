@@ -1,0 +1,34 @@
+"""A stream that has an end, from an asynchronous and from a synchronous generator."""
+
+import asyncio
+import time
+
+from django.conf import settings
+
+from adrf_sse.views import AsyncSSEAPIView
+
+START = 10
+
+
+class Countdown(AsyncSSEAPIView):
+    """Named events from an asynchronous generator."""
+
+    finite = True
+
+    async def get(self, request):
+        for number in range(START, 0, -1):
+            yield "tick", number
+            await asyncio.sleep(settings.EXAMPLE_TICK)
+        yield "blastoff", "Blastoff!"
+
+
+class SyncCountdown(AsyncSSEAPIView):
+    """The same from a synchronous generator, which blocks a thread of its own and never the event loop."""
+
+    finite = True
+
+    def get(self, request):
+        for number in range(START, 0, -1):
+            yield "tick", number
+            time.sleep(settings.EXAMPLE_TICK)
+        yield "blastoff", "Blastoff!"

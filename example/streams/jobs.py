@@ -1,0 +1,90 @@
+"""Jobs that take a while, run in this process by an event loop of their own.
+
+A request's loop won't do: under WSGI it ends with the request. A real project would ask a task queue.
+"""
+
+import asyncio
+import secrets
+from functools import cache, partial
+from threading import Thread
+
+from django.conf import settings
+
+MAX_JOBS = 50
+STEP = 5
+"""Percent."""
+
+_jobs = {}
+
+
+class TooManyJobs(Exception):
+    """Say that as many jobs run as may."""
+
+
+class Job:
+    """Know how far it is, and tell those who watch."""
+
+    def __init__(self):
+        self.id = secrets.token_urlsafe(8)
+        self.percent = 0
+        self.running = None
+        """The task's future. Keep it: an event loop holds its tasks only weakly."""
+        self._watchers = set()
+
+    @property
+    def done(self):
+        return self.percent >= 100
+
+    async def run(self):
+        while not self.done:
+            await asyncio.sleep(settings.EXAMPLE_TICK / 5)
+            self.percent += STEP
+            for notify in tuple(self._watchers):
+                notify()
+
+    async def watch(self):
+        """Yield the percentage as it is now, then whenever it has changed, up to 100."""
+        changed = asyncio.Event()
+        # The job runs in another thread, which may not touch this loop's event itself.
+        notify = partial(asyncio.get_running_loop().call_soon_threadsafe, changed.set)
+        self._watchers.add(notify)
+        try:
+            percent = self.percent
+            yield percent
+            while percent < 100:
+                await changed.wait()
+                changed.clear()
+                if percent != self.percent:
+                    percent = self.percent
+                    yield percent
+        finally:
+            self._watchers.discard(notify)
+
+
+def start_job():
+    """Start a job and forget the oldest finished ones. Raises ``TooManyJobs``."""
+    while len(_jobs) >= MAX_JOBS:
+        _forget_oldest()
+    job = Job()
+    job.running = asyncio.run_coroutine_threadsafe(job.run(), _loop())
+    _jobs[job.id] = job
+    return job
+
+
+def find_job(id):
+    """Return the job, or ``None``."""
+    return _jobs.get(id)
+
+
+def _forget_oldest():
+    oldest = next((job for job in list(_jobs.values()) if job.done), None)
+    if oldest is None:
+        raise TooManyJobs
+    _jobs.pop(oldest.id, None)
+
+
+@cache
+def _loop():
+    loop = asyncio.new_event_loop()
+    Thread(target=loop.run_forever, name="jobs", daemon=True).start()
+    return loop

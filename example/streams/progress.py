@@ -1,0 +1,46 @@
+"""A job started with POST, and a stream that tells how far it is."""
+
+from adrf.views import APIView
+from django.urls import reverse
+from rest_framework import status
+from rest_framework.exceptions import APIException, NotFound
+from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
+
+from adrf_sse.views import AsyncSSEAPIView
+from streams.jobs import TooManyJobs, find_job, start_job
+
+
+class Busy(APIException):
+    """503: as many jobs run as may."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "Too many jobs are running. Try again when one is done."
+
+
+class Jobs(APIView):
+    """Starts jobs."""
+
+    renderer_classes = [JSONRenderer]
+
+    async def post(self, request):
+        try:
+            job = start_job()
+        except TooManyJobs:
+            raise Busy from None
+        events = request.build_absolute_uri(reverse("progress-events", args=[job.id]))
+        return Response({"id": job.id, "events": events}, status=status.HTTP_201_CREATED)
+
+
+class JobProgress(AsyncSSEAPIView):
+    """Starts with the state as it is, so a client may come late or come back. No such job: a 404, as JSON."""
+
+    finite = True
+
+    async def get(self, request, id):
+        job = find_job(id)
+        if job is None:
+            raise NotFound
+        async for percent in job.watch():
+            yield "progress", {"percent": percent}
+        yield "done", {"percent": 100}

@@ -1,0 +1,41 @@
+"""URLs of the pages and of their streams."""
+
+from django.urls import path
+
+from streams.countdown import Countdown, SyncCountdown
+from streams.members import MembersClock
+from streams.messages import StockView, plain_view
+from streams.news import NewsAndWeather
+from streams.pages import Index, Page
+from streams.progress import JobProgress, Jobs
+
+
+def page(name, stream, title):
+    template = f"streams/{name}.html"
+    return Page.as_view(template_name=template, stream=stream, title=title)
+
+
+urlpatterns = [
+    path("", Index.as_view(), name="index"),
+    path("test/", StockView.as_view(), name="test"),
+    path("test2/", plain_view, name="test2"),
+    path("countdown/", page("countdown", "countdown-events", "Countdown"), name="countdown"),
+    path("countdown/events/", Countdown.as_view(), name="countdown-events"),
+    path(
+        "countdown/sync/",
+        page("countdown", "countdown-sync-events", "Synchronous countdown"),
+        name="countdown-sync",
+    ),
+    path("countdown/sync/events/", SyncCountdown.as_view(), name="countdown-sync-events"),
+    path(
+        "news-and-weather/",
+        page("news-and-weather", "news-and-weather-events", "News and weather"),
+        name="news-and-weather",
+    ),
+    path("news-and-weather/events/", NewsAndWeather.as_view(), name="news-and-weather-events"),
+    path("progress/", page("progress", "progress-jobs", "Progress"), name="progress"),
+    path("progress/jobs/", Jobs.as_view(), name="progress-jobs"),
+    path("progress/jobs/<str:id>/events/", JobProgress.as_view(), name="progress-events"),
+    path("members/", page("members", "members-events", "Members only"), name="members"),
+    path("members/events/", MembersClock.as_view(), name="members-events"),
+]
