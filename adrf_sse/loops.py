@@ -1,4 +1,4 @@
-"""Event loops: the one that serves this request, and the one that serves streams where there is none (WSGI)."""
+"""Event loops: the one that serves a request, and the one that serves streams where there is none, under WSGI."""
 
 import asyncio
 import os
@@ -28,30 +28,32 @@ def served_by_loop() -> bool:
     return parent is not None and parent.is_running()
 
 
-class _Background:
-    """Keep one event loop for the whole process, in a daemon thread; a forked child makes its own."""
+class BackgroundLoop:
+    """Drive streams under WSGI, where a request has no loop that outlives its view, on one loop in a daemon thread."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew, as a forked process must: it has none of its parent's threads."""
         self._lock = threading.Lock()
-        self._pid: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def loop(self) -> asyncio.AbstractEventLoop:
+    def get(self) -> asyncio.AbstractEventLoop:
+        """Return the loop, started with the first call."""
         with self._lock:
-            if self._loop is None or self._pid != os.getpid():
-                self._pid = os.getpid()
+            if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="adrf_sse", daemon=True).start()
             return self._loop
 
+    def runs_here(self) -> bool:
+        """Tell whether it is the loop that runs in this thread."""
+        return self._loop is not None and running_loop() is self._loop
 
-_background = _Background()
-os.register_at_fork(after_in_child=lambda: setattr(_background, "_lock", threading.Lock()))
 
-
-def background_loop() -> asyncio.AbstractEventLoop:
-    """Return the loop that drives streams under WSGI, where a request has none that outlives its view."""
-    return _background.loop()
+background_loop = BackgroundLoop()
+os.register_at_fork(after_in_child=background_loop.forget)
 
 
 async def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:

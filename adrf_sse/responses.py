@@ -114,7 +114,7 @@ class EventStreamResponse(StreamingHttpResponse):
 
     def _driven(self) -> Iterator[bytes]:
         """Read, from a WSGI worker's thread, what an asynchronous middleware made of the stream."""
-        loop, content = background_loop(), self._wrapped()
+        loop, content = background_loop.get(), self._wrapped()
 
         async def pull() -> bytes | None:
             return await anext(content, None)

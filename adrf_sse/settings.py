@@ -16,6 +16,7 @@ _KEYS: dict[str, tuple[Any, Validate]] = {
     "RETRY": (None, or_none(milliseconds)),
     "FIRST_EVENT_TIMEOUT": (1.0, seconds_or_zero),
     "CLEANUP_TIMEOUT": (5.0, seconds),
+    "STREAM_THREADS": (4, count),
     "MAX_SYNC_STREAMS": (64, count),
 }
 

@@ -5,8 +5,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from inspect import isawaitable
 from typing import Any, Literal
 
+from adrf_sse.contexts import thread_context
 from adrf_sse.settings import sse_settings
-from adrf_sse.threads import ThreadedIterator, sync_slots
+from adrf_sse.threads import OneThread, ThreadedIterator, sync_slots
 
 Kind = Literal["manager", "async", "awaitable", "sync"]
 
@@ -79,7 +80,9 @@ class Source:
         if not self._claimed:
             self._claim()
         self._claimed = False  # the thread gives the slot back when it ends
-        return ThreadedIterator(value, sync_slots.give_back)
+        # In a test, the source runs where the test's data can be seen.
+        executor = OneThread("adrf_sse source") if thread_context() is not None else None
+        return ThreadedIterator(value, executor, sync_slots.give_back)
 
     def _claim(self) -> None:
         sync_slots.take(sse_settings.MAX_SYNC_STREAMS)

@@ -2,12 +2,17 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from asgiref.sync import ThreadSensitiveContext
 from django.core.signals import got_request_exception
 from django.http import HttpRequest
 
+from adrf_sse.buffers import FrameBuffer
+from adrf_sse.contexts import close_connections, give_back, stream_context, thread_context
 from adrf_sse.encoders import JSONEncode
 from adrf_sse.events import END_ID, HEARTBEAT, FrameEncoder, ServerSentEvent
 from adrf_sse.failures import failure_event, sole_cause
@@ -18,16 +23,25 @@ from adrf_sse.sources import Source
 
 logger = logging.getLogger("adrf_sse")
 
-CHUNK_SIZE = 64 * 1024
-"""Bytes that leave together, and all that waits for a slow client."""
-
 _tasks: set[asyncio.Task[None]] = set()
+_of_request: WeakKeyDictionary[ThreadSensitiveContext, set["EventStream"]] = WeakKeyDictionary()
 
 
 def _keep(task: asyncio.Task[None]) -> None:
     """Hold a task until it is done; an event loop holds tasks only weakly."""
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
+
+
+def close_unread_streams(**kwargs: Any) -> None:
+    """Close what a request leaves open, as ``request_finished`` is sent.
+
+    Where the client leaves before Django has begun to read the response, or a middleware answers with another, nothing
+    else tells the stream (Django then cancels the request's task, and closes no response).
+    """
+    context = thread_context()
+    for stream in tuple(_of_request.get(context, ())) if context is not None else ():
+        stream.close()
 
 
 class EventStream:
@@ -45,15 +59,12 @@ class EventStream:
         self._encode = FrameEncoder(to_json)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self._frames: list[bytes] = []
-        self._size = 0
+        self._buffer = FrameBuffer()
         self._started = False  # an event has come
         self._committed = False  # the headers are out: an error can only be an event
         self._closing = False  # the reader has gone
         self._done = False  # the source has ended
         self._error: Exception | None = None
-        self._ready: asyncio.Future[None] | None = None  # the reader waits for frames
-        self._room: asyncio.Future[None] | None = None  # the source waits for the reader
         self._timer: asyncio.TimerHandle | None = None
         self._last_sent = 0.0
 
@@ -64,43 +75,37 @@ class EventStream:
         self._task = self._loop.create_task(self._run(), name=f"adrf_sse {self._source!r}")
         _keep(self._task)
         self._task.add_done_callback(self._ended)
+        context = thread_context()
+        if context is not None:
+            _of_request.setdefault(context, set()).add(self)
+            self._task.add_done_callback(lambda task: _of_request[context].discard(self))
 
     async def _run(self) -> None:
-        try:
-            async with self._source.open() as items:
-                async for item in items:
-                    if self._closing:
-                        break
-                    frame = self._encode(item)
-                    self._started = True
-                    if not self._fits(frame):
-                        await self._wait_for_room()
-                    self._put(frame)
-            if self._options.finite:
-                await self._put_last(ServerSentEvent(id=END_ID))
-        except Exception as exc:
-            await self._fail(sole_cause(exc))
+        async with stream_context():
+            try:
+                async with self._source.open() as items:
+                    await self._pull(items)
+                if self._options.finite:
+                    await self._put_last(ServerSentEvent(id=END_ID))
+            except Exception as exc:
+                await self._fail(sole_cause(exc))
 
-    def _fits(self, frame: bytes) -> bool:
-        return self._size + len(frame) <= CHUNK_SIZE or not self._frames
-
-    def _put(self, frame: bytes) -> None:
-        self._frames.append(frame)
-        self._size += len(frame)
-        self._wake()
+    async def _pull(self, items: AsyncIterator[Any]) -> None:
+        buffer = self._buffer
+        async for item in items:
+            if self._closing:
+                break
+            frame = self._encode(item)
+            self._started = True
+            if not buffer.fits(frame):
+                await buffer.wait_for_room()
+            buffer.put(frame)
 
     async def _put_last(self, event: ServerSentEvent) -> None:
         frame = event.encode()
-        if not self._fits(frame):
-            await self._wait_for_room()
-        self._put(frame)
-
-    async def _wait_for_room(self) -> None:
-        self._room = asyncio.get_running_loop().create_future()
-        try:
-            await self._room
-        finally:
-            self._room = None
+        if not self._buffer.fits(frame):
+            await self._buffer.wait_for_room()
+        self._buffer.put(frame)
 
     async def _fail(self, error: Exception) -> None:
         if not self._started and not self._committed:
@@ -114,10 +119,10 @@ class EventStream:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() and not self._closing:
             logger.error("The source %r cancelled its own task; its stream ends here.", self._source)
-            self._put(failure_event(Exception(), self._options.error_event).encode())
+            self._buffer.put(failure_event(Exception(), self._options.error_event).encode())
         self._done = True
         self._stop_heartbeat()
-        self._wake()
+        self._buffer.wake_reader()
 
     # The reader's side.
 
@@ -138,7 +143,7 @@ class EventStream:
         if self._options.first_event_timeout:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._options.first_event_timeout):
-                    await self._wait_for_frames()
+                    await self._buffer.wait_for_frames()
         self._committed = True
         if self._error is not None:
             raise self._error
@@ -148,6 +153,8 @@ class EventStream:
 
     async def __anext__(self) -> bytes:
         try:
+            if not self._last_sent:
+                await self._release_request()
             chunk = await run_on(self._loop or asyncio.get_running_loop(), self._next_chunk())
         except asyncio.CancelledError:
             await self.aclose()
@@ -156,15 +163,23 @@ class EventStream:
             raise StopAsyncIteration
         return chunk
 
+    async def _release_request(self) -> None:
+        """Let go of what the request phase used, before the first byte."""
+        context = thread_context()
+        if context is not None:
+            await give_back(context)
+
     def __iter__(self) -> "EventStream":
         return self
 
     def __next__(self) -> bytes:
-        loop = self._loop or background_loop()
+        loop = self._loop or background_loop.get()
         if loop is running_loop():
             raise RuntimeError(
                 "An EventStream must be read with 'async for' in the event loop that runs it, got a plain 'for'."
             )
+        if not self._last_sent:
+            close_connections()
         chunk = asyncio.run_coroutine_threadsafe(self._next_chunk(), loop).result()
         if chunk is None:
             raise StopIteration
@@ -176,32 +191,18 @@ class EventStream:
             return None
         if not self._last_sent:
             self._open_body()
-        if not self._frames and not self._done:
-            await self._wait_for_frames()
-        if not self._frames:
+        if not self._buffer and not self._done:
+            await self._buffer.wait_for_frames()
+        if not self._buffer:
             return None
         self._last_sent = asyncio.get_running_loop().time()
-        frames, self._frames, self._size = self._frames, [], 0
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
-        return frames[0] if len(frames) == 1 else b"".join(frames)
-
-    async def _wait_for_frames(self) -> None:
-        self._ready = asyncio.get_running_loop().create_future()
-        try:
-            await self._ready
-        finally:
-            self._ready = None
-
-    def _wake(self) -> None:
-        if self._ready is not None and not self._ready.done():
-            self._ready.set_result(None)
+        return self._buffer.take()
 
     def _open_body(self) -> None:
         self._committed = True
         self._last_sent = asyncio.get_running_loop().time()
         if self._options.retry is not None:
-            self._frames.insert(0, ServerSentEvent(retry=self._options.retry).encode())
+            self._buffer.put_first(ServerSentEvent(retry=self._options.retry).encode())
         if self._task is None:
             self._start()
         if self._options.heartbeat is not None and not self._done:
@@ -216,9 +217,9 @@ class EventStream:
         interval = self._options.heartbeat
         assert interval is not None
         silence = asyncio.get_running_loop().time() - self._last_sent
-        if self._ready is None or silence >= interval:
-            if self._ready is not None:
-                self._put(HEARTBEAT)
+        if silence >= interval and self._buffer.awaited:
+            self._buffer.put(HEARTBEAT)
+        if silence >= interval:
             silence = 0
         self._next_heartbeat(max(interval - silence, 0.001))
 
@@ -255,11 +256,11 @@ class EventStream:
     async def _stop(self, task: asyncio.Task[None]) -> None:
         self._closing = True
         self._stop_heartbeat()
+        self._buffer.clear()
         timeout = sse_settings.CLEANUP_TIMEOUT
-        for _ in range(2):
-            task.cancel()
-            await asyncio.wait([task], timeout=timeout)
-            if task.done():
-                break
+        task.cancel()
+        await asyncio.wait([task], timeout=timeout)
+        if not task.done():
             logger.error("The source %r did not stop within %g s of being cancelled.", self._source, timeout)
-        self._frames.clear()
+            task.cancel()
+            await asyncio.wait([task], timeout=timeout / 10)

@@ -47,11 +47,18 @@ class OneThread(Executor):
 
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        threading.Thread(target=_work, args=[self._jobs], name=name, daemon=True).start()
+        self._name = name
+        self._start = threading.Lock()
+        self.running = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Run a call after those before it; the first one starts the thread."""
         future: Future[Any] = Future()
         self._jobs.put((future, lambda: fn(*args, **kwargs)))
+        with self._start:
+            if not self.running:
+                self.running = True
+                threading.Thread(target=_work, args=[self._jobs], name=self._name, daemon=True).start()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -77,18 +84,22 @@ def _run(future: "Future[Any]", call: Callable[[], Any]) -> None:
 
 
 class ThreadedIterator(AsyncIterator[Any]):
-    """Pull a synchronous iterator from the event loop, one item at a time, in a thread and context of its own."""
+    """Pull a synchronous iterator from the event loop, one item at a time, in one thread and one context.
 
-    def __init__(self, iterator: Iterator[Any], on_closed: Callable[[], None]) -> None:
+    ``executor`` runs the thread; without one, asgiref chooses it, as for any synchronous code.
+    """
+
+    def __init__(self, iterator: Iterator[Any], executor: OneThread | None, on_closed: Callable[[], None]) -> None:
         self._iterator = iterator
+        self._executor: Any = executor  # asgiref wants a ThreadPoolExecutor in its types; any Executor will do
         self._on_closed = on_closed
-        self._executor = OneThread("adrf_sse source")
         self._context = contextvars.copy_context()
 
     async def __anext__(self) -> Any:
         # asgiref's own call keeps async_to_sync() in the source on this loop.
-        executor: Any = self._executor  # typed as a ThreadPoolExecutor; any Executor will do
-        pull: Any = sync_to_async(next, thread_sensitive=False, executor=executor, context=self._context)
+        pull: Any = sync_to_async(
+            next, thread_sensitive=self._executor is None, executor=self._executor, context=self._context
+        )
         item = await pull(self._iterator, _END)
         if item is _END:
             raise StopAsyncIteration
@@ -99,6 +110,9 @@ class ThreadedIterator(AsyncIterator[Any]):
 
         Being cancelled while that pull blocks does not undo it.
         """
+        if self._executor is None:
+            await sync_to_async(self._close)()
+            return
         closed = self._executor.submit(lambda: self._context.run(self._close))
         self._executor.shutdown()
         await asyncio.shield(asyncio.wrap_future(closed))
@@ -109,5 +123,6 @@ class ThreadedIterator(AsyncIterator[Any]):
             if close is not None:
                 close()
         finally:
-            connections.close_all()
+            if self._executor is not None:
+                connections.close_all()
             self._on_closed()

@@ -144,5 +144,5 @@ def _response(result: Any, handler: Handler) -> HttpResponseBase:
 def _loop_of(request: Request) -> asyncio.AbstractEventLoop:
     """Return a loop that lives as long as the stream: under WSGI a view's own loop ends with the view."""
     if isinstance(request._request, WSGIRequest):
-        return background_loop()
+        return background_loop.get()
     return asyncio.get_running_loop()

@@ -230,11 +230,12 @@ async def test_a_sync_source_is_pulled_one_item_at_a_time_and_the_loop_goes_on()
             yield item
             go.wait()
 
-    stream = EventStream(blocking(), options({}))
-    assert await anext(stream) == b"data: a\n\n"
-    assert source.yielded == 1
-    go.set()
-    assert b"".join([chunk async for chunk in stream]) == b"data: b\n\ndata: c\n\n"
+    async with ThreadSensitiveContext():
+        stream = EventStream(blocking(), options({}))
+        assert await anext(stream) == b"data: a\n\n"
+        assert source.yielded == 1
+        go.set()
+        assert b"".join([chunk async for chunk in stream]) == b"data: b\n\ndata: c\n\n"
 
 
 async def test_leaving_while_next_blocks_closes_the_source_as_soon_as_it_returns(settings):
@@ -251,13 +252,14 @@ async def test_leaving_while_next_blocks_closes_the_source_as_soon_as_it_returns
         finally:
             source.closed = True
 
-    stream = EventStream(blocking(), options({}))
-    assert await anext(stream) == b"data: a\n\n"
-    closing = asyncio.create_task(stream.aclose())
-    await asyncio.sleep(0)
-    assert not source.closed
-    go.set()
-    await closing
+    async with ThreadSensitiveContext():
+        stream = EventStream(blocking(), options({}))
+        assert await anext(stream) == b"data: a\n\n"
+        closing = asyncio.create_task(stream.aclose())
+        await asyncio.sleep(0)
+        assert not source.closed
+        go.set()
+        await closing
     assert source.closed
     assert sync_slots.taken == 0
     await asyncio.to_thread(threads[0].join)
@@ -301,9 +303,9 @@ async def test_beyond_max_sync_streams_the_response_is_503_with_retry_after(sett
         go.wait()
 
     go = threading.Event()
-    async with visit(view) as first:
+    async with visit(view, served=True) as first:
         assert (await first.next()).data == "a"
-        async with visit(view) as second:
+        async with visit(view, served=True) as second:
             assert second.status_code == 503
             assert second.headers["Content-Type"] == "application/json"
             assert second.headers["Retry-After"] == "5"
@@ -311,7 +313,7 @@ async def test_beyond_max_sync_streams_the_response_is_503_with_retry_after(sett
         go.set()
         assert await first.next_chunk() is None
     assert sync_slots.taken == 0
-    async with visit(view) as third:
+    async with visit(view, served=True) as third:
         assert third.status_code == 200
 
 

@@ -8,9 +8,10 @@ import pytest
 from django.core.signals import request_finished
 
 from adrf_sse import ServerSentEvent
+from adrf_sse.buffers import CHUNK_SIZE
 from adrf_sse.options import options
 from adrf_sse.responses import EventStreamResponse
-from adrf_sse.streams import CHUNK_SIZE, EventStream
+from adrf_sse.streams import EventStream
 from adrf_sse.views import AsyncSSEAPIView
 from tests.sources import Recorder
 

@@ -1,0 +1,72 @@
+"""The frames between a source and its reader."""
+
+import asyncio
+
+CHUNK_SIZE = 64 * 1024
+"""Bytes that leave together, and all that waits for a slow client."""
+
+
+class FrameBuffer:
+    """Hold up to ``CHUNK_SIZE`` bytes of frames, for one source that puts and one reader that takes.
+
+    What is put before the reader comes is taken together. A frame that is larger goes in alone.
+    """
+
+    __slots__ = ("_frames", "_ready", "_room", "_size")
+
+    def __init__(self) -> None:
+        self._frames: list[bytes] = []
+        self._size = 0
+        self._ready: asyncio.Future[None] | None = None  # the reader waits for frames
+        self._room: asyncio.Future[None] | None = None  # the source waits for the reader
+
+    def __bool__(self) -> bool:
+        return bool(self._frames)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the reader waits for frames."""
+        return self._ready is not None
+
+    def fits(self, frame: bytes) -> bool:
+        return self._size + len(frame) <= CHUNK_SIZE or not self._frames
+
+    def put(self, frame: bytes) -> None:
+        self._frames.append(frame)
+        self._size += len(frame)
+        self.wake_reader()
+
+    def put_first(self, frame: bytes) -> None:
+        self._frames.insert(0, frame)
+        self._size += len(frame)
+
+    async def wait_for_room(self) -> None:
+        """Wait until the reader has taken what is there."""
+        self._room = asyncio.get_running_loop().create_future()
+        try:
+            await self._room
+        finally:
+            self._room = None
+
+    async def wait_for_frames(self) -> None:
+        """Wait until something is put, or the reader is woken for the end."""
+        self._ready = asyncio.get_running_loop().create_future()
+        try:
+            await self._ready
+        finally:
+            self._ready = None
+
+    def wake_reader(self) -> None:
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+
+    def take(self) -> bytes:
+        """Return all that is there as one chunk, and let the source go on."""
+        frames = self._frames
+        self.clear()
+        return frames[0] if len(frames) == 1 else b"".join(frames)
+
+    def clear(self) -> None:
+        self._frames, self._size = [], 0
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)

@@ -1,0 +1,110 @@
+"""Thread contexts: what asgiref keeps for a request, given back before its stream, and what a stream uses instead.
+
+asgiref runs the synchronous code of each ASGI request in a thread of the request's own, which lives, with its database
+connections, until the request ends. A stream would hold both for hours. Django's test clients have no such context:
+there, synchronous code runs in the test's own thread and transaction, and is left where it is.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from typing import Any
+
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
+from django.db import connections
+
+from adrf_sse.loops import background_loop
+from adrf_sse.settings import sse_settings
+from adrf_sse.threads import OneThread
+
+
+def thread_context() -> ThreadSensitiveContext | None:
+    """Return the thread context that synchronous code called from here would run in."""
+    return SyncToAsync.thread_sensitive_context.get(None)
+
+
+async def give_back(context: ThreadSensitiveContext) -> None:
+    """Close the database connections that a request holds, in its thread, and let the thread end."""
+    if getattr(context, "_executor", None) is not None:
+        return  # the server's own, shared by requests
+    executor = SyncToAsync.context_to_thread_executor.pop(context, None)
+    if executor is not None:
+        await asyncio.get_running_loop().run_in_executor(executor, close_connections)
+        executor.shutdown(wait=False)
+
+
+def close_connections() -> None:
+    """Close this thread's connections, or give them back to their pool, but none inside a transaction."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+
+
+def _drop_stale_connections() -> None:
+    """Do what Django does between requests; but with ``CONN_MAX_AGE = 0``, the next call may need this one's cursor."""
+    for connection in connections.all(initialized_only=True):
+        if connection.errors_occurred or connection.settings_dict["CONN_MAX_AGE"] != 0:
+            connection.close_if_unusable_or_obsolete()
+
+
+class StreamThread(OneThread):
+    """Run the synchronous calls of many streams, with one connection to each database for all of them."""
+
+    def __init__(self) -> None:
+        super().__init__("adrf_sse streams")
+        self.streams = 0
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        def call() -> Any:
+            _drop_stale_connections()
+            return fn(*args, **kwargs)
+
+        return super().submit(call)
+
+
+class StreamThreads:
+    """Share ``STREAM_THREADS`` threads among all open streams, each with the thread that has fewest."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew, as a forked process must: it has none of its parent's threads."""
+        self._lock = threading.Lock()
+        self._threads: list[StreamThread] = []
+
+    def take(self) -> StreamThread:
+        with self._lock:
+            while len(self._threads) < sse_settings.STREAM_THREADS:
+                self._threads.append(StreamThread())
+            thread = min(self._threads[: sse_settings.STREAM_THREADS], key=lambda thread: thread.streams)
+            thread.streams += 1
+            return thread
+
+    def give_back(self, thread: StreamThread) -> None:
+        with self._lock:
+            thread.streams -= 1
+            if not thread.streams and thread.running:
+                OneThread.submit(thread, close_connections)
+
+
+stream_threads = StreamThreads()
+os.register_at_fork(after_in_child=stream_threads.forget)
+
+
+@asynccontextmanager
+async def stream_context() -> AsyncIterator[None]:
+    """Send the synchronous calls of the task that enters this, and of its children, to a stream thread."""
+    if thread_context() is None and not background_loop.runs_here():
+        yield
+        return
+    thread = stream_threads.take()
+    try:
+        executor: Any = thread
+        async with ThreadSensitiveContext(executor=executor):
+            yield
+    finally:
+        stream_threads.give_back(thread)

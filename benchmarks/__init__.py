@@ -1,0 +1,1 @@
+"""What a stream costs, here and elsewhere: ``pip install -r benchmarks/requirements.txt``, ``python -m benchmarks``."""

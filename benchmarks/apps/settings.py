@@ -1,0 +1,18 @@
+"""The settings of every contender that is a Django project: nothing that a stream does not need."""
+
+import os
+
+DEBUG = False
+SECRET_KEY = "benchmarks"
+ALLOWED_HOSTS = ["*"]
+ROOT_URLCONF = os.environ.get("BENCHMARK_APP")
+MIDDLEWARE: list[str] = []
+INSTALLED_APPS = ["rest_framework", "adrf_sse"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+USE_TZ = True
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "UNAUTHENTICATED_USER": None,
+}

@@ -1,0 +1,27 @@
+"""The server process: ``python -m benchmarks.worker MODULE FD`` serves ``benchmarks.apps.MODULE`` on an open socket."""
+
+import os
+import signal
+import socket
+import sys
+
+import uvicorn
+
+from benchmarks.limits import LIFETIME, raise_open_files
+
+
+def main(module: str, fd: str) -> None:
+    """Serve with one worker until killed."""
+    signal.alarm(LIFETIME)
+    raise_open_files()
+    os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.apps.settings"
+    os.environ["BENCHMARK_APP"] = f"benchmarks.apps.{module}"
+    app = f"benchmarks.apps.{module}:application"
+    config = uvicorn.Config(
+        app, loop="uvloop", http="httptools", lifespan="off", access_log=False, log_level="warning", backlog=4096
+    )
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(fd))])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
