@@ -13,7 +13,7 @@ class AdrfSSEConfig(AppConfig):
 
     def ready(self) -> None:
         from adrf_sse.checks import check_settings
-        from adrf_sse.streams import close_unread_streams
+        from adrf_sse.registry import open_streams
 
         checks.register(check_settings)
-        request_finished.connect(close_unread_streams, dispatch_uid="adrf_sse.streams")
+        request_finished.connect(open_streams.close_unread, dispatch_uid="adrf_sse.streams")

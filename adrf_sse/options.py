@@ -18,6 +18,10 @@ class Options:
     """Reconnection delay in milliseconds, sent first; ``None`` leaves it to the client (about 3 s)."""
     first_event_timeout: float
     """Seconds that the headers wait for the first event, so that an error before it can be an HTTP error."""
+    max_duration: float | None
+    """Seconds after which, give or take 10 %, the stream ends and its client comes back; ``None`` never ends it."""
+    send_timeout: float | None
+    """Seconds that a client may take nothing of what waits for it, before it is let go; ``None`` waits for ever."""
     finite: bool
     """The stream has an end, after which browsers are told not to come back."""
     error_event: str
@@ -28,6 +32,8 @@ _VALIDATORS: dict[str, validators.Validate] = {
     "heartbeat": validators.or_none(validators.seconds),
     "retry": validators.or_none(validators.milliseconds),
     "first_event_timeout": validators.seconds_or_zero,
+    "max_duration": validators.or_none(validators.seconds),
+    "send_timeout": validators.or_none(validators.seconds),
     "finite": validators.flag,
     "error_event": validators.event_name,
 }

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from adrf_sse.validators import Validate, count, milliseconds, or_none, seconds, seconds_or_zero
+from adrf_sse.validators import Validate, count, millisecond_range, milliseconds, or_none, seconds, seconds_or_zero
 
 NAME = "ADRF_SSE"
 
@@ -15,7 +15,10 @@ _KEYS: dict[str, tuple[Any, Validate]] = {
     "HEARTBEAT": (15.0, or_none(seconds)),
     "RETRY": (None, or_none(milliseconds)),
     "FIRST_EVENT_TIMEOUT": (1.0, seconds_or_zero),
+    "MAX_DURATION": (None, or_none(seconds)),
+    "SEND_TIMEOUT": (30.0, or_none(seconds)),
     "CLEANUP_TIMEOUT": (5.0, seconds),
+    "SHUTDOWN_RETRY_SPREAD": ((1000, 5000), millisecond_range),
     "STREAM_THREADS": (4, count),
     "MAX_SYNC_STREAMS": (64, count),
 }

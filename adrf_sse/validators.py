@@ -62,6 +62,15 @@ def milliseconds(name: str, value: Any) -> int:
     return value
 
 
+def millisecond_range(name: str, value: Any) -> tuple[int, int]:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(f"{name} must be a pair of milliseconds, got {value!r}. Use two ints, such as (1000, 5000).")
+    least, most = (milliseconds(name, item) for item in value)
+    if least > most:
+        raise ValueError(f"{name} must be (least, most), got {value!r}. Swap the two.")
+    return least, most
+
+
 def seconds(name: str, value: Any, *, zero: bool = False) -> float:
     """Check a duration in seconds; 0 is allowed where it has a meaning."""
     if isinstance(value, timedelta):

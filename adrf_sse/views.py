@@ -53,6 +53,10 @@ class EventStreamMixin:
     """Reconnection delay in milliseconds, sent first."""
     first_event_timeout: float = _Default()  # type: ignore[assignment]
     """Seconds that the headers wait for the first event; 0 sends them at once."""
+    max_duration: float | None = _Default()  # type: ignore[assignment]
+    """Seconds after which, give or take 10 %, the stream ends and its client comes back."""
+    send_timeout: float | None = _Default()  # type: ignore[assignment]
+    """Seconds that a client may take nothing before it is let go."""
     finite: bool = _Default()  # type: ignore[assignment]
     """The stream has an end: a client that comes back after it gets 204, which tells it to stop."""
     error_event: str = _Default()  # type: ignore[assignment]

@@ -26,6 +26,14 @@ class Report:
     problems: dict[str, str] = field(default_factory=dict)
     """Reasons by measure."""
 
+    def add(self, other: "Report") -> None:
+        self.figures.update(other.figures)
+        self.problems.update(other.problems)
+
+    def __str__(self) -> str:
+        figures = [f"{name} {value:,.2f}" for name, value in self.figures.items()]
+        return ", ".join([*figures, *(f"no {name}: {reason}" for name, reason in self.problems.items())])
+
 
 def measured(server: Server, measures: tuple[str, ...], sizes: Sizes) -> Report:
     """Run measures in a process of their own."""
@@ -40,14 +48,25 @@ def measured(server: Server, measures: tuple[str, ...], sizes: Sizes) -> Report:
 
 async def _run(server: Server, measures: list[str], sizes: Sizes) -> Report:
     report = Report()
-    for name in measures:
-        try:
-            async with asyncio.timeout(TIME_LIMIT):
-                await warm_up(server)
-                report.figures.update(await MEASURES[name](server, sizes))
-        except Exception as exc:
-            report.problems[name] = f"{type(exc).__name__}: {exc}".rstrip(": ")
+    try:
+        await warm_up(server)
+        for name in measures:
+            await _measure(name, server, sizes, report)
+    except Exception as exc:
+        report.problems.update(dict.fromkeys(measures, f"no warm-up, {_reason(exc)}"))
     return report
+
+
+async def _measure(name: str, server: Server, sizes: Sizes, report: Report) -> None:
+    try:
+        async with asyncio.timeout(TIME_LIMIT):
+            report.figures.update(await MEASURES[name](server, sizes))
+    except Exception as exc:
+        report.problems[name] = _reason(exc)
+
+
+def _reason(exc: Exception) -> str:
+    return f"{type(exc).__name__}: {exc}".rstrip(": ")
 
 
 def main(job: str) -> None:

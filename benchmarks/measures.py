@@ -11,7 +11,7 @@ import psutil
 
 from benchmarks.servers import Server
 from benchmarks.sizes import Sizes
-from benchmarks.streams import Stream, opened
+from benchmarks.streams import Stream, connected, opened
 
 Figures = dict[str, float]
 Measure = Callable[[Server, Sizes], Awaitable[Figures]]
@@ -19,13 +19,16 @@ Measure = Callable[[Server, Sizes], Awaitable[Figures]]
 OPENERS = 64
 """Connections that are being opened at the same time."""
 
+NEVER = 2**62
+"""A number of events that does not come."""
+
 SETTLE = 0.3
 """Seconds for the server to finish with what came before."""
 
 
 async def warm_up(server: Server) -> None:
     """Make the server import and cache what it does on a first request."""
-    async with opened(server.port, "/flood/2000", 2000) as stream:
+    async with opened(server.port, "/hold/2000", 2000) as stream:
         await stream.done
     async with many(server, "/hold/1", 20):
         pass
@@ -50,25 +53,21 @@ async def lone_event(server: Server, sizes: Sizes) -> Figures:
         now = time.monotonic_ns()
         delays.extend((now - int(at)) / 1000 for at in re.findall(rb'"at": ?(\d+)', data))
 
-    async with opened(server.port, f"/pulse/{sizes.lone_events}", sizes.lone_events, on_data=note) as stream:
+    async with connected(server.port, f"/pulse/{sizes.lone_events}", sizes.lone_events, on_data=note) as stream:
         await stream.done
     return {"lone_event": median(delays)}
 
 
 async def one_stream(server: Server, sizes: Sizes) -> Figures:
     """Events a second of one stream."""
-    async with many(server, f"/flood/{sizes.one_stream}", 1, sizes.one_stream) as streams:
-        return {"one_stream": await _rate(streams, sizes.seconds)}
+    rate, _ = await _flooded(server, 1, sizes.one_stream, sizes.seconds)
+    return {"one_stream": rate}
 
 
 async def many_streams(server: Server, sizes: Sizes) -> Figures:
     """Events a second of many streams together, and the processor time of the server for each event."""
-    before = _cpu_seconds(server)
-    async with many(server, f"/flood/{sizes.events_each}", sizes.streams, sizes.events_each) as streams:
-        rate = await _rate(streams, sizes.seconds)
-        used = _cpu_seconds(server) - before
-        events = sum(stream.events for stream in streams)
-    return {"many_streams": rate, "cpu": 1e6 * used / events}
+    rate, cpu = await _flooded(server, sizes.streams, sizes.events_each, sizes.seconds)
+    return {"many_streams": rate, "cpu": cpu}
 
 
 async def idle(server: Server, sizes: Sizes) -> Figures:
@@ -101,13 +100,28 @@ async def many(server: Server, path: str, count: int, goal: int = 1) -> AsyncIte
         yield list(await asyncio.gather(*map(enter, range(count))))
 
 
-async def _rate(streams: list[Stream], seconds: float) -> float:
-    """Return the events a second from the first byte to the last, or to the end of the time."""
+async def _flooded(server: Server, count: int, events: int, seconds: float) -> tuple[float, float]:
+    """Return the events a second, and the server's microseconds for each, of floods that begin together."""
+    async with many(server, f"/flood/{events}", count, NEVER) as streams:
+        cpu = _cpu_seconds(server)
+        elapsed = await _released(server, streams, events, seconds)
+        cpu = _cpu_seconds(server) - cpu
+        came = sum(stream.events for stream in streams)
+        return came / elapsed, 1e6 * cpu / came
+
+
+async def _released(server: Server, streams: list[Stream], events: int, seconds: float) -> float:
+    """Let the floods go, until they end or the time is up; return the seconds from the release to the last byte.
+
+    Not from the first byte: a server that sends what is ready together has done much of its work by then.
+    """
+    for stream in streams:
+        stream.restart(events)
+    began = time.perf_counter()
     with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds), connected(server.port, "/release/1"):
             await asyncio.gather(*(stream.done for stream in streams))
-    elapsed = max(stream.last for stream in streams) - min(stream.first for stream in streams)
-    return sum(stream.events for stream in streams) / elapsed
+    return max(stream.last for stream in streams) - began
 
 
 async def _held(server: Server, count: int) -> tuple[float, float]:

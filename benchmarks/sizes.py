@@ -13,7 +13,7 @@ class Sizes:
     """Streams at the same time."""
     events_each: int = 8_000
     """Events of each of them."""
-    seconds: float = 4
+    seconds: float = 3
     """A flood is stopped after that long; its rate is what came by then."""
     first_events: int = 50
     """Fresh connections."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 Event = dict[str, Any]
@@ -12,10 +12,39 @@ PULSE = 0.005
 """Seconds between the events of a pulse."""
 
 
+class Gate:
+    """Hold back what waits, then let all of it go at the same time."""
+
+    def __init__(self) -> None:
+        self._opening = asyncio.Event()
+
+    async def wait(self) -> None:
+        await self._opening.wait()
+
+    def open(self) -> None:
+        self._opening.set()
+        self._opening = asyncio.Event()
+
+
+gate = Gate()
+
+
 async def flood(count: int) -> AsyncIterator[Event]:
-    """Yield events as fast as they are taken."""
+    """Yield an event, and after a release many more, as fast as they are taken."""
+    yield made(0)
+    await gate.wait()
     for number in range(count):
-        yield {"n": number, "price": 101.25}
+        yield made(number)
+
+
+async def release(count: int) -> AsyncIterator[Event]:
+    """Let all floods go that wait by now, and yield an event."""
+    gate.open()
+    yield made(0)
+
+
+def made(number: int) -> Event:
+    return {"n": number, "price": 101.25}
 
 
 async def pulse(count: int) -> AsyncIterator[Event]:
@@ -27,12 +56,12 @@ async def pulse(count: int) -> AsyncIterator[Event]:
 
 async def hold(count: int) -> AsyncIterator[Event]:
     """Yield a few events, then nothing for ever."""
-    async for event in flood(count):
-        yield event
+    for number in range(count):
+        yield made(number)
     await asyncio.get_running_loop().create_future()
 
 
-KINDS: dict[str, Callable[[int], AsyncIterator[Event]]] = {"flood": flood, "pulse": pulse, "hold": hold}
+KINDS = {kind.__name__: kind for kind in (flood, release, pulse, hold)}
 
 
 def source(kind: str, count: str | int) -> AsyncIterator[Event]:

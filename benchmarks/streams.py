@@ -38,35 +38,41 @@ class Stream(asyncio.Protocol):
     def __init__(self, path: str, goal: int, on_data: Callable[[bytes], object] | None = None) -> None:
         self.goal = goal
         self.events = 0
-        self.first = self.last = 0.0
+        self.last = 0.0
         self.begun = asyncio.get_running_loop().create_future()
         self.done = asyncio.get_running_loop().create_future()
         self._path = path
         self._on_data = on_data
+        self._status = ""
         self._tail = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        self.transport = transport
         transport.write(request(self._path))
+
+    def restart(self, goal: int) -> None:
+        """Count from now on."""
+        self.goal, self.events = goal, 0
 
     def data_received(self, data: bytes) -> None:
         self.last = time.perf_counter()
-        if not self.first:
-            self._begin(data)
+        if not self._status:
+            self._check(data)
         self.events += (self._tail + data).count(MARK)
         self._tail = data[1 - len(MARK) :]
         if self._on_data is not None:
             self._on_data(data)
+        self._tell()
+
+    def _tell(self) -> None:
         if self.events and not self.begun.done():
             self.begun.set_result(None)
         if self.events >= self.goal and not self.done.done():
             self.done.set_result(None)
 
-    def _begin(self, data: bytes) -> None:
-        self.first = self.last
-        status = data.partition(b"\r\n")[0].decode("latin-1")
-        if " 200 " not in status:
-            self._fail(status)
+    def _check(self, data: bytes) -> None:
+        self._status = data.partition(b"\r\n")[0].decode("latin-1")
+        if " 200 " not in self._status:
+            self._fail(self._status)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(f"the stream ended after {self.events} of {self.goal} events")
@@ -79,20 +85,25 @@ class Stream(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def opened(
+async def connected(
     port: int, path: str, goal: int = 1, *, number: int = 0, on_data: Callable[[bytes], object] | None = None
 ) -> AsyncIterator[Stream]:
-    """Open a stream and wait for its first event; on the way out, cut the connection."""
-    stream = await _connected(port, Stream(path, goal, on_data), number)
+    """Ask for a stream; on the way out, cut the connection."""
+    stream = Stream(path, goal, on_data)
+    local = (f"127.0.0.{1 + number // PER_ADDRESS}", 0) if number >= PER_ADDRESS else None
+    transport, _ = await asyncio.get_running_loop().create_connection(
+        lambda: stream, "127.0.0.1", port, local_addr=local
+    )
     try:
+        yield stream
+    finally:
+        transport.abort()
+
+
+@asynccontextmanager
+async def opened(port: int, path: str, goal: int = 1, *, number: int = 0) -> AsyncIterator[Stream]:
+    """Ask for a stream and wait for its first event."""
+    async with connected(port, path, goal, number=number) as stream:
         async with asyncio.timeout(PATIENCE):
             await stream.begun
         yield stream
-    finally:
-        stream.transport.abort()
-
-
-async def _connected(port: int, stream: Stream, number: int) -> Stream:
-    local = (f"127.0.0.{1 + number // PER_ADDRESS}", 0) if number >= PER_ADDRESS else None
-    await asyncio.get_running_loop().create_connection(lambda: stream, "127.0.0.1", port, local_addr=local)
-    return stream

@@ -88,7 +88,8 @@ def _key(runs: int, sizes: Sizes) -> str:
         f"Medians of {runs} run{'s' * (runs != 1)}; in brackets the median ratio to {BASELINE} of the same run. "
         f"Each server is a fresh process with one uvicorn worker on loopback. "
         f"Floods are {sizes.one_stream:,} events on one stream and {sizes.events_each:,} on each of {sizes.streams}, "
-        f"or what comes in {sizes.seconds:g} s; CPU is the server's over the latter. The first event is timed from "
+        f"or what comes in {sizes.seconds:g} s, timed from the request that releases them to the last byte; CPU is the "
+        f"server's over the latter. The first event is timed from "
         f"the connection attempt, over {sizes.first_events} connections; a lone event from the source to the client, "
         f"over {sizes.lone_events} events. Memory is what the server's resident set grows by."
     )

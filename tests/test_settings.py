@@ -7,7 +7,10 @@ from django.test import override_settings
 from adrf_sse.checks import check_settings
 from adrf_sse.settings import setting_problems, sse_settings
 
-KEYS = "CLEANUP_TIMEOUT, FIRST_EVENT_TIMEOUT, HEARTBEAT, MAX_SYNC_STREAMS, RETRY, STREAM_THREADS"
+KEYS = (
+    "CLEANUP_TIMEOUT, FIRST_EVENT_TIMEOUT, HEARTBEAT, MAX_DURATION, MAX_SYNC_STREAMS, RETRY, SEND_TIMEOUT, "
+    "SHUTDOWN_RETRY_SPREAD, STREAM_THREADS"
+)
 
 REFUSED = [
     ([], "ADRF_SSE must be a dict, got []. Write ADRF_SSE = {...}."),
@@ -39,6 +42,16 @@ REFUSED = [
     (
         {"MAX_SYNC_STREAMS": 0},
         "ADRF_SSE['MAX_SYNC_STREAMS'] is wrong: MAX_SYNC_STREAMS must be 1 or more, got 0. Use a positive number.",
+    ),
+    (
+        {"SHUTDOWN_RETRY_SPREAD": 5},
+        "ADRF_SSE['SHUTDOWN_RETRY_SPREAD'] is wrong: SHUTDOWN_RETRY_SPREAD must be a pair of milliseconds, got 5. "
+        "Use two ints, such as (1000, 5000).",
+    ),
+    (
+        {"SHUTDOWN_RETRY_SPREAD": (5, 1)},
+        "ADRF_SSE['SHUTDOWN_RETRY_SPREAD'] is wrong: SHUTDOWN_RETRY_SPREAD must be (least, most), got (5, 1). "
+        "Swap the two.",
     ),
     (
         {"MAX_SYNC_STREAMS": True},

@@ -2,15 +2,19 @@ import asyncio
 import gc
 import logging
 import threading
+import weakref
 from contextlib import suppress
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.signals import request_finished
 
 from adrf_sse import ServerSentEvent
 from adrf_sse.buffers import CHUNK_SIZE
 from adrf_sse.options import options
+from adrf_sse.registry import open_streams
 from adrf_sse.responses import EventStreamResponse
+from adrf_sse.signals import stream_opened
 from adrf_sse.streams import EventStream
 from adrf_sse.views import AsyncSSEAPIView
 from tests.sources import Recorder
@@ -207,25 +211,30 @@ async def test_a_source_that_swallows_its_cancellation_and_goes_on_is_closed_at_
         await anext(stream)
 
 
-def count_of(cls):
-    gc.collect()
-    return sum(type(thing) is cls for thing in gc.get_objects())
-
-
-async def test_nothing_is_left_when_streams_end(visit, settings):
+async def test_nothing_is_left_when_streams_end(visit):
     class View(AsyncSSEAPIView):
         async def get(self, request):
             yield "a"
             await asyncio.Event().wait()
 
-    tasks, threads, streams = asyncio.all_tasks(), threading.active_count(), count_of(EventStream)
+    streams = []
+
+    def opened(stream, **kwargs):
+        streams.append(weakref.ref(stream))
+
+    tasks, threads = asyncio.all_tasks(), threading.active_count()
+    stream_opened.connect(opened)
     for _ in range(20):
-        async with visit(View.as_view()) as stream:
-            await stream.next()
+        async with visit(View.as_view()) as visited:
+            await visited.next()
+    stream_opened.disconnect(opened)
+    del visited
     await settled(lambda: len(asyncio.all_tasks()))
     assert asyncio.all_tasks() == tasks
     assert threading.active_count() <= threads + 1  # asgiref's one for synchronous code
-    assert count_of(EventStream) == streams
+    assert len(open_streams) == 0
+    await sync_to_async(gc.collect)()
+    assert [stream() for stream in streams] == [None] * 20
 
 
 async def test_a_stream_that_was_never_read_leaves_nothing():

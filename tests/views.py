@@ -138,6 +138,25 @@ async def endless(request):
     return EventStreamResponse(source())
 
 
+def mark(path):
+    with open(path, "ab") as marks:
+        marks.write(b".")
+
+
+async def forever(request):
+    """Send one event, and leave a mark in ``?marks=`` when the client or the server ends it."""
+    try:
+        yield "one"
+        await asyncio.Event().wait()
+    finally:
+        mark(request.GET["marks"])
+
+
+class Forever(AsyncSSEAPIView):
+    async def get(self, request):
+        return forever(request)
+
+
 async def page(request):
     """An empty page, for tests that bring their own EventSource."""
     return HttpResponse("<!doctype html><html lang=en><link rel=icon href=data:,><title>Test</title>")
@@ -178,6 +197,7 @@ VIEWS = {
 urlpatterns = [
     *[path(f"{name}/<kind>/", view) for name, view in VIEWS.items()],
     path("endless/", endless),
+    path("forever/", Forever.as_view()),
     path("page/", page),
     path("finite/", finite),
     path("naive/", naive),

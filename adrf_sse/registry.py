@@ -1,0 +1,128 @@
+"""The streams that are open in this process, by request, and all of them when the process is told to end."""
+
+import asyncio
+import signal
+import threading
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import ThreadSensitiveContext
+
+from adrf_sse.contexts import thread_context
+from adrf_sse.loops import running_loop
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+SHUTDOWN_PATIENCE = 1.2
+"""Seconds at most that a server's own signal handler waits for the streams' ends."""
+
+LAST_BYTES = 0.05
+"""Seconds that servers get to send what is left of the responses; some stop as soon as their handler runs."""
+
+
+class Closable(Protocol):
+    """What the registry needs of a stream."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def close(self) -> None: ...
+    def shut_down(self) -> None: ...
+
+
+class OpenStreams:
+    """Know each stream from its start to its end."""
+
+    def __init__(self) -> None:
+        self._all: dict[Closable, ThreadSensitiveContext | None] = {}
+        self._of_request: WeakKeyDictionary[ThreadSensitiveContext, set[Closable]] = WeakKeyDictionary()
+        self._found: dict[int, Any] = {}
+        self._ending: asyncio.Task[None] | None = None
+        self._passing_on = False
+        self._empty = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, stream: Closable) -> None:
+        """Remember a stream, for the request whose context this runs in."""
+        context = self._all[stream] = thread_context()
+        if context is not None:
+            self._of_request.setdefault(context, set()).add(stream)
+        self.listen()
+
+    def discard(self, stream: Closable) -> None:
+        context = self._all.pop(stream, None)
+        if context is not None:
+            self._of_request[context].discard(stream)
+        if not self._all:
+            self._empty.set()
+            self._stop_listening()
+
+    def close_unread(self, **kwargs: Any) -> None:
+        """Close what a request leaves open, as ``request_finished`` is sent.
+
+        Where the client leaves before Django has begun to read the response, or a middleware answers with another,
+        nothing else tells the stream: Django then cancels the request's task, and closes no response.
+        """
+        context = thread_context()
+        if context is not None:
+            for stream in tuple(self._of_request.get(context, ())):
+                stream.close()
+
+    # Shutdown: servers wait for open responses, and an endless one never ends. Each server has set its own handlers;
+    # ours stands in front of them while streams are open, and calls them.
+
+    def listen(self) -> None:
+        """Hear of SIGTERM and SIGINT; only the main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in _SIGNALS:
+            found = signal.getsignal(number)
+            if callable(found) and found != self._handle and found is not signal.default_int_handler:
+                self._found[number] = found
+                signal.signal(number, self._handle)
+
+    def _stop_listening(self) -> None:
+        if self._ending is not None or threading.current_thread() is not threading.main_thread():
+            return
+        for number, found in list(self._found.items()):
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, found)
+            del self._found[number]
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        loop = running_loop()
+        if self._passing_on:
+            return  # the handler that we found calls the one that it found: ours
+        if loop is None or self._ending is not None:
+            self._tell_streams()
+            self._pass_on(number, frame)
+        else:
+            self._ending = loop.create_task(self._end(number))
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self._passing_on = True
+        try:
+            self._found[number](number, frame)
+        finally:
+            self._passing_on = False
+
+    def _tell_streams(self) -> None:
+        for stream in tuple(self._all):
+            stream.loop.call_soon_threadsafe(stream.shut_down)
+
+    async def _end(self, number: int) -> None:
+        """End the streams, then let the server have its signal."""
+        self._empty.clear()
+        self._tell_streams()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SHUTDOWN_PATIENCE):
+                await self._empty.wait()
+        await asyncio.sleep(LAST_BYTES)
+        self._pass_on(number, None)
+        self._ending = None
+
+
+open_streams = OpenStreams()
