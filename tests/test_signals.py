@@ -104,7 +104,7 @@ async def test_timeout_of_a_client_that_takes_nothing(visit, ledger):
     closed = asyncio.Event()
     stream_closed.connect(lambda **kwargs: closed.set(), weak=False, dispatch_uid="closed")
     try:
-        async with visit(view_of(source.run, send_timeout=0.01)) as stream:
+        async with visit(view_of(source.run, send_timeout=0.01)):
             await closed.wait()
     except asyncio.CancelledError:
         pass  # Django 6.1 lets the cancellation reach the server
