@@ -240,7 +240,7 @@ class EventStream:
 
     def _let_go(self) -> None:
         """Give up a client that takes nothing: its request's task waits in the server's ``send``."""
-        if not self._closed and self._reader is not None:
+        if not self._closed and self._reader is not None and not self._buffer.awaited:
             self._reason = self._reason or "timeout"
             self._reader.get_loop().call_soon_threadsafe(self._reader.cancel)
 

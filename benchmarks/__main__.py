@@ -24,7 +24,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Measure, and print the table."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     options = arguments()
     contenders, sizes = chosen(options.only), QUICK if options.quick else FULL
     try:

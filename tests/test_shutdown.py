@@ -88,3 +88,38 @@ async def test_open_streams_end_cleanly_and_the_server_exits(server, number, tmp
         assert len({retry[0] for retry in retries}) > 1
         assert marks.stat().st_size == STREAMS
         assert running.output.count("Traceback") == 0
+
+
+ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "tests.settings"}
+
+
+async def test_a_synchronous_source_that_blocks_does_not_hold_up_the_server():
+    with serve(UVICORN, env=ENVIRONMENT, cwd=ROOT) as running:
+        client = Client()
+        await client.open(running.url, "/blocked/")
+        running.process.terminate()
+        end = await client.rest()
+        assert re.search(rb"retry: \d+\n\n\r\n0\r\n\r\n$", end)
+        await asyncio.to_thread(running.process.wait, 15)
+
+
+async def test_a_client_that_takes_nothing_does_not_hold_up_the_server():
+    with serve(UVICORN, env=ENVIRONMENT, cwd=ROOT) as running:
+        host, port = running.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=2**16)
+        writer.write(b"GET /endless/ HTTP/1.1\r\nHost: test\r\n\r\n")
+        await reader.readuntil(b"data: 0\n\n")
+        # The reader takes no more than its limit, so the server's socket fills up.
+        running.process.terminate()
+        await asyncio.to_thread(running.process.wait, 15)
+        writer.close()
+
+
+async def test_a_second_signal_reaches_the_server_at_once():
+    with serve(UVICORN, env=ENVIRONMENT, cwd=ROOT) as running:
+        client = Client()
+        await client.open(running.url, "/blocked/")
+        running.process.send_signal(signal.SIGINT)
+        running.process.send_signal(signal.SIGINT)
+        await client.rest()
+        await asyncio.to_thread(running.process.wait, 15)

@@ -1,6 +1,7 @@
 """The views that the tests reach through real servers. Each sends "one", "two" and "three"; see ``gate``."""
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -157,6 +158,13 @@ class Forever(AsyncSSEAPIView):
         return forever(request)
 
 
+@event_stream
+def blocked(request):
+    """Block in a thread of its own, for longer than any server lives."""
+    yield "one"
+    threading.Event().wait()
+
+
 async def page(request):
     """An empty page, for tests that bring their own EventSource."""
     return HttpResponse("<!doctype html><html lang=en><link rel=icon href=data:,><title>Test</title>")
@@ -198,6 +206,7 @@ urlpatterns = [
     *[path(f"{name}/<kind>/", view) for name, view in VIEWS.items()],
     path("endless/", endless),
     path("forever/", Forever.as_view()),
+    path("blocked/", blocked),
     path("page/", page),
     path("finite/", finite),
     path("naive/", naive),
