@@ -24,6 +24,15 @@ DATABASES = {
         "TEST": {"NAME": Path(gettempdir()) / f"adrf_sse-tests-{os.getpid()}.sqlite3"},
     }
 }
+if port := os.environ.get("TEST_POSTGRES_PORT"):
+    DATABASES["default"] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": "127.0.0.1",
+        "PORT": port,
+        "NAME": "postgres",
+        "USER": "postgres",
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": 8}} if os.environ.get("TEST_POSTGRES_POOL") else {},
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]

@@ -40,14 +40,14 @@ def with_port(command):
 class Client:
     """One connection with one stream."""
 
-    async def open(self, url, path):
+    async def open(self, url, path, until=b"data: one\n\n"):
         host, port = url.removeprefix("http://").split(":")
         self.reader = None
         while self.reader is None:  # granian takes no socket that listens already
             with suppress(ConnectionRefusedError):
                 self.reader, self.writer = await asyncio.open_connection(host, int(port))
         self.writer.write(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
-        await self.reader.readuntil(b"data: one\n\n")
+        await self.reader.readuntil(until)
 
     async def rest(self):
         """Return what comes until the response ends as HTTP says it ends, or the connection does."""

@@ -8,9 +8,12 @@ from pathlib import Path
 import anyio
 from adrf.views import APIView
 from adrf.viewsets import ViewSet
+from asgiref.sync import sync_to_async
+from django.db import connection
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import path
 from rest_framework.decorators import action
+from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
 from rest_framework.views import APIView as SyncAPIView
 
@@ -165,6 +168,36 @@ def blocked(request):
     threading.Event().wait()
 
 
+def select():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return cursor.fetchone()[0]
+
+
+class AsksTheDatabase(BasePermission):
+    def has_permission(self, request, view):
+        return bool(select())
+
+
+class Queries(AsyncSSEAPIView):
+    """Ask the database before the stream, and while it is open."""
+
+    permission_classes = [AsksTheDatabase]
+    go: asyncio.Event | None = None
+
+    async def get(self, request):
+        if Queries.go is None:
+            Queries.go = asyncio.Event()
+        yield "first", await sync_to_async(select)()
+        await Queries.go.wait()
+        for _ in range(3):
+            yield "later", await sync_to_async(select)()
+
+    async def post(self, request):
+        Queries.go.set()
+        return HttpResponse()
+
+
 async def page(request):
     """An empty page, for tests that bring their own EventSource."""
     return HttpResponse("<!doctype html><html lang=en><link rel=icon href=data:,><title>Test</title>")
@@ -207,6 +240,7 @@ urlpatterns = [
     path("endless/", endless),
     path("forever/", Forever.as_view()),
     path("blocked/", blocked),
+    path("queries/", Queries.as_view()),
     path("page/", page),
     path("finite/", finite),
     path("naive/", naive),
