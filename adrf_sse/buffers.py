@@ -26,7 +26,7 @@ class FrameBuffer:
     @property
     def awaited(self) -> bool:
         """Whether the reader waits for frames."""
-        return self._ready is not None
+        return self._ready is not None and not self._ready.done()
 
     def fits(self, frame: bytes) -> bool:
         return self._size + len(frame) <= CHUNK_SIZE or not self._frames
@@ -48,13 +48,10 @@ class FrameBuffer:
         finally:
             self._room = None
 
-    async def wait_for_frames(self) -> None:
-        """Wait until something is put, or the reader is woken for the end."""
+    def frames(self) -> "asyncio.Future[None]":
+        """Return what the reader awaits: that something is put, or that it is woken for the end."""
         self._ready = asyncio.get_running_loop().create_future()
-        try:
-            await self._ready
-        finally:
-            self._ready = None
+        return self._ready
 
     def wake_reader(self) -> None:
         if self._ready is not None and not self._ready.done():

@@ -8,9 +8,8 @@ there, synchronous code runs in the test's own thread and transaction, and is le
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
 from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
@@ -95,16 +94,20 @@ stream_threads = StreamThreads()
 os.register_at_fork(after_in_child=stream_threads.forget)
 
 
-@asynccontextmanager
-async def stream_context() -> AsyncIterator[None]:
+class StreamContext:
     """Send the synchronous calls of the task that enters this, and of its children, to a stream thread."""
-    if thread_context() is None and not background_loop.runs_here():
-        yield
-        return
-    thread = stream_threads.take()
-    try:
-        executor: Any = thread
-        async with ThreadSensitiveContext(executor=executor):
-            yield
-    finally:
-        stream_threads.give_back(thread)
+
+    __slots__ = ("_context", "_thread")
+
+    async def __aenter__(self) -> None:
+        self._thread: StreamThread | None = None
+        if thread_context() is not None or background_loop.runs_here():
+            self._thread = stream_threads.take()
+            executor: Any = self._thread
+            context: Any = ThreadSensitiveContext(executor=executor)
+            self._context = await context.__aenter__()
+
+    async def __aexit__(self, *raised: Any) -> None:
+        if self._thread is not None:
+            await self._context.__aexit__(*raised)
+            stream_threads.give_back(self._thread)

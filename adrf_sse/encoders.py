@@ -1,7 +1,9 @@
 """JSON as a Django REST Framework renderer writes it, at a fraction of the cost for each value."""
 
+import json
 from collections.abc import Callable
 from functools import lru_cache
+from json.encoder import c_make_encoder, encode_basestring, encode_basestring_ascii  # type: ignore[attr-defined]
 from typing import Any
 
 from rest_framework.compat import LONG_SEPARATORS, SHORT_SEPARATORS
@@ -33,23 +35,48 @@ def _renders_like_drf(renderer_class: type[JSONRenderer]) -> bool:
 
 @lru_cache(maxsize=32)
 def _drf_encoder(encoder_class: type[Any], ensure_ascii: bool, compact: bool, strict: bool) -> JSONEncode:
-    encode: Callable[[Any], str] = encoder_class(
-        ensure_ascii=ensure_ascii,
-        allow_nan=not strict,
-        separators=SHORT_SEPARATORS if compact else LONG_SEPARATORS,
-    ).encode
+    encode = _json_text(
+        encoder_class(
+            ensure_ascii=ensure_ascii,
+            allow_nan=not strict,
+            separators=SHORT_SEPARATORS if compact else LONG_SEPARATORS,
+        )
+    )
 
-    def to_ascii(data: Any) -> bytes:
-        return encode(data).encode("ascii")
-
-    def to_utf8(data: Any) -> bytes:
+    def to_json(data: Any) -> bytes:
         written = encode(data)
         if not written.isascii():
             # The renderer escapes these two as well: they end a line in JavaScript before ES2019.
             written = written.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
         return written.encode()
 
-    return to_ascii if ensure_ascii else to_utf8
+    return to_json
+
+
+def _json_text(encoder: json.JSONEncoder) -> Callable[[Any], str]:
+    """Return what gives the text of ``encoder.encode()``.
+
+    The standard library makes its C encoder anew for each value, which takes as long as a small value itself. Where the
+    encoder class leaves that to it, one is made here and kept. It looks for no circular references: those end in a
+    ``RecursionError``, where they were a ``ValueError``.
+    """
+    cls = type(encoder)
+    inherits = cls.encode is json.JSONEncoder.encode and cls.iterencode is json.JSONEncoder.iterencode
+    make: Any = c_make_encoder  # None where Python was built without it
+    if make is None or not inherits or encoder.indent is not None:
+        return encoder.encode
+    in_one_go = make(
+        None,
+        encoder.default,
+        encode_basestring_ascii if encoder.ensure_ascii else encode_basestring,
+        None,
+        encoder.key_separator,
+        encoder.item_separator,
+        encoder.sort_keys,
+        encoder.skipkeys,
+        encoder.allow_nan,
+    )
+    return lambda data: "".join(in_one_go(data, 0))
 
 
 def _rendered_by(renderer: BaseRenderer) -> JSONEncode:

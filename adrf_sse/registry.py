@@ -25,8 +25,8 @@ LAST_BYTES = 0.05
 class Closable(Protocol):
     """What the registry needs of a stream."""
 
-    loop: asyncio.AbstractEventLoop
-
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None: ...
     def close(self) -> None: ...
     def shut_down(self) -> None: ...
 
@@ -111,7 +111,8 @@ class OpenStreams:
 
     def _tell_streams(self) -> None:
         for stream in tuple(self._all):
-            stream.loop.call_soon_threadsafe(stream.shut_down)
+            if stream.loop is not None:
+                stream.loop.call_soon_threadsafe(stream.shut_down)
 
     async def _end(self, number: int) -> None:
         """End the streams, then let the server have its signal."""

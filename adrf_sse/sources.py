@@ -1,8 +1,8 @@
 """Sources: every kind of thing that events can come from, opened, read and closed in one way."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from inspect import isawaitable
+from types import TracebackType
 from typing import Any, Literal
 
 from adrf_sse.contexts import thread_context
@@ -30,15 +30,16 @@ def is_source(value: Any) -> bool:
 
 
 class Source:
-    """Hold a source that is not open yet.
+    """Hold a source, which ``async with`` opens and closes.
 
     Raises ``TypeError`` for what is none, and ``TooManySyncStreams`` where a synchronous one finds no thread.
     """
 
-    __slots__ = ("_claimed", "_value")
+    __slots__ = ("_claimed", "_iterator", "_manager", "_value")
 
     def __init__(self, value: Any) -> None:
         self._claimed = False
+        self._manager: Any = None
         self._value = _checked(value)
         if kind_of(value) == "sync":
             self._claim()
@@ -46,24 +47,43 @@ class Source:
     def __repr__(self) -> str:
         return getattr(self._value, "__qualname__", None) or type(self._value).__qualname__
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[AsyncIterator[Any]]:
-        """Enter the source and give its iterator; on exit, close the iterator, then leave the source.
+    async def __aenter__(self) -> AsyncIterator[Any]:
+        """Open the source and give its iterator.
 
-        All in the task that calls this, so that what a source holds across its yields (a task group, a
-        ``ContextVar``, a timeout) belongs to one task.
+        All in the task that calls this and ``__aexit__``, so that what a source holds across its yields (a task group,
+        a ``ContextVar``, a timeout) belongs to one task.
         """
+        if kind_of(self._value) == "awaitable":
+            self._value = _checked(await self._value)
         value = self._value
-        if kind_of(value) == "awaitable":
-            value = self._value = _checked(await value)
-        async with AsyncExitStack() as stack:
-            if kind_of(value) == "manager":
-                value = _checked(await stack.enter_async_context(value))
-            iterator = self._threaded(value) if kind_of(value) == "sync" else aiter(value)
-            close = getattr(iterator, "aclose", None)
+        if kind_of(value) == "manager":
+            self._manager = value
+            value = await value.__aenter__()
+        try:
+            self._iterator = self._iterator_of(_checked(value))
+        except BaseException as exc:
+            await self._leave(exc)
+            raise
+        return self._iterator
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        """Close the iterator, then leave the source."""
+        try:
+            close = getattr(self._iterator, "aclose", None)
             if close is not None:
-                stack.push_async_callback(close)
-            yield iterator
+                await close()
+        except BaseException as error:
+            await self._leave(error)
+            raise
+        return await self._leave(exc)
+
+    async def _leave(self, exc: BaseException | None) -> bool:
+        if self._manager is None:
+            return False
+        kind, traceback = (None, None) if exc is None else (type(exc), exc.__traceback__)
+        return bool(await self._manager.__aexit__(kind, exc, traceback))
 
     def __del__(self) -> None:
         self._release()
@@ -75,6 +95,12 @@ class Source:
             close = getattr(self._value, "close", None)
             if close is not None:
                 close()
+
+    def _iterator_of(self, value: Any) -> AsyncIterator[Any]:
+        if kind_of(value) == "sync":
+            return self._threaded(value)
+        iterator: AsyncIterator[Any] = aiter(value)
+        return iterator
 
     def _threaded(self, value: Any) -> AsyncIterator[Any]:
         if not self._claimed:

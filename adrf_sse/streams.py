@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from random import randint
 from time import monotonic
@@ -13,7 +12,7 @@ from django.dispatch import Signal
 from django.http import HttpRequest
 
 from adrf_sse.buffers import FrameBuffer
-from adrf_sse.contexts import close_connections, give_back, stream_context, thread_context
+from adrf_sse.contexts import StreamContext, close_connections, give_back, thread_context
 from adrf_sse.encoders import JSONEncode
 from adrf_sse.events import END_ID, FrameEncoder, ServerSentEvent
 from adrf_sse.failures import failure_event, sole_cause
@@ -46,10 +45,30 @@ class EventStream:
     starts with the first pull or with ``first_event()``, and is paused while a chunk's worth of bytes waits.
     """
 
-    loop: asyncio.AbstractEventLoop
-    """The loop that runs the source, once it has started."""
+    __slots__ = (
+        "__weakref__",
+        "_buffer",
+        "_closed",
+        "_done",
+        "_encode",
+        "_error",
+        "_opened_at",
+        "_options",
+        "_pulse",
+        "_reader",
+        "_reason",
+        "_source",
+        "_stopping",
+        "_task",
+        "bytes",
+        "events",
+        "loop",
+        "request",
+    )
 
     def __init__(self, source: Any, options: Options, *, to_json: JSONEncode | None = None) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop that runs the source, once it has started."""
         self.request: HttpRequest | None = None
         """The request, for signals and error reports."""
         self.events = 0
@@ -80,25 +99,21 @@ class EventStream:
         open_streams.add(self)
 
     async def _run(self) -> None:
-        async with stream_context():
+        async with StreamContext():
             try:
-                async with self._source.open() as items:
-                    await self._pull(items)
+                async with self._source as items:
+                    async for item in items:
+                        if self._stopping:
+                            break
+                        frame = self._encode(item)
+                        self.events += 1
+                        if not self._buffer.fits(frame):
+                            await self._buffer.wait_for_room()
+                        self._buffer.put(frame)
                 if self._options.finite and not self._stopping:
                     await self._put_last(ServerSentEvent(id=END_ID))
             except Exception as exc:
                 await self._fail(sole_cause(exc))
-
-    async def _pull(self, items: AsyncIterator[Any]) -> None:
-        buffer = self._buffer
-        async for item in items:
-            if self._stopping:
-                break
-            frame = self._encode(item)
-            self.events += 1
-            if not buffer.fits(frame):
-                await buffer.wait_for_room()
-            buffer.put(frame)
 
     async def _put_last(self, event: ServerSentEvent) -> None:
         frame = event.encode()
@@ -143,7 +158,7 @@ class EventStream:
         if self._options.first_event_timeout:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._options.first_event_timeout):
-                    await self._buffer.wait_for_frames()
+                    await self._buffer.frames()
         if self._error is not None:
             open_streams.discard(self)
             raise self._error
@@ -155,7 +170,7 @@ class EventStream:
 
     async def _announce(self, signal: Signal, **values: Any) -> None:
         if signal.has_listeners():
-            async with stream_context():
+            async with StreamContext():
                 await signal.asend_robust(sender=type(self), stream=self, **values)
 
     # The reader's side.
@@ -165,10 +180,14 @@ class EventStream:
 
     async def __anext__(self) -> bytes:
         try:
+            here = asyncio.get_running_loop()
             if self._pulse is None:
                 await self._release_request()
-            self._reader = asyncio.current_task()
-            chunk = await run_on(self._own_loop() or asyncio.get_running_loop(), self._next_chunk())
+                self._reader = asyncio.current_task()
+            if self.loop is None or self.loop is here:
+                chunk = await self._next_chunk()
+            else:
+                chunk = await run_on(self.loop, self._next_chunk())
         except asyncio.CancelledError:
             await self.aclose()
             raise
@@ -186,7 +205,7 @@ class EventStream:
         return self
 
     def __next__(self) -> bytes:
-        loop = self._own_loop() or background_loop.get()
+        loop = self.loop or background_loop.get()
         if loop is running_loop():
             raise RuntimeError(
                 "An EventStream must be read with 'async for' in the event loop that runs it, got a plain 'for'."
@@ -199,9 +218,6 @@ class EventStream:
             raise StopIteration
         return chunk
 
-    def _own_loop(self) -> asyncio.AbstractEventLoop | None:
-        return getattr(self, "loop", None)
-
     async def _next_chunk(self) -> bytes | None:
         """Return what is ready, waiting for it if need be; ``None`` at the end."""
         if self._closed:
@@ -209,7 +225,7 @@ class EventStream:
         if self._pulse is None:
             await self._open_body()
         if not self._buffer and not self._done:
-            await self._buffer.wait_for_frames()
+            await self._buffer.frames()
         if not self._buffer:
             await self._close("completed")
             return None
@@ -252,8 +268,10 @@ class EventStream:
         self._stopping = True
         if farewell is not None:
             self._buffer.put(farewell.encode())
-            self.loop.call_later(timeout, self._let_go)  # a client that takes nothing must not hold up the server
-        _keep(self.loop.create_task(self._stop(self._task, timeout)))
+            self._task.get_loop().call_later(
+                timeout, self._let_go
+            )  # a client that takes nothing must not hold up the server
+        _keep(self._task.get_loop().create_task(self._stop(self._task, timeout)))
 
     async def _stop(self, task: asyncio.Task[None], timeout: float) -> None:
         self._stopping = True
@@ -271,17 +289,18 @@ class EventStream:
         if self._task is None:
             self._discard()
         elif not self._closed:
-            await run_on(self.loop, self._close("disconnected"))
+            await run_on(self._task.get_loop(), self._close("disconnected"))
 
     def close(self) -> None:
         """Do the same from any thread; in an event loop's thread, which must not block, only begin it."""
         if self._task is None:
             self._discard()
         elif not self._closed:
+            loop = self._task.get_loop()
             if running_loop() is not None:
-                self.loop.call_soon_threadsafe(lambda: _keep(self.loop.create_task(self._close("disconnected"))))
-            elif self.loop.is_running():
-                asyncio.run_coroutine_threadsafe(self._close("disconnected"), self.loop).result()
+                loop.call_soon_threadsafe(lambda: _keep(loop.create_task(self._close("disconnected"))))
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(self._close("disconnected"), loop).result()
 
     def _discard(self) -> None:
         self._closed = True
