@@ -6,7 +6,6 @@ there, synchronous code runs in the test's own thread and transaction, and is le
 """
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -15,9 +14,12 @@ from typing import Any
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.db import connections
 
-from adrf_sse.loops import background_loop
+from adrf_sse.loops import after_fork, background_loop
 from adrf_sse.settings import sse_settings
 from adrf_sse.threads import OneThread
+
+BUSY = 1.0
+"""Seconds at most that a stream waits for the request's thread."""
 
 
 def thread_context() -> ThreadSensitiveContext | None:
@@ -31,8 +33,10 @@ async def give_back(context: ThreadSensitiveContext) -> None:
         return  # the server's own, shared by requests
     executor = SyncToAsync.context_to_thread_executor.pop(context, None)
     if executor is not None:
-        await asyncio.get_running_loop().run_in_executor(executor, close_connections)
+        closed = asyncio.get_running_loop().run_in_executor(executor, close_connections)
         executor.shutdown(wait=False)
+        # What the view left running in that thread may take its time, but not the stream's.
+        await asyncio.wait([closed], timeout=BUSY)
 
 
 def close_connections() -> None:
@@ -91,7 +95,7 @@ class StreamThreads:
 
 
 stream_threads = StreamThreads()
-os.register_at_fork(after_in_child=stream_threads.forget)
+after_fork(stream_threads.forget)
 
 
 class StreamContext:

@@ -46,6 +46,7 @@ def _view_class(function: Function, methods: list[str], given: dict[str, Any]) -
     def handler(self: Any, *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
+    handler.event_stream_function = function  # type: ignore[attr-defined]
     policies = api_view(methods)(function).cls
     namespace: dict[str, Any] = {method.lower(): handler for method in methods}
     # api_view() would refuse HEAD.

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from functools import lru_cache
-from json.encoder import c_make_encoder, encode_basestring, encode_basestring_ascii  # type: ignore[attr-defined]
+from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any
 
 from rest_framework.compat import LONG_SEPARATORS, SHORT_SEPARATORS
@@ -53,7 +53,7 @@ def _drf_encoder(encoder_class: type[Any], ensure_ascii: bool, compact: bool, st
     return to_json
 
 
-def _json_text(encoder: json.JSONEncoder) -> Callable[[Any], str]:
+def _json_text(encoder: Any) -> Callable[[Any], str]:
     """Return what gives the text of ``encoder.encode()``.
 
     The standard library makes its C encoder anew for each value, which takes as long as a small value itself. Where the
@@ -62,9 +62,10 @@ def _json_text(encoder: json.JSONEncoder) -> Callable[[Any], str]:
     """
     cls = type(encoder)
     inherits = cls.encode is json.JSONEncoder.encode and cls.iterencode is json.JSONEncoder.iterencode
-    make: Any = c_make_encoder  # None where Python was built without it
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None or not inherits or encoder.indent is not None:
-        return encoder.encode
+        plain: Callable[[Any], str] = encoder.encode
+        return plain
     in_one_go = make(
         None,
         encoder.default,

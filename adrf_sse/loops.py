@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from asgiref.sync import SyncToAsync
@@ -26,6 +26,12 @@ def served_by_loop() -> bool:
     # asgiref leaves the loop it was called from in each thread that it runs synchronous code in.
     parent = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
     return parent is not None and parent.is_running()
+
+
+def after_fork(forget: Callable[[], None]) -> None:
+    """Have something called in each forked child, on systems that fork."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=forget)
 
 
 class BackgroundLoop:
@@ -53,7 +59,7 @@ class BackgroundLoop:
 
 
 background_loop = BackgroundLoop()
-os.register_at_fork(after_in_child=background_loop.forget)
+after_fork(background_loop.forget)
 
 
 async def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -4,11 +4,13 @@ import asyncio
 import signal
 import threading
 from contextlib import suppress
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import ThreadSensitiveContext
+from django.core.signals import request_finished
 
 from adrf_sse.contexts import thread_context
 from adrf_sse.loops import running_loop
@@ -22,11 +24,16 @@ LAST_BYTES = 0.05
 """Seconds that servers get to send what is left of the responses; some stop as soon as their handler runs."""
 
 
+_unread: ContextVar["Closable | None"] = ContextVar("adrf_sse_unread", default=None)
+
+
 class Closable(Protocol):
     """What the registry needs of a stream."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None: ...
+    @property
+    def is_read(self) -> bool: ...
     def close(self) -> None: ...
     def shut_down(self) -> None: ...
 
@@ -60,15 +67,25 @@ class OpenStreams:
             self._empty.set()
             self._stop_listening()
 
+    def remember(self, stream: Closable) -> None:
+        """Remember a stream for the WSGI request whose view this runs in: it has no thread context.
+
+        asgiref carries the variable from the view's own event loop to the worker's thread.
+        """
+        if thread_context() is None:
+            _unread.set(stream)
+
     def close_unread(self, **kwargs: Any) -> None:
-        """Close what a request leaves open, as ``request_finished`` is sent.
+        """Close what a request leaves unread, as ``request_finished`` is sent.
 
         Where the client leaves before Django has begun to read the response, or a middleware answers with another,
         nothing else tells the stream: Django then cancels the request's task, and closes no response.
         """
         context = thread_context()
-        if context is not None:
-            for stream in tuple(self._of_request.get(context, ())):
+        streams = tuple(self._of_request.get(context, ())) if context is not None else (_unread.get(),)
+        _unread.set(None)
+        for stream in streams:
+            if stream is not None and not stream.is_read:
                 stream.close()
 
     # Shutdown: servers wait for open responses, and an endless one never ends. Each server has set its own handlers;
@@ -127,3 +144,4 @@ class OpenStreams:
 
 
 open_streams = OpenStreams()
+request_finished.connect(open_streams.close_unread, dispatch_uid="adrf_sse.registry")

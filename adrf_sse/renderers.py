@@ -40,13 +40,15 @@ class EventStreamRenderer(BaseRenderer):
         response: Response | None = context.get("response")
         if not is_source(data):
             return self._json(data, response, context)
-        if response is None or getattr(response, "accepted_renderer", self) is not self:
+        if response is None or accepted(response) not in (self, None):
             return b"An event stream. Ask for it with Accept: text/event-stream."
         try:
             stream = self.event_stream(data)
         except TooManySyncStreams as refusal:
             return self._refuse(refusal, response, context)
-        response.add_post_render_callback(lambda rendered: stream_in_place_of(rendered, stream, context.get("request")))
+        # First of the callbacks: those of middleware and of cache_page() must see a streaming response.
+        callbacks: list[Any] = response._post_render_callbacks  # type: ignore[attr-defined]
+        callbacks.insert(0, lambda rendered: stream_in_place_of(rendered, stream, context.get("request")))
         return b""
 
     def event_stream(self, source: Any, **given: Any) -> EventStream:
@@ -55,7 +57,7 @@ class EventStreamRenderer(BaseRenderer):
 
     def _json(self, data: Any, response: Response | None, context: dict[str, Any]) -> bytes:
         renderer = self.data_renderer_class()
-        if response is not None and response.content_type is None:
+        if response is not None and response.content_type is None and accepted(response) in (self, None):
             charset = f"; charset={renderer.charset}" if renderer.charset else ""
             response["Content-Type"] = f"{renderer.media_type}{charset}"
         body = renderer.render(data, renderer.media_type, context)
@@ -65,6 +67,11 @@ class EventStreamRenderer(BaseRenderer):
         response.status_code = refusal.status_code
         response["Retry-After"] = str(refusal.wait)
         return self._json({"detail": refusal.detail}, response, context)
+
+
+def accepted(response: Response) -> BaseRenderer | None:
+    """Return the renderer that negotiation has chosen for a response."""
+    return getattr(response, "accepted_renderer", None)
 
 
 def stream_in_place_of(response: Response, stream: EventStream, request: Request | None) -> EventStreamResponse:

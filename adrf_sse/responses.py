@@ -75,8 +75,6 @@ class EventStreamResponse(StreamingHttpResponse):
         """
         return header.lower() == "content-encoding" or super().has_header(header)
 
-    __contains__ = has_header
-
     def __aiter__(self) -> AsyncIterator[bytes]:
         self._prepare()
         return self._stream if self._iterator is self._stream else self._wrapped()

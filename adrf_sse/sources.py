@@ -71,13 +71,22 @@ class Source:
     ) -> bool:
         """Close the iterator, then leave the source."""
         try:
-            close = getattr(self._iterator, "aclose", None)
-            if close is not None:
-                await close()
+            await self._close_iterator()
         except BaseException as error:
             await self._leave(error)
             raise
         return await self._leave(exc)
+
+    async def _close_iterator(self) -> None:
+        close = getattr(self._iterator, "aclose", None)
+        try:
+            if close is not None:
+                await close()
+        except BaseExceptionGroup as group:
+            # A task group around a yield wraps the GeneratorExit that closing sends.
+            rest = group.split(GeneratorExit)[1]
+            if rest is not None:
+                raise rest from None
 
     async def _leave(self, exc: BaseException | None) -> bool:
         if self._manager is None:
@@ -91,10 +100,7 @@ class Source:
     def discard(self) -> None:
         """Give up a source that was never opened."""
         self._release()
-        if kind_of(self._value) in ("awaitable", "sync"):
-            close = getattr(self._value, "close", None)
-            if close is not None:
-                close()
+        discard(self._value)
 
     def _iterator_of(self, value: Any) -> AsyncIterator[Any]:
         if kind_of(value) == "sync":
@@ -118,6 +124,14 @@ class Source:
         if self._claimed:
             self._claimed = False
             sync_slots.give_back()
+
+
+def discard(value: Any) -> None:
+    """Give up a source that nothing has opened, without the warnings that its end would bring."""
+    if kind_of(value) in ("awaitable", "sync"):
+        close = getattr(value, "close", None)
+        if close is not None:
+            close()
 
 
 def _checked(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from random import randint
 from time import monotonic
@@ -36,6 +37,18 @@ def _keep(task: asyncio.Task[None]) -> None:
     """Hold a task until it is done; an event loop holds tasks only weakly."""
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
+
+
+async def _throw(items: AsyncIterator[Any], exc: asyncio.CancelledError) -> Any:
+    """Let a source that has yielded see a cancellation there, as it would where it waits.
+
+    So a task group or a timeout around its yield can tell what it means. Returns what the source yields instead of
+    ending.
+    """
+    throw = getattr(items, "athrow", None)
+    if throw is None:
+        raise exc
+    return await throw(exc)
 
 
 class EventStream:
@@ -102,42 +115,72 @@ class EventStream:
         async with StreamContext():
             try:
                 async with self._source as items:
-                    async for item in items:
-                        if self._stopping:
-                            break
-                        frame = self._encode(item)
-                        self.events += 1
-                        if not self._buffer.fits(frame):
-                            await self._buffer.wait_for_room()
-                        self._buffer.put(frame)
+                    await self._pull(items)
                 if self._options.finite and not self._stopping:
                     await self._put_last(ServerSentEvent(id=END_ID))
             except Exception as exc:
                 await self._fail(sole_cause(exc))
 
+    async def _pull(self, items: AsyncIterator[Any]) -> None:
+        buffer, encode = self._buffer, self._encode
+        async for item in items:
+            if self._stopping:
+                break
+            frame = encode(item)
+            self.events += 1
+            while not buffer.fits(frame):
+                try:
+                    await buffer.wait_for_room()
+                except asyncio.CancelledError as exc:
+                    try:
+                        frame = encode(await _throw(items, exc))
+                    except StopAsyncIteration:
+                        return
+            buffer.put(frame)
+
     async def _put_last(self, event: ServerSentEvent) -> None:
-        frame = event.encode()
+        frame = self._encode(event)
         if not self._buffer.fits(frame):
             await self._buffer.wait_for_room()
         self._buffer.put(frame)
 
     async def _fail(self, error: Exception) -> None:
-        if not self.events and self._opened_at is None:
+        if self._may_be_http_error():
             self._error = error
             return
         logger.error("The source %r failed while it was streaming.", self._source, exc_info=error)
         await got_request_exception.asend_robust(sender=type(self), request=self.request)
         if not self._stopping:
             self._reason = "error"
-            await self._put_last(failure_event(error, self._options.error_event))
+            await self._put_last(self._failure(error))
+
+    def _failure(self, error: Exception) -> ServerSentEvent:
+        event = failure_event(error, self._options.error_event)
+        try:
+            self._encode(event)
+        except (TypeError, ValueError):
+            logger.exception("The detail of %r can't be encoded.", error)
+            return failure_event(Exception(), self._options.error_event)
+        return event
+
+    def _may_be_http_error(self) -> bool:
+        return not self.events and self._opened_at is None and not self._stopping
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() and not self._stopping:
-            logger.error("The source %r cancelled its own task; its stream ends here.", self._source)
-            self._reason = "error"
-            self._buffer.put(failure_event(Exception(), self._options.error_event).encode())
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None and not self._stopping:
+            self._report(error)
         self._done = True
         self._buffer.wake_reader()
+
+    def _report(self, error: BaseException) -> None:
+        """Treat as a failure what ends a task and is no ``Exception``: mostly, that the source was cancelled."""
+        logger.error("The source %r cancelled its own task; its stream ends here.", self._source, exc_info=error)
+        if self._may_be_http_error():
+            self._error = RuntimeError(f"The source {self._source!r} cancelled its own task before its first event.")
+        else:
+            self._reason = "error"
+            self._buffer.put(self._encode(failure_event(Exception(), self._options.error_event)))
 
     # Opening.
 
@@ -155,7 +198,7 @@ class EventStream:
 
     async def _first_event(self) -> None:
         self._start()
-        if self._options.first_event_timeout:
+        if self._options.first_event_timeout and not self._buffer and not self._done:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._options.first_event_timeout):
                     await self._buffer.frames()
@@ -244,6 +287,11 @@ class EventStream:
             await self._open()
         self._pulse = Pulse(self._options, self._buffer, expired=self._expire, stalled=self._let_go)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether the body is being read: what reads it closes the stream."""
+        return self._pulse is not None
+
     # The end.
 
     def shut_down(self) -> None:
@@ -256,9 +304,13 @@ class EventStream:
 
     def _let_go(self) -> None:
         """Give up a client that takes nothing: its request's task waits in the server's ``send``."""
-        if not self._closed and self._reader is not None and not self._buffer.awaited:
-            self._reason = self._reason or "timeout"
+        if self._closed or self._buffer.awaited or self._task is None:
+            return
+        self._reason = self._reason or "timeout"
+        if self._reader is not None and not self._reader.done():
             self._reader.get_loop().call_soon_threadsafe(self._reader.cancel)
+        else:
+            _keep(self._task.get_loop().create_task(self._close("timeout")))
 
     def _end(self, reason: Reason, farewell: ServerSentEvent | None, timeout: float) -> None:
         """Stop the source, and let the reader have what is there."""

@@ -1,8 +1,9 @@
 """Views whose handlers are sources."""
 
 import asyncio
-from collections.abc import Callable
-from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, unwrap
+from collections.abc import Callable, Coroutine
+from contextlib import asynccontextmanager
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, ClassVar, cast
 
 from adrf.views import APIView
@@ -10,19 +11,24 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from rest_framework import permissions, status
+from rest_framework import status
 from rest_framework.exceptions import NotAcceptable
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView as DRFAPIView
 
 from adrf_sse.events import END_ID
 from adrf_sse.loops import background_loop
 from adrf_sse.options import OPTION_NAMES, checked, default_of
+from adrf_sse.registry import open_streams
 from adrf_sse.renderers import EventStreamRenderer, stream_in_place_of
-from adrf_sse.sources import Source, is_source, kind_of
+from adrf_sse.sources import discard, is_source, kind_of
 
 Handler = Callable[..., Any]
+
+_MANAGER_CODE: Any = asynccontextmanager(cast(Any, print)).__code__
+"""The code that every function decorated with ``@asynccontextmanager`` runs."""
 
 NOT_A_STREAM = "This endpoint is a stream. Ask for it with the header Accept: text/event-stream."
 
@@ -66,6 +72,12 @@ class EventStreamMixin:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        mro = cls.__mro__
+        if DRFAPIView in mro and APIView not in mro[mro.index(EventStreamMixin) :]:
+            raise TypeError(
+                f"EventStreamMixin must stand in front of an adrf view or viewset class, got {cls.__name__}"
+                f"({', '.join(base.__name__ for base in cls.__bases__)}). Put it first, and derive from adrf's class."
+            )
         own = {name: value for name, value in vars(cls).items() if name in OPTION_NAMES}
         checked({name: value for name, value in own.items() if not hasattr(value, "__get__")})
 
@@ -75,54 +87,39 @@ class EventStreamMixin:
         return last_event_id(self.request)
 
     async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Do what adrf's does, with the differences that ``initial`` gets a thread only where it may block, and that
-        handlers may be sources.
-        """
-        view: Any = self
-        view.args, view.kwargs = args, kwargs
-        view.request = view.initialize_request(request, *args, **kwargs)
-        view.headers = view.default_response_headers
-        try:
-            await self._initial(*args, **kwargs)
-            response = await self._answer(self._handler(), *args, **kwargs)
-        except Exception as exc:
-            response = view.handle_exception(exc)
-        view.response = view.finalize_response(view.request, response, *args, **kwargs)
-        return cast(HttpResponseBase, view.response)
+        method = (request.method or "").lower()
+        handler: Handler | None = getattr(self, method, None)
+        if handler is not None and method in self.http_method_names:  # type: ignore[attr-defined]
+            setattr(self, method, self._answering(handler))
+        response: HttpResponseBase = await super().async_dispatch(request, *args, **kwargs)  # type: ignore[misc]
+        return response
 
-    async def _initial(self, *args: Any, **kwargs: Any) -> None:
-        initial: Handler = self.initial  # type: ignore[attr-defined]
-        if initial_may_block(self):
-            await sync_to_async(initial)(self.request, *args, **kwargs)
-        else:
-            initial(self.request, *args, **kwargs)
+    def _answering(self, handler: Handler) -> Callable[..., Coroutine[Any, Any, HttpResponseBase]]:
+        """Return the coroutine function that stands for a handler of any shape."""
 
-    def _handler(self) -> Handler:
-        view: Any = self
-        method = (self.request.method or "").lower()
-        refuse: Handler = view.http_method_not_allowed
-        return getattr(view, method, refuse) if method in view.http_method_names else refuse
+        async def answer(request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if self.finite and request.method != "OPTIONS" and self.last_event_id == END_ID:
+                return HttpResponse(status=status.HTTP_204_NO_CONTENT)
+            result = await _call(handler, request, *args, **kwargs)
+            if is_source(result):
+                return await self._stream(Response(result))
+            if isinstance(result, Response) and is_source(result.data):
+                return await self._stream(result)
+            return _response(result, handler)
 
-    async def _answer(self, handler: Handler, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if self.finite and self.request.method != "OPTIONS" and self.last_event_id == END_ID:
-            return HttpResponse(status=status.HTTP_204_NO_CONTENT)
-        result = await _call(handler, self.request, *args, **kwargs)
-        if is_source(result):
-            return await self._stream(Response(result))
-        if isinstance(result, Response) and is_source(result.data):
-            return await self._stream(result)
-        return _response(result, handler)
+        return answer
 
     async def _stream(self, response: Response) -> HttpResponseBase:
         """Open the source that is the response's data, and return the response that streams it."""
         renderer = self.request.accepted_renderer
         if not isinstance(renderer, EventStreamRenderer):
-            Source(response.data).discard()
+            discard(response.data)
             raise NotAcceptable(NOT_A_STREAM)
         stream = renderer.event_stream(response.data, **{name: getattr(self, name) for name in OPTION_NAMES})
         stream.request = self.request._request
         if self.request.method != "HEAD":
             await stream.first_event(_loop_of(self.request))
+            open_streams.remember(stream)
         return stream_in_place_of(response, stream, self.request)
 
 
@@ -144,41 +141,20 @@ def last_event_id(request: HttpRequest | Request) -> str | None:
         return header
 
 
-_INITIAL = (
-    "initial",
-    "perform_content_negotiation",
-    "determine_version",
-    "get_authenticators",
-    "get_permissions",
-    "get_throttles",
-    "perform_authentication",
-    "check_permissions",
-    "check_throttles",
-)
-_QUICK_PERMISSIONS = (
-    permissions.AllowAny,
-    permissions.IsAuthenticated,
-    permissions.IsAuthenticatedOrReadOnly,
-    permissions.IsAdminUser,
-)
-
-
-def initial_may_block(view: Any) -> bool:
-    """Tell whether a view's ``initial`` may wait for something, such as a session in the database."""
-    own = any(getattr(type(view), name) is not getattr(APIView, name) for name in _INITIAL)
-    if own or view.authentication_classes or view.throttle_classes:
-        return True
-    return any(permission not in _QUICK_PERMISSIONS for permission in view.permission_classes)
-
-
 async def _call(handler: Handler, request: Request, *args: Any, **kwargs: Any) -> Any:
     """Call a handler of any shape: in a thread where it runs code of its own before it returns."""
-    function = unwrap(handler)
-    if isasyncgenfunction(function) or iscoroutinefunction(function) or isgeneratorfunction(function):
+    if _only_makes(getattr(handler, "event_stream_function", handler)):
         result = handler(request, *args, **kwargs)
     else:
         result = await sync_to_async(handler)(request, *args, **kwargs)
     return await result if kind_of(result) == "awaitable" else result
+
+
+def _only_makes(function: Handler) -> bool:
+    """Tell whether calling a function runs none of its code: it makes a generator, a coroutine or a context manager."""
+    if isasyncgenfunction(function) or iscoroutinefunction(function) or isgeneratorfunction(function):
+        return True
+    return getattr(function, "__code__", None) is _MANAGER_CODE
 
 
 def _response(result: Any, handler: Handler) -> HttpResponseBase:

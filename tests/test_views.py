@@ -1,7 +1,6 @@
 import asyncio
 import json
 import logging
-import threading
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
@@ -687,34 +686,3 @@ async def test_orm_calls_work_in_sources_of_every_kind(visit):
 
     async with visit(View.as_view()) as stream:
         assert await stream.body() == b"data: called\n\n"
-
-
-async def test_initial_needs_no_thread_where_nothing_in_it_can_block(visit):
-    threads = []
-
-    class Permission(IsAuthenticated):
-        def has_permission(self, request, view):
-            threads.append(threading.current_thread())
-            return True
-
-    class Quick(AsyncSSEAPIView):
-        authentication_classes = []
-
-        def get_renderers(self):
-            threads.append(threading.current_thread())
-            return super().get_renderers()
-
-        async def get(self, request):
-            yield "a"
-
-    class Slow(Quick):
-        permission_classes = [Permission]
-
-    async with visit(Quick.as_view()) as stream:
-        await stream.next()
-    assert threads == [threading.current_thread()]
-    threads.clear()
-    async with visit(Slow.as_view()) as stream:
-        await stream.next()
-    assert len(set(threads)) == 1
-    assert threading.current_thread() not in threads

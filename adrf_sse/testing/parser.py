@@ -67,7 +67,7 @@ class EventParser:
                 self._event = value
             case "id" if "\0" not in value:
                 self._id = value
-            case "retry" if value.isascii() and value.isdigit():
+            case "retry" if value.isascii() and value.isdigit() and len(value) < 4300:  # Python's limit for int()
                 self.retry = int(value)
 
     def _dispatch(self) -> ServerSentEvent | None:
