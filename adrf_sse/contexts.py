@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 from django.db import connections
 
 from adrf_sse.loops import after_fork, background_loop
@@ -59,6 +59,9 @@ class StreamThread(OneThread):
     def __init__(self) -> None:
         super().__init__("adrf_sse streams")
         self.streams = 0
+        self.context = ThreadSensitiveContext()
+        executor: Any = self
+        SyncToAsync.context_to_thread_executor[self.context] = executor
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         def call() -> Any:
@@ -99,19 +102,25 @@ after_fork(stream_threads.forget)
 
 
 class StreamContext:
-    """Send the synchronous calls of the task that enters this, and of its children, to a stream thread."""
+    """Send the synchronous calls of the task that enters this, and of its children, to a stream thread.
 
-    __slots__ = ("_context", "_thread")
+    All streams of a thread share one context of asgiref's, which does not end with any of them: what a source leaves
+    running may go on to use the ORM.
+    """
+
+    __slots__ = ("_thread", "_token")
 
     async def __aenter__(self) -> None:
         self._thread: StreamThread | None = None
-        if thread_context() is not None or background_loop.runs_here():
-            self._thread = stream_threads.take()
-            executor: Any = self._thread
-            context: Any = ThreadSensitiveContext(executor=executor)
-            self._context = await context.__aenter__()
+        if thread_context() is None and not background_loop.runs_here():
+            return
+        self._thread = stream_threads.take()
+        self._token = SyncToAsync.thread_sensitive_context.set(self._thread.context)
+        if getattr(AsyncToSync.executors, "current", None) is not None:
+            # A synchronous middleware's thread, which would come first, but waits for the view only.
+            AsyncToSync.executors.current = None
 
     async def __aexit__(self, *raised: Any) -> None:
         if self._thread is not None:
-            await self._context.__aexit__(*raised)
+            SyncToAsync.thread_sensitive_context.reset(self._token)
             stream_threads.give_back(self._thread)

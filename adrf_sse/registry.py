@@ -42,8 +42,8 @@ class OpenStreams:
     """Know each stream from its start to its end."""
 
     def __init__(self) -> None:
-        self._all: dict[Closable, ThreadSensitiveContext | None] = {}
-        self._of_request: WeakKeyDictionary[ThreadSensitiveContext, set[Closable]] = WeakKeyDictionary()
+        self._all: set[Closable] = set()
+        self._unread: WeakKeyDictionary[ThreadSensitiveContext, Closable] = WeakKeyDictionary()
         self._found: dict[int, Any] = {}
         self._ending: asyncio.Task[None] | None = None
         self._passing_on = False
@@ -53,40 +53,35 @@ class OpenStreams:
         return len(self._all)
 
     def add(self, stream: Closable) -> None:
-        """Remember a stream, for the request whose context this runs in."""
-        context = self._all[stream] = thread_context()
-        if context is not None:
-            self._of_request.setdefault(context, set()).add(stream)
+        self._all.add(stream)
         self.listen()
 
     def discard(self, stream: Closable) -> None:
-        context = self._all.pop(stream, None)
-        if context is not None:
-            self._of_request[context].discard(stream)
+        self._all.discard(stream)
         if not self._all:
             self._empty.set()
             self._stop_listening()
 
-    def remember(self, stream: Closable) -> None:
-        """Remember a stream for the WSGI request whose view this runs in: it has no thread context.
+    # Streams that a view has started, until something reads them. Where the client leaves before Django has begun to,
+    # or a middleware answers with another response, nothing else tells the stream: Django then cancels the request's
+    # task, and closes no response.
 
-        asgiref carries the variable from the view's own event loop to the worker's thread.
-        """
-        if thread_context() is None:
-            _unread.set(stream)
+    def add_unread(self, stream: Closable) -> None:
+        """Remember a stream for the request whose view this runs in."""
+        context = thread_context()
+        if context is not None:
+            self._unread[context] = stream
+        else:
+            _unread.set(stream)  # under WSGI; asgiref carries it from the view's loop to the worker's thread
 
     def close_unread(self, **kwargs: Any) -> None:
-        """Close what a request leaves unread, as ``request_finished`` is sent.
-
-        Where the client leaves before Django has begun to read the response, or a middleware answers with another,
-        nothing else tells the stream: Django then cancels the request's task, and closes no response.
-        """
+        """Close what a request leaves unread, as ``request_finished`` is sent."""
         context = thread_context()
-        streams = tuple(self._of_request.get(context, ())) if context is not None else (_unread.get(),)
-        _unread.set(None)
-        for stream in streams:
-            if stream is not None and not stream.is_read:
-                stream.close()
+        stream = _unread.get() if context is None else self._unread.pop(context, None)
+        if context is None:
+            _unread.set(None)
+        if stream is not None and not stream.is_read:
+            stream.close()
 
     # Shutdown: servers wait for open responses, and an endless one never ends. Each server has set its own handlers;
     # ours stands in front of them while streams are open, and calls them.

@@ -106,8 +106,7 @@ class EventStream:
 
     def _start(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self._task = self.loop.create_task(self._run(), name=f"adrf_sse {self._source!r}")
-        _keep(self._task)
+        self._task = self.loop.create_task(self._run(), name=repr(self._source))
         self._task.add_done_callback(self._ended)
         open_streams.add(self)
 
@@ -331,6 +330,7 @@ class EventStream:
         await asyncio.wait([task], timeout=timeout)
         if not task.done():
             logger.error("The source %r did not stop within %g s of being cancelled.", self._source, timeout)
+            _keep(task)
             task.cancel()
             await asyncio.wait([task], timeout=timeout / 10)
         self._done = True

@@ -92,6 +92,8 @@ class EventStreamMixin:
         if handler is not None and method in self.http_method_names:  # type: ignore[attr-defined]
             setattr(self, method, self._answering(handler))
         response: HttpResponseBase = await super().async_dispatch(request, *args, **kwargs)  # type: ignore[misc]
+        if handler is not None:
+            setattr(self, method, handler)
         return response
 
     def _answering(self, handler: Handler) -> Callable[..., Coroutine[Any, Any, HttpResponseBase]]:
@@ -119,7 +121,7 @@ class EventStreamMixin:
         stream.request = self.request._request
         if self.request.method != "HEAD":
             await stream.first_event(_loop_of(self.request))
-            open_streams.remember(stream)
+            open_streams.add_unread(stream)
         return stream_in_place_of(response, stream, self.request)
 
 
