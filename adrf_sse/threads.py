@@ -108,14 +108,18 @@ class ThreadedIterator(AsyncIterator[Any]):
     async def aclose(self) -> None:
         """Close the source in its thread, behind a pull that is still under way, and let the thread end.
 
-        Being cancelled while that pull blocks does not undo it.
+        Being cancelled does not undo it, and only a second time ends the wait for it.
         """
         if self._executor is None:
             await sync_to_async(self._close)()
             return
-        closed = self._executor.submit(lambda: self._context.run(self._close))
+        closed = asyncio.wrap_future(self._executor.submit(lambda: self._context.run(self._close)))
         self._executor.shutdown()
-        await asyncio.shield(asyncio.wrap_future(closed))
+        try:
+            await asyncio.shield(closed)
+        except asyncio.CancelledError:
+            await asyncio.wait([closed])
+            raise
 
     def _close(self) -> None:
         close = getattr(self._iterator, "close", None)
