@@ -110,11 +110,12 @@ class ThreadedIterator(AsyncIterator[Any]):
 
         Being cancelled does not undo it, and only a second time ends the wait for it.
         """
+        closed: asyncio.Future[None]
         if self._executor is None:
-            await sync_to_async(self._close)()
-            return
-        closed = asyncio.wrap_future(self._executor.submit(lambda: self._context.run(self._close)))
-        self._executor.shutdown()
+            closed = asyncio.ensure_future(sync_to_async(self._close)())
+        else:
+            closed = asyncio.wrap_future(self._executor.submit(lambda: self._context.run(self._close)))
+            self._executor.shutdown()
         try:
             await asyncio.shield(closed)
         except asyncio.CancelledError:

@@ -236,3 +236,21 @@ async def test_a_servers_own_thread_context_is_left_alone():
         async with ThreadSensitiveContext(executor=executor) as context:
             await give_back(context)
             assert await sync_to_async(threading.get_ident)() != threading.get_ident()
+
+
+async def test_what_a_source_leaves_running_may_still_call_synchronous_code(visit):
+    ended, left = asyncio.Event(), []
+
+    async def later():
+        await ended.wait()
+        return await sync_to_async(lambda: threading.current_thread().name)()
+
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            left.append(asyncio.create_task(later()))
+            yield "a"
+
+    async with visit(View.as_view(), served=True) as stream:
+        await stream.body()
+    ended.set()
+    assert await left[0] == "adrf_sse streams"
