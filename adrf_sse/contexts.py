@@ -108,7 +108,7 @@ class StreamContext:
     running may go on to use the ORM.
     """
 
-    __slots__ = ("_thread", "_token")
+    __slots__ = ("_found", "_thread", "_token")
 
     async def __aenter__(self) -> None:
         self._thread: StreamThread | None = None
@@ -116,11 +116,14 @@ class StreamContext:
             return
         self._thread = stream_threads.take()
         self._token = SyncToAsync.thread_sensitive_context.set(self._thread.context)
-        if getattr(AsyncToSync.executors, "current", None) is not None:
-            # A synchronous middleware's thread, which would come first, but waits for the view only.
+        # A synchronous middleware's thread would come first, but waits for the view only.
+        self._found = getattr(AsyncToSync.executors, "current", None)
+        if self._found is not None:
             AsyncToSync.executors.current = None
 
     async def __aexit__(self, *raised: Any) -> None:
         if self._thread is not None:
             SyncToAsync.thread_sensitive_context.reset(self._token)
+            if self._found is not None:
+                AsyncToSync.executors.current = self._found
             stream_threads.give_back(self._thread)

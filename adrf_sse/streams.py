@@ -131,10 +131,12 @@ class EventStream:
                 try:
                     await buffer.wait_for_room()
                 except asyncio.CancelledError as exc:
+                    buffer.put(frame)  # it was yielded; so one frame may stand beyond the limit
                     try:
                         frame = encode(await _throw(items, exc))
                     except StopAsyncIteration:
                         return
+                    self.events += 1
             buffer.put(frame)
 
     async def _put_last(self, event: ServerSentEvent) -> None:
@@ -319,9 +321,8 @@ class EventStream:
         self._stopping = True
         if farewell is not None:
             self._buffer.put(farewell.encode())
-            self._task.get_loop().call_later(
-                timeout, self._let_go
-            )  # a client that takes nothing must not hold up the server
+            # A client that takes nothing must not hold up the server.
+            self._task.get_loop().call_later(timeout, self._let_go)
         _keep(self._task.get_loop().create_task(self._stop(self._task, timeout)))
 
     async def _stop(self, task: asyncio.Task[None], timeout: float) -> None:
