@@ -137,7 +137,7 @@ async def test_a_timeout_around_a_yield_works_while_the_source_is_paused():
 
     stream = EventStream(source(), options({}))
     assert await anext(stream) == FULL
-    await wait_until(lambda: not stream._buffer.fits(FULL))
+    await wait_until(lambda: not stream._pump.buffer.fits(FULL))
     await asyncio.sleep(0.02)
     assert b"".join([chunk async for chunk in stream]).endswith(b"data: timed out\n\n")
 
@@ -210,7 +210,7 @@ async def test_an_error_in_finally_after_leaving_before_the_first_event_is_logge
 
 
 async def test_a_detail_that_can_not_be_encoded_gives_the_generic_error_event(monkeypatch):
-    monkeypatch.setattr("adrf_sse.streams.logger.disabled", True)  # pytest-xdist can't pass lone surrogates on
+    monkeypatch.setattr("adrf_sse.pumps.logger.disabled", True)  # pytest-xdist can't pass lone surrogates on
 
     async def source():
         yield "a"

@@ -1,0 +1,159 @@
+"""What runs a source: one task that opens it, pulls its events, encodes them and closes it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from django.core.signals import got_request_exception
+from django.http import HttpRequest
+
+from adrf_sse.buffers import FrameBuffer
+from adrf_sse.contexts import StreamContext
+from adrf_sse.encoders import JSONEncode
+from adrf_sse.events import END_ID, FrameEncoder, ServerSentEvent
+from adrf_sse.failures import failure_event, sole_cause
+from adrf_sse.options import Options
+from adrf_sse.sources import Source
+
+logger = logging.getLogger("adrf_sse")
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def keep(task: asyncio.Task[None]) -> None:
+    """Hold a task until it is done; an event loop holds tasks only weakly."""
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+async def _throw(items: AsyncIterator[Any], exc: asyncio.CancelledError) -> Any:
+    """Let a source that has yielded see a cancellation there, as it would where it waits.
+
+    So a task group or a timeout around its yield can tell what it means. Returns what the source yields instead of
+    ending.
+    """
+    throw = getattr(items, "athrow", None)
+    if throw is None:
+        raise exc
+    return await throw(exc)
+
+
+class Pump:
+    """Put a source's frames into a buffer, and pause the source while the buffer is full."""
+
+    __slots__ = ("_encode", "_options", "buffer", "committed", "done", "error", "events", "failed", "request", "source",
+                 "stopping", "task")  # fmt: skip
+
+    def __init__(self, source: Any, options: Options, to_json: JSONEncode | None) -> None:
+        self.source = Source(source)
+        self.buffer = FrameBuffer()
+        self.request: HttpRequest | None = None
+        self.events = 0
+        """Events that the source has yielded."""
+        self.task: asyncio.Task[None] | None = None
+        self.committed = False
+        """The headers are out: what goes wrong can only be an event."""
+        self.error: Exception | None = None
+        """What went wrong before the first event, where it still can be an HTTP error."""
+        self.failed = False
+        self.stopping = False
+        """The source shall end."""
+        self.done = False
+        """The source has ended, or was given up."""
+        self._encode = FrameEncoder(to_json)
+        self._options = options
+
+    def start(self) -> asyncio.Task[None]:
+        self.task = asyncio.get_running_loop().create_task(self._run(), name=repr(self.source))
+        self.task.add_done_callback(self._ended)
+        return self.task
+
+    async def stop(self, timeout: float) -> None:
+        """Cancel the source, wait until it is closed, and give it up where that takes too long."""
+        assert self.task is not None
+        self.stopping = True
+        self.task.cancel()
+        await asyncio.wait([self.task], timeout=timeout)
+        if not self.task.done():
+            logger.error("The source %r did not stop within %g s of being cancelled.", self.source, timeout)
+            keep(self.task)
+            self.task.cancel()
+            await asyncio.wait([self.task], timeout=timeout / 10)
+        self._finish()
+
+    async def _run(self) -> None:
+        async with StreamContext():
+            try:
+                async with self.source as items:
+                    await self._pull(items)
+                if self._options.finite and not self.stopping:
+                    await self._put_last(ServerSentEvent(id=END_ID))
+            except Exception as exc:
+                await self._fail(sole_cause(exc))
+
+    async def _pull(self, items: AsyncIterator[Any]) -> None:
+        buffer, encode = self.buffer, self._encode
+        async for item in items:
+            if self.stopping:
+                break
+            frame = encode(item)
+            self.events += 1
+            while not buffer.fits(frame):
+                try:
+                    await buffer.wait_for_room()
+                except asyncio.CancelledError as exc:
+                    buffer.put(frame)  # it was yielded; so one frame may stand beyond the limit
+                    try:
+                        frame = encode(await _throw(items, exc))
+                    except StopAsyncIteration:
+                        return
+                    self.events += 1
+            buffer.put(frame)
+
+    async def _put_last(self, event: ServerSentEvent) -> None:
+        frame = self._encode(event)
+        if not self.buffer.fits(frame):
+            await self.buffer.wait_for_room()
+        self.buffer.put(frame)
+
+    async def _fail(self, error: Exception) -> None:
+        if self._may_be_http_error():
+            self.error = error
+            return
+        logger.error("The source %r failed while it was streaming.", self.source, exc_info=error)
+        await got_request_exception.asend_robust(sender=type(self), request=self.request)
+        if not self.stopping:
+            self.failed = True
+            await self._put_last(self._failure(error))
+
+    def _failure(self, error: Exception) -> ServerSentEvent:
+        event = failure_event(error, self._options.error_event)
+        try:
+            self._encode(event)
+        except (TypeError, ValueError):
+            logger.exception("The detail of %r can't be encoded.", error)
+            return failure_event(Exception(), self._options.error_event)
+        return event
+
+    def _may_be_http_error(self) -> bool:
+        return not self.events and not self.committed and not self.stopping
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None and not self.stopping:
+            self._report(error)
+        self._finish()
+
+    def _report(self, error: BaseException) -> None:
+        """Treat as a failure what ends a task and is no ``Exception``: mostly, that the source was cancelled."""
+        logger.error("The source %r cancelled its own task; its stream ends here.", self.source, exc_info=error)
+        if self._may_be_http_error():
+            self.error = RuntimeError(f"The source {self.source!r} cancelled its own task before its first event.")
+        else:
+            self.failed = True
+            self.buffer.put(self._encode(failure_event(Exception(), self._options.error_event)))
+
+    def _finish(self) -> None:
+        self.done = True
+        self.buffer.wake_reader()
