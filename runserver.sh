@@ -5,5 +5,5 @@ cd "$(dirname "$0")"
 . ./venv.sh
 make_venv "example"
 cd example
-"$OLDPWD/$VENV/bin/python" manage.py migrate --verbosity 0
-exec "$OLDPWD/$VENV/bin/python" -m uvicorn config.asgi:application --host 127.0.0.1 --port "${PORT:-8000}"
+"$VENV/bin/python" manage.py migrate --verbosity 0
+exec "$VENV/bin/python" -m uvicorn config.asgi:application --host 127.0.0.1 --port "${PORT:-8000}"

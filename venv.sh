@@ -2,6 +2,7 @@
 
 PYTHON=${PYTHON:-python3}
 VENV=${VENV:-.venv}
+case $VENV in /*) ;; *) VENV=$PWD/$VENV ;; esac
 DJANGO=${DJANGO:-}
 
 # make_venv EXTRAS: install "adrf-sse[EXTRAS]" where pyproject.toml changed since it was last installed.
