@@ -36,6 +36,7 @@ if port := os.environ.get("TEST_POSTGRES_PORT"):
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+ADRF_SSE = {"HEARTBEAT": float(os.environ.get("TEST_HEARTBEAT", 15))}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": [],

@@ -1,5 +1,6 @@
 """Every kind of source, from every kind of view, through real servers: each event arrives before the next exists."""
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,3 +76,19 @@ def test_head_of_an_endless_stream_returns_at_once(server):
         response = client.head("/endless/")
         assert response.status_code == 200
         assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+
+
+@pytest.mark.parametrize("server", ["gunicorn sync", "gunicorn gthread", "runserver", "uvicorn"])
+def test_heartbeats_flow_and_a_client_that_leaves_ends_the_source(server, tmp_path):
+    marks = tmp_path / "marks"
+    os.mkfifo(marks)
+    env = {"DJANGO_SETTINGS_MODULE": "tests.settings", "TEST_HEARTBEAT": "0.05"}
+    with serve(SERVERS[server], env=env, cwd=ROOT) as running:
+        with httpx.stream("GET", f"{running.url}/forever/", params={"marks": str(marks)}, timeout=30) as response:
+            body = b""
+            for chunk in response.iter_raw():
+                body += chunk
+                if body.endswith(b":\n:\n"):
+                    break
+        assert marks.read_bytes() == b"."
+    assert body.startswith(b"data: one\n\n:\n")
