@@ -1,5 +1,5 @@
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,8 @@ from django.core.asgi import get_asgi_application
 from django.urls import path
 
 from adrf_sse.testing import EventStreamClient, TestStream
+from tests.example import ENDLESS, migrated, serve_example
+from tests.servers import Server
 from tests.views import WORDS
 
 Visit = Callable[..., TestStream]
@@ -43,3 +45,23 @@ def gates(tmp_path: Path) -> Path:
     for word in WORDS[1:]:
         os.mkfifo(tmp_path / word)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def example_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example's database, made by its own migrations."""
+    return migrated(tmp_path_factory.mktemp("example") / "example.sqlite3")
+
+
+@pytest.fixture(scope="module")
+def quick_server(example_database: Path) -> Iterator[Server]:
+    """The example, its events a hundredth of a second apart."""
+    with serve_example(example_database) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def slow_server(example_database: Path) -> Iterator[Server]:
+    """The example, with a first event and no second one in any test's life."""
+    with serve_example(example_database, ENDLESS) as server:
+        yield server

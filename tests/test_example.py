@@ -11,7 +11,7 @@ import pytest
 
 from adrf_sse.events import ServerSentEvent
 from adrf_sse.testing import EventParser
-from tests.example import ENDLESS, RUNSERVER, log_in, manage, migrated, serve_example
+from tests.example import ENDLESS, RUNSERVER, log_in, manage, serve_example
 from tests.servers import Server
 
 pytestmark = pytest.mark.server
@@ -19,23 +19,6 @@ pytestmark = pytest.mark.server
 MESSAGES = b"".join(b"data: Message %d of 5\n\n" % number for number in range(1, 6))
 COUNTDOWN = b"".join(b"event: tick\ndata: %d\n\n" % number for number in range(10, 0, -1))
 BLASTOFF = b"event: blastoff\ndata: Blastoff!\n\nid: adrf-sse:end\n\n"
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return migrated(tmp_path_factory.mktemp("example") / "example.sqlite3")
-
-
-@pytest.fixture(scope="module")
-def quick_server(database: Path) -> Iterator[Server]:
-    with serve_example(database) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def slow_server(database: Path) -> Iterator[Server]:
-    with serve_example(database, ENDLESS) as server:
-        yield server
 
 
 @pytest.fixture
@@ -172,8 +155,8 @@ def test_finished_jobs_are_forgotten_when_there_are_many(quick: httpx.Client) ->
     assert quick.get(url).status_code == 404
 
 
-def test_no_more_than_fifty_jobs_may_run(database: Path) -> None:
-    with serve_example(database, ENDLESS) as server, client_of(server) as client:
+def test_no_more_than_fifty_jobs_may_run(example_database: Path) -> None:
+    with serve_example(example_database, ENDLESS) as server, client_of(server) as client:
         for _ in range(50):
             start_job(client)
         refusal = client.post("/progress/jobs/")
@@ -241,8 +224,8 @@ def test_check_finds_nothing(tmp_path: Path) -> None:
     assert "no issues" in manage("check", database=tmp_path / "unused.sqlite3")
 
 
-def test_runserver_streams_under_wsgi(database: Path) -> None:
-    with serve_example(database, command=RUNSERVER) as server, client_of(server) as client:
+def test_runserver_streams_under_wsgi(example_database: Path) -> None:
+    with serve_example(example_database, command=RUNSERVER) as server, client_of(server) as client:
         for url in ("/test/", "/test2/"):
             assert client.get(url).content == MESSAGES
         for url in ("/countdown/events/", "/countdown/sync/events/"):
@@ -253,7 +236,7 @@ def test_runserver_streams_under_wsgi(database: Path) -> None:
         assert take(client, "/members/events/", 1)[0].data == "Hello, demo!"
 
 
-def test_runserver_sends_the_first_message_before_the_second_exists(database: Path) -> None:
-    with serve_example(database, ENDLESS, command=RUNSERVER) as server, client_of(server) as client:
+def test_runserver_sends_the_first_message_before_the_second_exists(example_database: Path) -> None:
+    with serve_example(example_database, ENDLESS, command=RUNSERVER) as server, client_of(server) as client:
         for url in ("/test/", "/test2/"):
             assert take(client, url, 1)[0].data == "Message 1 of 5"

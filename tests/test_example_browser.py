@@ -1,35 +1,16 @@
 """The example's pages in Chromium: what its own ``EventSource`` makes of the streams."""
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, Page, Request, expect
 
 from tests.browsers import WatchedPage, chromium, watched_page
-from tests.example import ENDLESS, migrated, serve_example
 from tests.servers import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 MESSAGES = [f"Message {number} of 5" for number in range(1, 6)]
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return migrated(tmp_path_factory.mktemp("example") / "example.sqlite3")
-
-
-@pytest.fixture(scope="module")
-def quick_server(database: Path) -> Iterator[Server]:
-    with serve_example(database) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def slow_server(database: Path) -> Iterator[Server]:
-    with serve_example(database, ENDLESS) as server:
-        yield server
 
 
 @pytest.fixture
