@@ -3,6 +3,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.core.asgi import get_asgi_application
 from django.urls import path
@@ -11,6 +12,10 @@ from adrf_sse.testing import EventStreamClient, TestStream
 from tests.example import ENDLESS, migrated, serve_example
 from tests.servers import Server
 from tests.views import WORDS
+
+# No example may fail for the machine being busy.
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tests")
 
 Visit = Callable[..., TestStream]
 
