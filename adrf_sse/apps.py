@@ -11,6 +11,7 @@ class AdrfSSEConfig(AppConfig):
     verbose_name = "Server-Sent Events"
 
     def ready(self) -> None:
+        """Register the checks with Django."""
         from adrf_sse.checks import check_settings
 
         checks.register(check_settings)

@@ -29,14 +29,17 @@ class FrameBuffer:
         return self._ready is not None and not self._ready.done()
 
     def fits(self, frame: bytes) -> bool:
+        """Tell whether a frame may go in now."""
         return self._size + len(frame) <= CHUNK_SIZE or not self._frames
 
     def put(self, frame: bytes) -> None:
+        """Add a frame, and wake the reader."""
         self._frames.append(frame)
         self._size += len(frame)
         self.wake_reader()
 
     def put_first(self, frame: bytes) -> None:
+        """Add a frame that leaves before all others."""
         self._frames.insert(0, frame)
         self._size += len(frame)
 
@@ -54,6 +57,7 @@ class FrameBuffer:
         return self._ready
 
     def wake_reader(self) -> None:
+        """Let a waiting reader look again."""
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
 
@@ -64,6 +68,7 @@ class FrameBuffer:
         return frames[0] if len(frames) == 1 else b"".join(frames)
 
     def clear(self) -> None:
+        """Drop what is there, and let the source go on."""
         self._frames, self._size = [], 0
         if self._room is not None and not self._room.done():
             self._room.set_result(None)

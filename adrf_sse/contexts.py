@@ -64,6 +64,8 @@ class StreamThread(OneThread):
         SyncToAsync.context_to_thread_executor[self.context] = executor
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Run a call after those before it, on connections that still work."""
+
         def call() -> Any:
             _drop_stale_connections()
             return fn(*args, **kwargs)
@@ -83,6 +85,7 @@ class StreamThreads:
         self._threads: list[StreamThread] = []
 
     def take(self) -> StreamThread:
+        """Return the thread for one more stream."""
         with self._lock:
             while len(self._threads) < sse_settings.STREAM_THREADS:
                 self._threads.append(StreamThread())
@@ -91,6 +94,7 @@ class StreamThreads:
             return thread
 
     def give_back(self, thread: StreamThread) -> None:
+        """Count one stream less; the last one closes the thread's connections."""
         with self._lock:
             thread.streams -= 1
             if not thread.streams and thread.running:

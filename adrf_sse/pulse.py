@@ -50,6 +50,7 @@ class Pulse:
         self._since = self._loop.time()
 
     def stop(self) -> None:
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

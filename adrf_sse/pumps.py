@@ -65,6 +65,7 @@ class Pump:
         self._options = options
 
     def start(self) -> asyncio.Task[None]:
+        """Start the task that runs the source, on the running loop."""
         self.task = asyncio.get_running_loop().create_task(self._run(), name=repr(self.source))
         self.task.add_done_callback(self._ended)
         return self.task

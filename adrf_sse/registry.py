@@ -53,10 +53,12 @@ class OpenStreams:
         return len(self._all)
 
     def add(self, stream: Closable) -> None:
+        """Know a stream as open, and hear of shutdowns from now on."""
         self._all.add(stream)
         self.listen()
 
     def discard(self, stream: Closable) -> None:
+        """Forget a stream that has ended."""
         self._all.discard(stream)
         if not self._all:
             self._empty.set()

@@ -64,6 +64,7 @@ class SSESettings:
         return values[key]
 
     def reload(self) -> None:
+        """Forget what was read, so that the next access reads anew."""
         self.__dict__.clear()
 
 

@@ -32,6 +32,7 @@ class Slots:
             self.taken += 1
 
     def give_back(self) -> None:
+        """Free one slot."""
         with self._lock:
             self.taken -= 1
 

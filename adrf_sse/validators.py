@@ -35,6 +35,7 @@ def single_line(name: str, value: str) -> str:
 
 
 def event_name(name: str, value: Any) -> str:
+    """Check an event's name: one line of text, not empty."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a non-empty str, got {value!r}. Name the event with a string.")
     if not value:
@@ -45,12 +46,14 @@ def event_name(name: str, value: Any) -> str:
 
 
 def event_id(name: str, value: Any) -> str:
+    """Check an event id, and give it as text."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise TypeError(f"{name} must be a str or an int, got {value!r}. Convert it with str().")
     return single_line(name, value) if isinstance(value, str) else str(value)
 
 
 def milliseconds(name: str, value: Any) -> int:
+    """Check a delay, and give it as whole milliseconds."""
     if isinstance(value, timedelta):
         value = value // timedelta(milliseconds=1)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -63,6 +66,7 @@ def milliseconds(name: str, value: Any) -> int:
 
 
 def millisecond_range(name: str, value: Any) -> tuple[int, int]:
+    """Check a pair of delays, the least and the most."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise TypeError(f"{name} must be a pair of milliseconds, got {value!r}. Use two ints, such as (1000, 5000).")
     least, most = (milliseconds(name, item) for item in value)
@@ -84,6 +88,7 @@ def seconds(name: str, value: Any, *, zero: bool = False) -> float:
 
 
 def seconds_or_zero(name: str, value: Any) -> float:
+    """Check a duration in seconds that may be 0."""
     return seconds(name, value, zero=True)
 
 
@@ -93,6 +98,7 @@ def or_none(validate: Validate) -> Validate:
 
 
 def count(name: str, value: Any) -> int:
+    """Check a whole number of 1 or more."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be a whole number, got {value!r}. Use an int.")
     if value < 1:
@@ -101,6 +107,7 @@ def count(name: str, value: Any) -> int:
 
 
 def flag(name: str, value: Any) -> bool:
+    """Check a bool."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, got {value!r}. Use a bool.")
     return value

@@ -87,6 +87,7 @@ class EventStreamMixin:
         return last_event_id(self.request)
 
     async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Dispatch as adrf does, to a handler of any shape."""
         method = (request.method or "").lower()
         handler: Handler | None = getattr(self, method, None)
         if handler is not None and method in self.http_method_names:  # type: ignore[attr-defined]

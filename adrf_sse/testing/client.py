@@ -68,6 +68,7 @@ class EventStreamClient(AsyncRequestFactory):
         cookies: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> "TestStream":
+        """Make a stream of any method, with a ``user`` to log in and ``cookies`` of its own."""
         stream: TestStream = super().generic(method, path, *args, **kwargs)  # type: ignore[assignment]
         stream.name = f"{method} {path}"
         stream.user = user
@@ -75,6 +76,7 @@ class EventStreamClient(AsyncRequestFactory):
         return stream
 
     def request(self, **request: Any) -> "TestStream":  # type: ignore[override]
+        """Make a stream of what Django's factory has prepared."""
         body = request.pop("_body_file", None)
         return TestStream(self.application, self._base_scope(**request), body.read() if body else b"")  # type: ignore[attr-defined]
 
