@@ -20,19 +20,19 @@ class Pulse:
         "_buffer",
         "_expired",
         "_expires_at",
+        "_heartbeat",
         "_loop",
+        "_send_timeout",
         "_since",
         "_stalled",
         "_timer",
-        "heartbeat",
-        "send_timeout",
     )
 
     def __init__(
         self, options: Options, buffer: FrameBuffer, *, expired: Callable[[], None], stalled: Callable[[], None]
     ) -> None:
-        self.heartbeat = options.heartbeat
-        self.send_timeout = options.send_timeout
+        self._heartbeat = options.heartbeat
+        self._send_timeout = options.send_timeout
         self._buffer = buffer
         self._expired = expired
         self._stalled = stalled
@@ -57,7 +57,7 @@ class Pulse:
 
     def _schedule(self) -> None:
         now = self._loop.time()
-        intervals = [interval for interval in (self.heartbeat, self.send_timeout) if interval is not None]
+        intervals = [interval for interval in (self._heartbeat, self._send_timeout) if interval is not None]
         deadlines = [self._since + interval for interval in intervals if self._since + interval > now]
         due = min([*deadlines, *(now + interval for interval in intervals), self._expires_at])
         if due < inf:
@@ -70,8 +70,8 @@ class Pulse:
             self._expires_at = inf
             self._expired()
         elif not self._buffer.awaited:
-            if self.send_timeout is not None and silence >= self.send_timeout:
+            if self._send_timeout is not None and silence >= self._send_timeout:
                 self._stalled()
-        elif self.heartbeat is not None and silence >= self.heartbeat:
+        elif self._heartbeat is not None and silence >= self._heartbeat:
             self._buffer.put(HEARTBEAT)
         self._schedule()

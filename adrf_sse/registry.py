@@ -31,11 +31,18 @@ class Closable(Protocol):
     """What the registry needs of a stream."""
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop | None: ...
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that ``shut_down()`` must be called in."""
+
     @property
-    def is_read(self) -> bool: ...
-    def close(self) -> None: ...
-    def shut_down(self) -> None: ...
+    def is_read(self) -> bool:
+        """Whether something reads the body, and so will close it."""
+
+    def close(self) -> None:
+        """End the stream, from any thread."""
+
+    def shut_down(self) -> None:
+        """End the stream because the server ends."""
 
 
 class OpenStreams:
@@ -130,14 +137,19 @@ class OpenStreams:
 
     async def _end(self, number: int) -> None:
         """End the streams, then let the server have its signal."""
-        self._empty.clear()
-        self._tell_streams()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SHUTDOWN_PATIENCE):
-                await self._empty.wait()
-        await asyncio.sleep(LAST_BYTES)
-        self._pass_on(number, None)
-        self._ending = None
+        if self._all:
+            self._empty.clear()
+            self._tell_streams()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SHUTDOWN_PATIENCE):
+                    await self._empty.wait()
+            await asyncio.sleep(LAST_BYTES)
+        try:
+            self._pass_on(number, None)
+        finally:
+            self._ending = None
+            if not self._all:
+                self._stop_listening()
 
 
 open_streams = OpenStreams()

@@ -73,8 +73,9 @@ class Source:
         try:
             await self._close_iterator()
         except BaseException as error:
-            await self._leave(error)
-            raise
+            if not await self._leave(error):
+                raise
+            return True
         return await self._leave(exc)
 
     async def _close_iterator(self) -> None:
