@@ -133,12 +133,13 @@ async def test_a_timeout_around_a_yield_works_while_the_source_is_paused():
                 while True:
                     yield FULL
         except TimeoutError:
+            timed_out.set()
             yield b"data: timed out\n\n"
 
+    timed_out = asyncio.Event()
     stream = EventStream(source(), options({}))
     assert await anext(stream) == FULL
-    await wait_until(lambda: not stream._pump.buffer.fits(FULL))
-    await asyncio.sleep(0.02)
+    await timed_out.wait()
     assert b"".join([chunk async for chunk in stream]).endswith(b"data: timed out\n\n")
 
 

@@ -1,4 +1,5 @@
 import pytest
+from asgiref.sync import sync_to_async
 from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import path
@@ -103,6 +104,7 @@ def urls(view, settings, *middleware):
     settings.MIDDLEWARE = list(middleware)
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_djangos_async_client_reads_it(settings):
     source = Recorder("a")
 
@@ -118,8 +120,7 @@ async def test_djangos_async_client_reads_it(settings):
     content = response.streaming_content
     assert await anext(content) == b"data: a\n\n"
     assert not source.closed
-    await content.aclose()
-    await response._stream.aclose()
+    await sync_to_async(response.close)()
     assert source.closed
 
 
