@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from types import FrameType
@@ -14,6 +15,8 @@ from django.core.signals import request_finished
 
 from adrf_sse.contexts import thread_context
 from adrf_sse.loops import running_loop
+
+_Handler = Callable[[int, FrameType | None], Any]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -51,7 +54,7 @@ class OpenStreams:
     def __init__(self) -> None:
         self._all: set[Closable] = set()
         self._unread: WeakKeyDictionary[ThreadSensitiveContext, Closable] = WeakKeyDictionary()
-        self._found: dict[int, Any] = {}
+        self._found: dict[int, _Handler] = {}
         self._ending: asyncio.Task[None] | None = None
         self._passing_on = False
         self._empty = asyncio.Event()
@@ -117,16 +120,17 @@ class OpenStreams:
         loop = running_loop()
         if self._passing_on:
             return  # the handler that we found calls the one that it found: ours
+        found = self._found[number]  # now: it may be put back, and forgotten, while the streams end
         if loop is None or self._ending is not None:
             self._tell_streams()
-            self._pass_on(number, frame)
+            self._pass_on(found, number, frame)
         else:
-            self._ending = loop.create_task(self._end(number))
+            self._ending = loop.create_task(self._end(found, number))
 
-    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+    def _pass_on(self, found: _Handler, number: int, frame: FrameType | None) -> None:
         self._passing_on = True
         try:
-            self._found[number](number, frame)
+            found(number, frame)
         finally:
             self._passing_on = False
 
@@ -135,7 +139,7 @@ class OpenStreams:
             if stream.loop is not None:
                 stream.loop.call_soon_threadsafe(stream.shut_down)
 
-    async def _end(self, number: int) -> None:
+    async def _end(self, found: _Handler, number: int) -> None:
         """End the streams, then let the server have its signal."""
         if self._all:
             self._empty.clear()
@@ -145,7 +149,7 @@ class OpenStreams:
                     await self._empty.wait()
             await asyncio.sleep(LAST_BYTES)
         try:
-            self._pass_on(number, None)
+            self._pass_on(found, number, None)
         finally:
             self._ending = None
             if not self._all:
