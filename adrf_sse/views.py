@@ -22,7 +22,7 @@ from adrf_sse.events import END_ID
 from adrf_sse.loops import background_loop
 from adrf_sse.options import OPTION_NAMES, checked, default_of
 from adrf_sse.registry import open_streams
-from adrf_sse.renderers import EventStreamRenderer, stream_in_place_of
+from adrf_sse.renderers.event_stream import EventStreamRenderer, stream_in_place_of
 from adrf_sse.sources import discard, is_source, kind_of
 
 Handler = Callable[..., Any]
