@@ -1,7 +1,10 @@
 """What the package raises.
 
     rest_framework.exceptions.APIException
-    └── TooManySyncStreams    503: every thread for synchronous sources is taken
+    ├── TooManySyncStreams    503: every thread for synchronous sources is taken
+    └── BrokerUnavailable     503: an event can't be published, or history not be read
+    Exception
+    └── SubscriberLagged      a subscriber fell too far behind
 
 Bad values are plain ``TypeError`` and ``ValueError``; bad settings are Django's ``ImproperlyConfigured``.
 """
@@ -22,3 +25,38 @@ class TooManySyncStreams(APIException):
 
     wait = 5
     """Seconds, sent as ``Retry-After`` (REST framework reads this name)."""
+
+
+class BrokerUnavailable(APIException):
+    """Tell a publisher that its event may not have been published, because the broker did not say that it was.
+
+    ``str()`` says what failed and what to check, for logs. Clients of a view that lets it pass get a 503 without that.
+    """
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "Events can't be published at the moment. Try again later."
+    default_code = "broker_unavailable"
+
+    wait = 5
+    """Seconds, sent as ``Retry-After``."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__()
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+class SubscriberLagged(Exception):
+    """Tell a subscriber that it fell more than ``MAX_SUBSCRIBER_BACKLOG`` events behind, and gets no more.
+
+    In a stream's source, let it pass: the stream ends with the reason ``timeout``, and its client comes back with the
+    last id that it has.
+    """
+
+    def __init__(self, last_event_id: int | None) -> None:
+        super().__init__(
+            "a subscriber must read its events as fast as they come, got more than MAX_SUBSCRIBER_BACKLOG events "
+            f"ahead of it. Subscribe again with last_event_id={last_event_id}."
+        )

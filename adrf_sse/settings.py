@@ -7,7 +7,16 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from adrf_sse.validators import Validate, count, millisecond_range, milliseconds, or_none, seconds, seconds_or_zero
+from adrf_sse.validators import (
+    Validate,
+    backend,
+    count,
+    millisecond_range,
+    milliseconds,
+    or_none,
+    seconds,
+    seconds_or_zero,
+)
 
 NAME = "ADRF_SSE"
 
@@ -21,6 +30,11 @@ _KEYS: dict[str, tuple[Any, Validate]] = {
     "SHUTDOWN_RETRY_SPREAD": ((1000, 5000), millisecond_range),
     "STREAM_THREADS": (4, count),
     "MAX_SYNC_STREAMS": (64, count),
+    "BROKER": ({"BACKEND": "adrf_sse.brokers.memory.MemoryBroker", "OPTIONS": {}}, backend),
+    "CHANNEL_HISTORY": (1000, count),
+    "CHANNEL_TTL": (86400.0, seconds),
+    "MAX_SUBSCRIBER_BACKLOG": (1000, count),
+    "MAX_EVENT_SIZE": (1024 * 1024, count),
 }
 
 

@@ -1,6 +1,6 @@
 """The checks that events, options and settings share. Each returns the value in its one normal form."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from math import isfinite
 from typing import Any
@@ -111,3 +111,18 @@ def flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, got {value!r}. Use a bool.")
     return value
+
+
+def backend(name: str, value: Any) -> dict[str, Any]:
+    """Check the choice of a class and its options, as in Django's ``CACHES``."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("BACKEND"), str):
+        raise TypeError(
+            f'{name} must be {{"BACKEND": "path.to.Class", "OPTIONS": {{...}}}}, got {value!r}. Name a class.'
+        )
+    unknown = sorted(map(str, value.keys() - {"BACKEND", "OPTIONS"}))
+    if unknown:
+        raise ValueError(f"{name} must have only BACKEND and OPTIONS, got {', '.join(unknown)}. Put it into OPTIONS.")
+    options = value.get("OPTIONS", {})
+    if not isinstance(options, Mapping) or not all(isinstance(key, str) for key in options):
+        raise TypeError(f"{name}['OPTIONS'] must be a dict with str keys, got {options!r}. Write {{}} for none.")
+    return {"BACKEND": value["BACKEND"], "OPTIONS": dict(options)}

@@ -1,7 +1,7 @@
 """Views whose handlers are sources."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, ClassVar, cast
@@ -12,12 +12,15 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework import status
-from rest_framework.exceptions import NotAcceptable
+from rest_framework.exceptions import NotAcceptable, ParseError
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView as DRFAPIView
 
+from adrf_sse.channels import subscribe
+from adrf_sse.channels.names import MAX_CHANNELS, channel_names
+from adrf_sse.channels.subscriptions import Subscription
 from adrf_sse.events import END_ID
 from adrf_sse.loops import background_loop
 from adrf_sse.options import OPTION_NAMES, checked, default_of
@@ -29,6 +32,10 @@ Handler = Callable[..., Any]
 
 _MANAGER_CODE: Any = asynccontextmanager(cast(Any, print)).__code__
 """The code that every function decorated with ``@asynccontextmanager`` runs."""
+
+BAD_CHANNELS = (
+    f"A stream has 1 to {MAX_CHANNELS} channels. Their names are 1 to 200 of the characters A-Z a-z 0-9 . _ : -."
+)
 
 NOT_A_STREAM = "This endpoint is a stream. Ask for it with the header Accept: text/event-stream."
 
@@ -132,6 +139,32 @@ class AsyncSSEAPIView(EventStreamMixin, APIView):  # type: ignore[misc]
     renderer_classes: ClassVar[list[type[BaseRenderer]]] = [EventStreamRenderer]
 
 
+class ChannelStreamView(AsyncSSEAPIView):
+    """A view that streams channels: name them in ``get_channels()``.
+
+    ``permission_classes`` are asked for each channel's name as an object (``has_object_permission``). A client that
+    comes back gets what it missed.
+    """
+
+    def get_channels(self) -> Iterable[str]:
+        """Return the names of the request's channels; may be a coroutine function."""
+        raise NotImplementedError(f"{type(self).__name__} must have get_channels(), got none. Return a list of names.")
+
+    async def get(self, request: Request, *args: Any, **kwargs: Any) -> Subscription:
+        """Subscribe to the channels, where permissions allow each of them."""
+        names = await _call(self.get_channels)
+        return subscribe(*await sync_to_async(self._permitted)(names), last_event_id=self.last_event_id)
+
+    def _permitted(self, names: Iterable[str]) -> frozenset[str]:
+        try:
+            channels = channel_names(names)
+        except ValueError:
+            raise ParseError(BAD_CHANNELS) from None
+        for channel in channels:
+            self.check_object_permissions(self.request, channel)
+        return channels
+
+
 def last_event_id(request: HttpRequest | Request) -> str | None:
     """Return the last event id that the client has seen, or ``None`` on a first visit."""
     header = request.headers.get("Last-Event-ID")
@@ -144,12 +177,12 @@ def last_event_id(request: HttpRequest | Request) -> str | None:
         return header
 
 
-async def _call(handler: Handler, request: Request, *args: Any, **kwargs: Any) -> Any:
+async def _call(handler: Handler, *args: Any, **kwargs: Any) -> Any:
     """Call a handler of any shape: in a thread where it runs code of its own before it returns."""
     if _only_makes(getattr(handler, "event_stream_function", handler)):
-        result = handler(request, *args, **kwargs)
+        result = handler(*args, **kwargs)
     else:
-        result = await sync_to_async(handler)(request, *args, **kwargs)
+        result = await sync_to_async(handler)(*args, **kwargs)
     return await result if kind_of(result) == "awaitable" else result
 
 

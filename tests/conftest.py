@@ -10,6 +10,7 @@ from django.urls import path
 
 from adrf_sse.testing import EventStreamClient, TestStream
 from tests.example import ENDLESS, migrated, serve_example
+from tests.redis_server import RedisServer, redis_server, use_redis
 from tests.servers import Server
 from tests.views import WORDS
 
@@ -70,3 +71,27 @@ def slow_server(example_database: Path) -> Iterator[Server]:
     """The example, with a first event and no second one in any test's life."""
     with serve_example(example_database, ENDLESS) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_for_all() -> Iterator[RedisServer]:
+    """A Redis that tests share, one after the other."""
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_for_all: RedisServer) -> str:
+    """The URL of a Redis with nothing in it."""
+    redis_for_all.client.flushall()
+    return redis_for_all.url
+
+
+@pytest.fixture(params=["memory", "redis"])
+def broker(request: pytest.FixtureRequest, settings: Any) -> str:
+    """Each broker in turn."""
+    if request.param == "redis":
+        use_redis(settings, request.getfixturevalue("redis_url"))
+    else:
+        settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": {"BACKEND": "adrf_sse.brokers.memory.MemoryBroker"}}
+    return str(request.param)

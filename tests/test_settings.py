@@ -8,8 +8,9 @@ from adrf_sse.checks import check_settings
 from adrf_sse.settings import setting_problems, sse_settings
 
 KEYS = (
-    "CLEANUP_TIMEOUT, FIRST_EVENT_TIMEOUT, HEARTBEAT, MAX_DURATION, MAX_SYNC_STREAMS, RETRY, SEND_TIMEOUT, "
-    "SHUTDOWN_RETRY_SPREAD, STREAM_THREADS"
+    "BROKER, CHANNEL_HISTORY, CHANNEL_TTL, CLEANUP_TIMEOUT, FIRST_EVENT_TIMEOUT, HEARTBEAT, MAX_DURATION, "
+    "MAX_EVENT_SIZE, MAX_SUBSCRIBER_BACKLOG, MAX_SYNC_STREAMS, RETRY, SEND_TIMEOUT, SHUTDOWN_RETRY_SPREAD, "
+    "STREAM_THREADS"
 )
 
 REFUSED = [
@@ -52,6 +53,19 @@ REFUSED = [
         {"SHUTDOWN_RETRY_SPREAD": (5, 1)},
         "ADRF_SSE['SHUTDOWN_RETRY_SPREAD'] is wrong: SHUTDOWN_RETRY_SPREAD must be (least, most), got (5, 1). "
         "Swap the two.",
+    ),
+    (
+        {"BROKER": "memory"},
+        "ADRF_SSE['BROKER'] is wrong: BROKER must be {\"BACKEND\": \"path\", \"OPTIONS\": {...}}, got 'memory'. "
+        "Name a class.",
+    ),
+    (
+        {"BROKER": {"BACKEND": "x.Y", "LOCATION": "z"}},
+        "ADRF_SSE['BROKER'] is wrong: BROKER must have only BACKEND and OPTIONS, got LOCATION. Put it into OPTIONS.",
+    ),
+    (
+        {"BROKER": {"BACKEND": "x.Y", "OPTIONS": []}},
+        "ADRF_SSE['BROKER'] is wrong: BROKER['OPTIONS'] must be a dict with str keys, got []. Write {} for none.",
     ),
     (
         {"MAX_SYNC_STREAMS": True},

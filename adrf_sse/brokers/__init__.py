@@ -1,0 +1,35 @@
+"""Brokers, and the one that the settings name."""
+
+from typing import Any
+
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from adrf_sse.brokers.base import Broker
+from adrf_sse.loops import after_fork
+from adrf_sse.settings import NAME, sse_settings
+
+__all__ = ["Broker", "get_broker"]
+
+_made: list[Broker] = []
+
+
+def get_broker() -> Broker:
+    """Return the broker of ``ADRF_SSE["BROKER"]``, made with the first call.
+
+    Raises ``ImproperlyConfigured`` where it can't be made.
+    """
+    if not _made:
+        chosen = sse_settings.BROKER
+        backend: type[Broker] = import_string(chosen["BACKEND"])
+        _made[:] = [backend(**chosen["OPTIONS"])]
+    return _made[0]
+
+
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == NAME:
+        _made.clear()
+
+
+after_fork(_made.clear)
+setting_changed.connect(_forget, dispatch_uid="adrf_sse.brokers")

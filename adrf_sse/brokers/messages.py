@@ -1,0 +1,95 @@
+"""What brokers carry: events that are encoded once, by whoever publishes them."""
+
+import json
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+from adrf_sse.events import ServerSentEvent
+
+_JSON, _TEXT = b"j", b"t"
+_ID = b"id: %d\n"
+
+
+def message_body(data: Any, event: str | None) -> bytes:
+    """Return an event as it is published: how to read its data, and its frame without an id.
+
+    Raises ``TypeError`` or ``ValueError`` for a bad name or data that can't be encoded.
+    """
+    kind = _TEXT if isinstance(data, str) else _JSON
+    frame = ServerSentEvent("null" if data is None else data, event=event).encode()
+    return kind + frame
+
+
+class ChannelEvent(ServerSentEvent):
+    """Hold an event of a channel, with the bytes that all its subscribers in this process share.
+
+    What a subscriber reads of it is decoded when it asks: most only pass it on.
+    """
+
+    __slots__ = ("_kind", "channel", "frame", "number")
+
+    channel: str
+    """The channel it was published in."""
+    number: int
+    """Its id, as a number."""
+    frame: bytes
+    """Its frame, complete."""
+    _kind: bytes
+
+    def __init__(self, channel: str, number: int, body: bytes) -> None:
+        put = object.__setattr__
+        put(self, "channel", channel)
+        put(self, "number", number)
+        put(self, "frame", _ID % number + body[1:])
+        put(self, "_kind", body[:1])
+
+    @property
+    def id(self) -> str:
+        """The id, as the client repeats it."""
+        return str(self.number)
+
+    @property
+    def event(self) -> str | None:
+        """The event's name."""
+        names = self._fields(b"event: ")
+        return names[0].decode() if names else None
+
+    @property
+    def data(self) -> Any:
+        """What was published, as JSON gives it back; decoded anew each time, so that no subscriber alters another's."""
+        text = b"\n".join(line[1:] for line in self._fields(b"data:")).decode()
+        return json.loads(text) if self._kind == _JSON else text
+
+    @property
+    def retry(self) -> None:
+        """Nothing: channels carry none."""
+
+    @property
+    def comment(self) -> None:
+        """Nothing: channels carry none."""
+
+    def encode(self, to_json: Any = None) -> bytes:
+        """Return the frame."""
+        return self.frame
+
+    def _fields(self, name: bytes) -> list[bytes]:
+        return [line[len(name) :] for line in self.frame.split(b"\n") if line.startswith(name)]
+
+
+class Page(NamedTuple):
+    """What a broker keeps of some channels after an id."""
+
+    events: list[ChannelEvent]
+    """The oldest of them, in order."""
+    position: int
+    """The last id that the broker has given, to any channel."""
+    complete: bool
+    """Whether these are all."""
+    missed: bool
+    """Whether events before these are no longer kept, or the id is none of this broker's."""
+
+
+def page_of(events: Collection[ChannelEvent], *, position: int, limit: int, missed: bool) -> Page:
+    """Make a page of what is kept of each channel, at least ``limit`` events of those that have so many."""
+    ordered = sorted(events, key=lambda event: event.number)
+    return Page(ordered[:limit], position, len(ordered) <= limit, missed)

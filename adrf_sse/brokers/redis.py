@@ -1,0 +1,214 @@
+"""The broker of many processes and machines: Redis 6.2 or newer, or Valkey, through redis-py."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.core.exceptions import ImproperlyConfigured
+
+from adrf_sse.brokers.base import Broker, Inbox
+from adrf_sse.brokers.messages import ChannelEvent, Page, page_of
+from adrf_sse.brokers.redis_link import RedisLink
+from adrf_sse.brokers.scripts import PUBLISH, READ
+from adrf_sse.exceptions import BrokerUnavailable
+from adrf_sse.settings import sse_settings
+
+try:
+    import redis
+    import redis.asyncio
+    from redis.asyncio.retry import Retry as AsyncRetry
+    from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+    from redis.sentinel import Sentinel
+except ImportError as exc:
+    raise ImproperlyConfigured("RedisBroker needs redis-py, got none. Run: pip install 'adrf-sse[redis]'") from exc
+
+COMMANDS_AT_ONCE = 8
+"""Commands that one event loop has under way, each on a connection of its own."""
+
+TIMEOUT = 5.0
+"""Seconds that Redis may take to answer, and to be connected to, where ``OPTIONS`` say nothing else."""
+
+_HINTS = {
+    "OOM": "Raise its maxmemory, or keep less with CHANNEL_HISTORY and CHANNEL_TTL",
+    "NOAUTH": "Give the password in the URL",
+    "WRONGPASS": "Correct the user and password in the URL",
+    "invalid username-password": "Correct the user and password in the URL",
+    "NOPERM": "Allow its user EVALSHA, SCRIPT LOAD, SUBSCRIBE and the keys and channels that start with the prefix",
+    "READONLY": "Connect to the primary, not to a replica",
+}
+
+
+class RedisBroker(Broker):
+    """Carry channels through Redis: one round trip publishes, one connection for each process hears.
+
+    ``url`` is what redis-py takes: ``redis://user:password@host:6379/0``, ``rediss://`` for TLS, ``unix://``. With
+    ``sentinels``, pairs of host and port, and ``service``, the primary is found through Sentinel. ``prefix`` starts
+    every key and channel. Other options go to redis-py's connections. All keys share one cluster slot, but Redis
+    Cluster itself is not supported. Raises ``ImproperlyConfigured`` for options that redis-py refuses.
+    """
+
+    def __init__(
+        self,
+        url: str = "redis://localhost:6379/0",
+        *,
+        prefix: str = "adrf_sse",
+        sentinels: Collection[tuple[str, int]] | None = None,
+        service: str | None = None,
+        **connection: Any,
+    ) -> None:
+        self._url, self._sentinels, self._service = url, sentinels, service
+        self._connection = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT, **connection}
+        self._prefix = f"{{{prefix}}}"
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Commands] = WeakKeyDictionary()
+        try:
+            self._client = self._made(redis.Redis, Sentinel, Retry)
+        except (TypeError, ValueError) as exc:
+            raise ImproperlyConfigured(
+                f"ADRF_SSE['BROKER']['OPTIONS'] must be what redis-py takes, got an error: {exc} "
+                "Correct the URL or the options."
+            ) from exc
+        pool = self._client.connection_pool
+        # Pub/sub knows no database numbers.
+        self._channel = f"{self._prefix}:{pool.connection_kwargs.get('db') or 0}:"
+        self._publish = self._client.register_script(PUBLISH)
+
+    def publish(self, channel: str, body: bytes) -> int:
+        """Keep an event, hand it to the subscribers of every process, and return its id."""
+        try:
+            return int(self._publish(**self._publishing(channel, body)))
+        except (redis.RedisError, OSError) as exc:
+            raise self._unavailable("take the event", exc) from exc
+
+    async def apublish(self, channel: str, body: bytes) -> int:
+        """Do the same without blocking the event loop."""
+        commands = await self._commands()
+        try:
+            return int(await commands.run(commands.publish, **self._publishing(channel, body)))
+        except (redis.RedisError, OSError) as exc:
+            raise self._unavailable("take the event", exc) from exc
+
+    async def read(self, channels: Collection[str], after: int | None, limit: int) -> Page:
+        """Return what is kept after an id."""
+        names = sorted(channels)
+        keys = [f"{self._prefix}:state", *map(self._history, names)]
+        arguments = ["" if after is None else after, limit + 1, _ttl()]
+        commands = await self._commands()
+        try:
+            position, missed, found = await commands.run(commands.read, keys=keys, args=arguments)
+        except (redis.RedisError, OSError) as exc:
+            raise self._unavailable("give its history", exc) from exc
+        events = [
+            ChannelEvent(names[index], int(number.partition(b"-")[0]), fields[3])
+            for index, entries in found
+            for number, fields in entries
+        ]
+        return page_of(events, position=int(position), limit=limit, missed=bool(missed))
+
+    def link(self, inbox: Inbox, loop: asyncio.AbstractEventLoop) -> RedisLink:
+        """Return a link to an event loop."""
+        return RedisLink(self._wire, inbox, self._channel)
+
+    def _history(self, channel: str) -> str:
+        return f"{self._prefix}:history:{channel}"
+
+    def _publishing(self, channel: str, body: bytes) -> dict[str, Any]:
+        return {
+            "keys": [f"{self._prefix}:state", self._history(channel)],
+            "args": [self._channel + channel, body, sse_settings.CHANNEL_HISTORY, _ttl()],
+        }
+
+    def _made(self, client: Any, sentinel: Any, retry: Any) -> Any:
+        """Make a client, synchronous or not. It tries nothing twice: what failed may have been done."""
+        given = {**self._connection, "retry": retry(NoBackoff(), 0), "protocol": 2, "decode_responses": False}
+        if self._sentinels is None:
+            return client.from_url(self._url, **given)
+        manager = sentinel(self._sentinels, **given)
+        return manager.master_for(self._service, redis_class=client)
+
+    def _made_async(self) -> Any:
+        return self._made(redis.asyncio.Redis, AsyncSentinel, AsyncRetry)
+
+    async def _commands(self) -> "_Commands":
+        """Return the running loop's client, which is closed with the loop."""
+        loop = asyncio.get_running_loop()
+        commands = self._loops.get(loop)
+        if commands is None:
+            # An event loop closes the asynchronous generators that it has begun when it is shut down.
+            lifetime = self._lifetime(loop)
+            commands = await anext(lifetime)
+            commands.lifetime = lifetime
+        return commands
+
+    async def _lifetime(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator["_Commands", None]:
+        commands = self._loops[loop] = _Commands(self._made_async())
+        try:
+            yield commands
+        finally:
+            self._loops.pop(loop, None)
+            await commands.client.aclose()
+
+    async def _wire(self) -> "_Wire":
+        client = self._made_async()
+        try:
+            return _Wire(self, client, await client.connection_pool.get_connection())
+        except (redis.RedisError, OSError) as exc:
+            raise self._unavailable("let itself be connected to", exc) from exc
+
+    def _unavailable(self, what: str, exc: Exception) -> BrokerUnavailable:
+        hint = next(
+            (hint for sign, hint in _HINTS.items() if sign in str(exc)), "Check that it runs and can be reached"
+        )
+        where = self._client.connection_pool.connection_kwargs
+        place = self._service or where.get("path") or f"{where.get('host')}:{where.get('port')}"
+        return BrokerUnavailable(f"Redis at {place} must {what}, got {type(exc).__name__}: {exc}. {hint}.")
+
+
+class _Commands:
+    """What one event loop sends commands with."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.publish = client.register_script(PUBLISH)
+        self.read = client.register_script(READ)
+        self.lifetime: AsyncGenerator[_Commands, None] | None = None
+        self._under_way = asyncio.Semaphore(COMMANDS_AT_ONCE)
+
+    async def run(self, script: Any, **given: Any) -> Any:
+        """Run a script when it is its turn."""
+        async with self._under_way:
+            return await script(**given)
+
+
+class _Wire:
+    """A connection that hears what is published."""
+
+    def __init__(self, broker: RedisBroker, client: Any, connection: Any) -> None:
+        self._broker = broker
+        self._client = client
+        self._connection = connection
+
+    async def send(self, *command: str) -> None:
+        """Send a command."""
+        try:
+            await self._connection.send_command(*command, check_health=False)
+        except (redis.RedisError, OSError) as exc:
+            raise self._broker._unavailable("take subscriptions", exc) from exc
+
+    async def receive(self, timeout: float) -> Any:
+        """Return a reply, or ``None`` where none comes in time."""
+        try:
+            return await self._connection.read_response(disable_decoding=True, timeout=timeout)
+        except (redis.RedisError, OSError) as exc:
+            raise self._broker._unavailable("stay connected", exc) from exc
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._connection.disconnect(nowait=True)
+        await self._client.aclose()
+
+
+def _ttl() -> int:
+    return int(sse_settings.CHANNEL_TTL * 1_000_000)

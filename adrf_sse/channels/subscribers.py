@@ -1,0 +1,120 @@
+"""Who gets a feed's events: a stream's buffer, or whoever iterates."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from adrf_sse.brokers.messages import ChannelEvent
+from adrf_sse.buffers import FrameBuffer
+from adrf_sse.channels.batches import Batch
+from adrf_sse.channels.cursors import Cursor
+from adrf_sse.exceptions import SubscriberLagged
+from adrf_sse.settings import sse_settings
+
+
+class Subscriber(Cursor):
+    """Take what a feed hands on, up to ``MAX_SUBSCRIBER_BACKLOG`` events ahead of who reads."""
+
+    __slots__ = ("lagged",)
+
+    def __init__(self, channels: frozenset[str]) -> None:
+        super().__init__(channels)
+        self.lagged = False
+        """It fell too far behind, and gets no more."""
+
+    def hand_on(self, batch: Batch) -> None:
+        """Take a batch, or end where it would be one too many."""
+        if self.lagged:
+            return
+        if self.waiting + len(batch) > sse_settings.MAX_SUBSCRIBER_BACKLOG and self.live:
+            self.lagged = True
+            self.fell_behind()
+        else:
+            self.take(batch)
+
+    @property
+    def waiting(self) -> int:
+        """Events that are not read yet."""
+        raise NotImplementedError
+
+    def take(self, batch: Batch) -> None:
+        """Keep a batch until it is read."""
+        raise NotImplementedError
+
+    def fell_behind(self) -> None:
+        """Learn that nothing more comes."""
+        raise NotImplementedError
+
+
+class Reader(Subscriber):
+    """Let one task read the events one by one."""
+
+    __slots__ = ("_events", "_ready")
+
+    def __init__(self, channels: frozenset[str]) -> None:
+        super().__init__(channels)
+        self._events: deque[ChannelEvent] = deque()
+        self._ready: asyncio.Future[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Events that are not read yet."""
+        return len(self._events)
+
+    def take(self, batch: Batch) -> None:
+        """Keep a batch until it is read."""
+        self._events += batch.events
+        self._wake()
+
+    def fell_behind(self) -> None:
+        """Let the reader have what is there, and then know."""
+        self._wake()
+
+    def pop(self) -> ChannelEvent | None:
+        """Return the next event that is there. Raises ``SubscriberLagged`` where there will be none."""
+        if self._events:
+            return self._events.popleft()
+        if self.lagged:
+            raise SubscriberLagged(self.position)
+        return None
+
+    async def ready(self) -> None:
+        """Wait for the next event."""
+        self._ready = asyncio.get_running_loop().create_future()
+        try:
+            await self._ready
+        finally:
+            self._ready = None
+
+    def _wake(self) -> None:
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+
+
+class Writer(Subscriber):
+    """Put the events' bytes into a stream's buffer, so that no task has to carry them there."""
+
+    __slots__ = ("_buffer", "_fell_behind", "_waiting", "events")
+
+    def __init__(self, channels: frozenset[str], buffer: FrameBuffer, fell_behind: Callable[[], None]) -> None:
+        super().__init__(channels)
+        self.events = 0
+        """Events that were put there."""
+        self._buffer = buffer
+        self._fell_behind = fell_behind
+        self._waiting = 0
+
+    @property
+    def waiting(self) -> int:
+        """Events that the server has not taken yet."""
+        return self._waiting if self._buffer else 0
+
+    def take(self, batch: Batch) -> None:
+        """Put a batch, as the bytes that all share."""
+        self._waiting = self.waiting + len(batch)
+        self.events += len(batch)
+        self._buffer.put(batch.chunk)
+
+    def fell_behind(self) -> None:
+        """Tell the stream."""
+        self._fell_behind()

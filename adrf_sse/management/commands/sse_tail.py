@@ -1,0 +1,46 @@
+"""``manage.py sse_tail``: print what is published, as it comes."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from adrf_sse.brokers import get_broker
+from adrf_sse.channels import subscribe
+from adrf_sse.channels.subscriptions import Subscription
+from adrf_sse.events import ServerSentEvent
+
+
+class Command(BaseCommand):
+    """Print the events of some channels, until interrupted."""
+
+    help = "Print the events of channels as they come: id, name and data, a line each. End it with Ctrl-C."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take what ``subscribe()`` takes."""
+        parser.add_argument("channels", nargs="+", metavar="CHANNEL", help="a channel's name")
+        parser.add_argument("--last-event-id", metavar="N", help="begin with what history has after this id")
+
+    def handle(self, *args: Any, channels: list[str], last_event_id: str | None, **options: Any) -> None:
+        """Print until interrupted."""
+        if get_broker().process_local:
+            self.stderr.write("The broker hears only this process. Configure RedisBroker to hear a server's.")
+        try:
+            subscription = subscribe(*channels, last_event_id=last_event_id)
+        except (TypeError, ValueError) as exc:
+            raise CommandError(str(exc)) from exc
+        with suppress(KeyboardInterrupt):
+            asyncio.run(self._print(subscription))
+
+    async def _print(self, subscription: Subscription) -> None:
+        async with subscription as events:
+            async for event in events:
+                self.stdout.write(_line(event))
+                self.stdout.flush()
+
+
+def _line(event: ServerSentEvent) -> str:
+    text = [line.partition(b":")[2] for line in event.encode().split(b"\n") if line.startswith(b"data:")]
+    data = b"\\n".join(line.removeprefix(b" ") for line in text).decode()
+    return f"{event.id} {event.event or 'message'} {data}"

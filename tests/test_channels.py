@@ -1,0 +1,358 @@
+"""Channels behave the same over every broker."""
+
+import asyncio
+import random
+import threading
+from datetime import UTC, datetime
+
+import pytest
+from django.db import transaction
+
+from adrf_sse.brokers import get_broker
+from adrf_sse.brokers.memory import MemoryBroker
+from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
+from adrf_sse.events import ServerSentEvent
+from adrf_sse.exceptions import SubscriberLagged
+
+pytestmark = pytest.mark.usefixtures("broker")
+
+
+async def take(events, count):
+    return [await anext(events) for _ in range(count)]
+
+
+async def test_a_subscriber_gets_what_is_published_after_it_entered():
+    await apublish("news", "before")
+    async with subscribe("news") as events:
+        number = await apublish("news", {"title": "Hi"}, event="story")
+        await apublish("other", "not for us")
+        last = await apublish("news", "plain\r\ntext")
+        story, text = await take(events, 2)
+    assert isinstance(story, ServerSentEvent)
+    assert (story.event, story.data, story.id) == ("story", {"title": "Hi"}, str(number))
+    assert story.encode() == b'id: %d\nevent: story\ndata: {"title":"Hi"}\n\n' % number
+    assert (text.event, text.data, text.id) == (None, "plain\ntext", str(last))
+    assert text.encode() == b"id: %d\ndata: plain\ndata: text\n\n" % last
+
+
+@pytest.mark.parametrize("data", [{"a": [1, None]}, [], 0, None, "", "7", "äöü \U0001f600\u2028", {"t": "x\u2028"}, True])
+async def test_data_comes_back_as_it_was_published(data):
+    async with subscribe("news") as events:
+        await apublish("news", data)
+        event = await anext(events)
+    assert event.data == data
+    assert type(event.data) is type(data)
+
+
+async def test_data_is_what_the_json_renderer_makes_of_it():
+    async with subscribe("news") as events:
+        await apublish("news", {"at": datetime(2026, 1, 1, tzinfo=UTC)})
+        assert (await anext(events)).data == {"at": "2026-01-01T00:00:00Z"}
+
+
+async def test_one_subscriber_can_not_alter_the_data_of_another():
+    async with subscribe("news") as ours, subscribe("news") as theirs:
+        await apublish("news", {"n": 1})
+        event = await anext(ours)
+        event.data["n"] = 2
+        assert event.data == {"n": 1}
+        assert (await anext(theirs)).data == {"n": 1}
+
+
+async def test_ids_grow_over_all_channels():
+    numbers = [await apublish(channel, "x") for channel in ("a", "b", "a", "c")]
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] < 2**53, "JavaScript must be able to hold it"
+
+
+async def test_history_comes_first_then_what_is_new():
+    first, *_ = [await apublish("news", n) for n in range(5)]
+    async with subscribe("news", last_event_id=str(first)) as events:
+        await apublish("news", 5)
+        assert [event.data for event in await take(events, 5)] == [1, 2, 3, 4, 5]
+
+
+async def test_several_channels_come_in_one_order():
+    first = await apublish("a", 0)
+    for n in range(1, 9):
+        await apublish("ab"[n % 2], n)
+    async with subscribe("a", "b", "a", last_event_id=first) as events:
+        await apublish("b", 9)
+        assert [event.data for event in await take(events, 9)] == list(range(1, 10))
+
+
+async def test_a_long_history_comes_page_by_page(settings):
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 10}
+    first = await apublish("a", 0)
+    for n in range(1, 100):
+        await apublish("ab"[n % 2], n)
+    async with subscribe("a", "b", last_event_id=first) as events:
+        assert [event.data for event in await take(events, 99)] == list(range(1, 100))
+        await apublish("b", "live")
+        assert (await anext(events)).data == "live"
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+async def test_reset_comes_only_where_something_is_lost(settings, lost):
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "CHANNEL_HISTORY": 3}
+    first, *numbers = [await apublish("news", n) for n in range(4 + lost)]
+    async with subscribe("news", last_event_id=first) as events:
+        if lost:
+            reset = await anext(events)
+            assert (reset.event, reset.data) == ("reset", {"last_event_id": first})
+            assert first < int(reset.id) < numbers[1], "who comes back with it gets what follows"
+        assert [int(event.id) for event in await take(events, 3)] == numbers[-3:]
+
+
+async def test_other_channels_do_not_crowd_out_a_history(settings):
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "CHANNEL_HISTORY": 2}
+    first = await apublish("quiet", 0)
+    for _ in range(10):
+        await apublish("loud", "x")
+    await apublish("quiet", 1)
+    async with subscribe("quiet", last_event_id=first) as events:
+        assert (await anext(events)).data == 1
+
+
+async def test_history_has_an_age(settings):
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "CHANNEL_TTL": 0.001}
+    first = await apublish("news", "old")
+    while await apublish("tick", "x") < first + 2000:
+        pass
+    await apublish("news", "new")
+    async with subscribe("news", last_event_id=first - 1) as events:
+        assert (await anext(events)).event == "reset"
+    async with subscribe("news", last_event_id=first) as events:
+        assert "old" not in [event.data for event in await take(events, 1)]
+
+
+@pytest.mark.parametrize("last_event_id", ["abc", "-1", "1.5", "٣", "9" * 40, "adrf-sse:end", " 1", 10**15, -3])
+async def test_an_id_that_is_none_of_the_brokers_gets_reset(last_event_id):
+    await apublish("news", "before")
+    if isinstance(last_event_id, int) and last_event_id > 0:
+        last_event_id = await apublish("news", "last") + last_event_id
+    async with subscribe("news", last_event_id=last_event_id) as events:
+        reset = await anext(events)
+        assert (reset.event, reset.data) == ("reset", {"last_event_id": last_event_id})
+        number = await apublish("news", "after")
+        event = await anext(events)
+        assert (event.data, event.id) == ("after", str(number))
+    async with subscribe("news", last_event_id=reset.id) as events:
+        assert (await anext(events)).data == "after"
+
+
+async def test_an_id_older_than_the_broker_gets_reset_and_all_that_is_kept():
+    await apublish("news", "kept")
+    async with subscribe("news", last_event_id=5) as events:
+        assert [event.data for event in await take(events, 2)] == [{"last_event_id": 5}, "kept"]
+
+
+@pytest.mark.parametrize("last_event_id", [None, ""])
+async def test_no_last_id_means_from_now_on(last_event_id):
+    await apublish("news", "before")
+    async with subscribe("news", last_event_id=last_event_id) as events:
+        await apublish("news", "after")
+        assert (await anext(events)).data == "after"
+
+
+async def test_the_seam_loses_and_repeats_nothing():
+    """Publish as fast as can be, while subscribers come and go with every id there is."""
+    numbers = [await apublish("seam", 0)]
+    done = asyncio.Event()
+
+    async def publisher():
+        for n in range(1, 200):
+            numbers.append(await apublish("seam", n))
+            await asyncio.sleep(0)
+        done.set()
+
+    async def subscriber(seed):
+        choose = random.Random(seed)
+        while not done.is_set():
+            start = choose.randrange(len(numbers))
+            async with subscribe("seam", "silent", last_event_id=numbers[start]) as events:
+                got = [event.data for event in await take(events, min(choose.randrange(1, 60), 199 - start))]
+            assert got == list(range(start + 1, start + 1 + len(got)))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(publisher())
+        for seed in range(20):
+            group.create_task(subscriber(seed))
+    assert subscriber_counts() == {}
+
+
+async def test_publishing_works_in_the_loop_and_in_threads():
+    async with subscribe("news") as events:
+        numbers = [publish("news", "from the loop's thread")]
+        numbers.append(await asyncio.to_thread(publish, "news", "from another thread"))
+        numbers.append(await asyncio.to_thread(asyncio.run, apublish("news", "from another loop")))
+        assert [int(event.id) for event in await take(events, 3)] == numbers
+
+
+async def test_many_threads_publish_in_one_order():
+    barrier = threading.Barrier(4)
+
+    def work(name):
+        barrier.wait()
+        return [publish("news", name) for _ in range(50)]
+
+    async with subscribe("news") as events:
+        published = await asyncio.gather(*(asyncio.to_thread(work, n) for n in range(4)))
+        got = [int(event.id) for event in await take(events, 200)]
+    assert got == sorted(number for numbers in published for number in numbers)
+
+
+async def test_a_subscriber_that_reads_too_slowly_is_ended_and_can_come_back(settings):
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 5}
+    async with subscribe("news") as slow, subscribe("news") as quick:
+        for n in range(8):
+            await apublish("news", n)
+            assert (await anext(quick)).data == n
+        got = []
+        with pytest.raises(SubscriberLagged, match=r"more than MAX_SUBSCRIBER_BACKLOG events .* last_event_id=\d+\."):
+            async for event in slow:
+                got.append(event)
+    assert [event.data for event in got] == list(range(5))
+    async with subscribe("news", last_event_id=got[-1].id) as again:
+        assert [event.data for event in await take(again, 3)] == [5, 6, 7]
+
+
+async def test_subscribers_are_counted_and_nothing_is_left_of_them():
+    async with subscribe("a", "b"), subscribe("b"):
+        assert subscriber_counts() == {"a": 1, "b": 2}
+        async with subscribe("a"):
+            assert subscriber_counts() == {"a": 2, "b": 2}
+    assert subscriber_counts() == {}
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_cancelled_subscriber_leaves_nothing():
+    entered = asyncio.Event()
+
+    async def subscriber():
+        async with subscribe("news") as events:
+            entered.set()
+            await anext(events)
+
+    task = asyncio.create_task(subscriber())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert subscriber_counts() == {}
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_who_subscribes_again_at_once_misses_nothing():
+    for n in range(20):
+        async with subscribe("news") as events:
+            await apublish("news", n)
+            assert (await anext(events)).data == n
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a/b", "ä", "a\n", "x" * 201, "a*", pytest.param("\0", id="nul"), pytest.param("a\r\nb", id="crlf")]
+)
+async def test_bad_names_are_refused(name):
+    words = "a channel's name must be 1 to 200 of the characters"
+    with pytest.raises(ValueError, match=words):
+        publish(name, "x")
+    with pytest.raises(ValueError, match=words):
+        await apublish(name, "x")
+    with pytest.raises(ValueError, match=words):
+        subscribe("good", name)
+
+
+@pytest.mark.parametrize("name", [None, 5, b"a", ["a"]])
+def test_names_of_other_types_are_refused(name):
+    with pytest.raises(TypeError, match="a channel's name must be a str, got"):
+        publish(name, "x")
+    with pytest.raises(TypeError, match="a channel's name must be a str, got"):
+        subscribe(name)
+
+
+async def test_every_allowed_character_makes_a_name():
+    name = "azAZ09._:-"
+    async with subscribe(name, "x" * 200) as events:
+        publish(name, "x")
+        assert (await anext(events)).channel == name
+
+
+@pytest.mark.parametrize("count", [0, 101])
+def test_the_number_of_channels_is_limited(count):
+    with pytest.raises(ValueError, match=f"a subscriber must have 1 to 100 channels, got {count}"):
+        subscribe(*(f"c{n}" for n in range(count)))
+
+
+async def test_a_hundred_channels_are_allowed():
+    names = [f"c{n}" for n in range(100)]
+    first = await apublish("c0", "x")
+    for name in names:
+        await apublish(name, name)
+    async with subscribe(*names, last_event_id=first) as events:
+        assert [event.data for event in await take(events, 100)] == names
+
+
+@pytest.mark.parametrize("last_event_id", [1.5, True, b"1", [1]])
+def test_last_ids_of_other_types_are_refused(last_event_id):
+    with pytest.raises(TypeError, match=r"last_event_id must be a str, an int or None, got .*view\.last_event_id"):
+        subscribe("news", last_event_id=last_event_id)
+
+
+async def test_what_can_not_be_sent_is_refused_and_not_kept():
+    first = await apublish("news", "first")
+    for data, error in [(object(), TypeError), ({1, object()}, TypeError), ("\ud800", ValueError), (b"x", TypeError)]:
+        with pytest.raises(error):
+            publish("news", data)
+    with pytest.raises(TypeError, match=r"Write publish\(channel, data, event=name\)"):
+        publish("news", ServerSentEvent("x"))
+    with pytest.raises(ValueError, match="event must be a single line"):
+        publish("news", "x", event="a\nid: 5")
+    await apublish("news", "second")
+    async with subscribe("news", last_event_id=first) as events:
+        assert (await anext(events)).data == "second"
+
+
+async def test_an_event_has_a_largest_size(settings):
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_EVENT_SIZE": 100}
+    with pytest.raises(ValueError, match=r"at most 100 bytes, got 1\d\d\. .*ADRF_SSE\['MAX_EVENT_SIZE'\]"):
+        publish("news", "x" * 100)
+    assert publish("news", "x" * 80)
+
+
+async def test_a_megabyte_goes_through():
+    text = "x" * (1024 * 1024 - 100)
+    async with subscribe("news") as events:
+        await apublish("news", text)
+        assert (await anext(events)).data == text
+
+
+async def test_a_subscription_is_entered_first_and_once():
+    subscription = subscribe("news")
+    with pytest.raises(RuntimeError, match="must be entered first"):
+        await anext(subscription)
+    async with subscription:
+        with pytest.raises(RuntimeError, match="must be entered once"):
+            await subscription.__aenter__()
+    assert subscriber_counts() == {}
+
+
+def test_the_broker_is_made_once_and_anew_with_other_settings(settings):
+    broker = get_broker()
+    assert get_broker() is broker
+    settings.ADRF_SSE = dict(settings.ADRF_SSE)
+    assert get_broker() is not broker
+
+
+def test_ids_of_a_memory_broker_go_on_growing_over_a_restart():
+    before = [MemoryBroker().publish("news", b"tx") for _ in range(3)]
+    assert before == sorted(set(before))
+
+
+@pytest.mark.django_db
+def test_what_a_transaction_saves_is_announced_when_it_is_committed(django_capture_on_commit_callbacks):
+    numbers = []
+    with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+        transaction.on_commit(lambda: numbers.append(publish("orders.42", {"status": "paid"})))
+        assert not numbers
+    assert len(numbers) == 1
