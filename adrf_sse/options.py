@@ -1,7 +1,7 @@
 """How a stream behaves: the options that views, ``@event_stream`` and ``EventStreamResponse`` share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from adrf_sse import validators
@@ -34,17 +34,26 @@ _VALIDATORS: dict[str, validators.Validate] = {
     "first_event_timeout": validators.seconds_or_zero,
     "max_duration": validators.or_none(validators.seconds),
     "send_timeout": validators.or_none(validators.seconds),
+    "reauthorize_interval": validators.or_none(validators.seconds),
     "finite": validators.flag,
     "error_event": validators.event_name,
 }
 
 OPTION_NAMES = tuple(_VALIDATORS)
 
+STREAM_OPTION_NAMES = tuple(field.name for field in fields(Options))
+"""The options that need no view."""
+
 
 def options(given: Mapping[str, Any]) -> Options:
     """Make options of the given ones and the defaults. Raises ``TypeError`` or ``ValueError`` that names the option."""
     chosen = checked(given)
-    return Options(**{name: chosen[name] if name in chosen else default_of(name) for name in OPTION_NAMES})
+    if chosen.get("reauthorize_interval") is not None:
+        raise TypeError(
+            "reauthorize_interval must be an option of a view, whose permissions it checks, got "
+            f"{chosen['reauthorize_interval']!r} without one. Set it on an AsyncSSEAPIView, or in @event_stream."
+        )
+    return Options(**{name: chosen[name] if name in chosen else default_of(name) for name in STREAM_OPTION_NAMES})
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,6 +72,8 @@ def default_of(name: str) -> Any:
     match name:
         case "finite":
             return False
+        case "reauthorize_interval":
+            return None
         case "error_event":
             return "error"
         case _:

@@ -27,6 +27,12 @@ def keep(task: asyncio.Task[None]) -> None:
     task.add_done_callback(_tasks.discard)
 
 
+def cancelled_from_outside() -> bool:
+    """Tell whether it is the current task that was cancelled, rather than something that it awaits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def _throw(items: AsyncIterator[Any], exc: asyncio.CancelledError) -> Any:
     """Let a source that has yielded see a cancellation there, as it would where it waits.
 
@@ -42,7 +48,7 @@ async def _throw(items: AsyncIterator[Any], exc: asyncio.CancelledError) -> Any:
 class Pump:
     """Put a source's frames into a buffer, and pause the source while the buffer is full."""
 
-    __slots__ = ("_encode", "_options", "buffer", "committed", "done", "error", "events", "failed", "request", "source",
+    __slots__ = ("_options", "buffer", "committed", "done", "encode", "error", "events", "failed", "request", "source",
                  "stopping", "task")  # fmt: skip
 
     def __init__(self, source: Any, options: Options, to_json: JSONEncode | None) -> None:
@@ -61,7 +67,8 @@ class Pump:
         """The source shall end."""
         self.done = False
         """The source has ended, or was given up."""
-        self._encode = FrameEncoder(to_json)
+        self.encode = FrameEncoder(to_json)
+        """Makes a frame of what a source may yield."""
         self._options = options
 
     def start(self) -> asyncio.Task[None]:
@@ -94,7 +101,7 @@ class Pump:
                 await self._fail(sole_cause(exc))
 
     async def _pull(self, items: AsyncIterator[Any]) -> None:
-        buffer, encode = self.buffer, self._encode
+        buffer, encode = self.buffer, self.encode
         async for item in items:
             if self.stopping:
                 break
@@ -113,7 +120,7 @@ class Pump:
             buffer.put(frame)
 
     async def _put_last(self, event: ServerSentEvent) -> None:
-        frame = self._encode(event)
+        frame = self.encode(event)
         if not self.buffer.fits(frame):
             await self.buffer.wait_for_room()
         self.buffer.put(frame)
@@ -126,12 +133,13 @@ class Pump:
         await got_request_exception.asend_robust(sender=type(self), request=self.request)
         if not self.stopping:
             self.failed = True
-            await self._put_last(self._failure(error))
+            await self._put_last(self.failure(error))
 
-    def _failure(self, error: Exception) -> ServerSentEvent:
+    def failure(self, error: Exception) -> ServerSentEvent:
+        """Return the event that tells the client of an error."""
         event = failure_event(error, self._options.error_event)
         try:
-            self._encode(event)
+            self.encode(event)
         except (TypeError, ValueError):
             logger.exception("The detail of %r can't be encoded.", error)
             return failure_event(Exception(), self._options.error_event)
@@ -153,7 +161,7 @@ class Pump:
             self.error = RuntimeError(f"The source {self.source!r} cancelled its own task before its first event.")
         else:
             self.failed = True
-            self.buffer.put(self._encode(failure_event(Exception(), self._options.error_event)))
+            self.buffer.put(self.encode(failure_event(Exception(), self._options.error_event)))
 
     def _finish(self) -> None:
         self.done = True

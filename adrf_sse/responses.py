@@ -57,6 +57,11 @@ class EventStreamResponse(StreamingHttpResponse):
             self.headers.setdefault(name, value)
 
     @property
+    def stream(self) -> EventStream:
+        """The stream that is the body, whatever a middleware makes of it."""
+        return self._stream
+
+    @property
     def is_async(self) -> bool:
         """Tell middleware whether to wrap ``streaming_content`` with an asynchronous iterator.
 

@@ -1,27 +1,36 @@
 """One open stream: a source's frames on their way to one client."""
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import randint
 from time import monotonic
 from typing import Any
 
+from django.core.signals import got_request_exception
 from django.dispatch import Signal
 from django.http import HttpRequest
 
+from adrf_sse.authorization import is_refusal
 from adrf_sse.contexts import StreamContext, close_connections, give_back, thread_context
 from adrf_sse.encoders import JSONEncode
 from adrf_sse.events import ServerSentEvent
 from adrf_sse.loops import background_loop, run_on, running_loop
 from adrf_sse.options import Options
 from adrf_sse.pulse import Pulse
-from adrf_sse.pumps import Pump, keep
+from adrf_sse.pumps import Pump, cancelled_from_outside, keep
 from adrf_sse.registry import open_streams
 from adrf_sse.settings import sse_settings
 from adrf_sse.signals import Reason, stream_closed, stream_opened
 
+logger = logging.getLogger("adrf_sse")
+
 SHUTDOWN_CLEANUP = 1.0
 """Seconds at most that a source may take to stop when the server ends."""
+
+CHECK_TIMEOUT = 30.0
+"""Seconds after which a check of what the client may read counts as failed: it must not hang and so never say no."""
 
 
 class EventStream:
@@ -31,8 +40,8 @@ class EventStream:
     starts with the first pull or with ``first_event()``, and is paused while a chunk's worth of bytes waits.
     """
 
-    __slots__ = ("__weakref__", "_closed", "_opened_at", "_options", "_pulse", "_pump", "_reader", "_reason", "bytes",
-                 "loop")  # fmt: skip
+    __slots__ = ("__weakref__", "_check", "_checking", "_closed", "_closing", "_opened_at", "_options", "_pulse",
+                 "_pump", "_reader", "_reason", "bytes", "loop")  # fmt: skip
 
     def __init__(self, source: Any, options: Options, *, to_json: JSONEncode | None = None) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -43,8 +52,11 @@ class EventStream:
         self._pump = Pump(source, options, to_json)
         self._reader: asyncio.Task[Any] | None = None  # the server's, which pulls and sends
         self._pulse: Pulse | None = None  # runs while the body is read
+        self._check: tuple[float, Callable[[], Awaitable[None]]] | None = None  # its interval, and what it calls
+        self._checking: asyncio.Task[None] | None = None
         self._opened_at = 0.0  # when the headers went out
         self._reason: Reason | None = None  # why it ends, where that is neither its source's doing nor its client's
+        self._closing: asyncio.Task[None] | None = None
         self._closed = False
 
     @property
@@ -60,6 +72,13 @@ class EventStream:
     @request.setter
     def request(self, request: HttpRequest | None) -> None:
         self._pump.request = request
+
+    def reauthorize(self, interval: float, check: Callable[[], Awaitable[None]]) -> None:
+        """Have ``check`` called every ``interval`` seconds while the stream is open; what it raises ends the stream.
+
+        To be called before the stream is read.
+        """
+        self._check = (interval, check)
 
     # Opening.
 
@@ -172,24 +191,66 @@ class EventStream:
             self._start()
         if not self._pump.committed:
             await self._open()
-        self._pulse = Pulse(self._options, self._pump.buffer, expired=self._expire, stalled=self._let_go)
+        self._pulse = Pulse(self, self._options, self._pump.buffer, self._check and self._check[0])
 
     @property
     def is_read(self) -> bool:
         """Whether the body is being read: what reads it closes the stream."""
         return self._pulse is not None
 
+    # What the pulse finds.
+
+    def expire(self) -> None:
+        """End the stream, so that its client comes back."""
+        self._end("expired")
+
+    def check_access(self) -> None:
+        """Begin to look whether the client may go on reading; events flow meanwhile."""
+        if self._check is not None and not self._pump.stopping and not self._pump.done:
+            self._checking = asyncio.get_running_loop().create_task(self._check_access(self._check[1]))
+
+    async def _check_access(self, check: Callable[[], Awaitable[None]]) -> None:
+        async with StreamContext():
+            try:
+                async with asyncio.timeout(CHECK_TIMEOUT):
+                    await check()
+            except asyncio.CancelledError:
+                if cancelled_from_outside():
+                    raise
+                self._withdraw_access(RuntimeError("The check cancelled its own task."))
+            except Exception as exc:
+                self._withdraw_access(exc)
+            else:
+                self._access_holds()
+
+    def _access_holds(self) -> None:
+        if self._pulse is not None and not self._closed:
+            self._pulse.checked()
+
+    def _withdraw_access(self, error: Exception) -> None:
+        """End the stream: its client may no longer read, or nobody can tell."""
+        if is_refusal(error):
+            self._end("revoked")
+            return
+        self._end("error", self._pump.failure(error))
+        logger.error("Whether a client may go on reading %r can't be told.", self._pump.source, exc_info=error)
+        keep(asyncio.get_running_loop().create_task(self._report()))
+
+    async def _report(self) -> None:
+        async with StreamContext():
+            await got_request_exception.asend_robust(sender=type(self), request=self.request)
+
     # The end.
 
     def shut_down(self) -> None:
         """End the stream because the server ends: its client comes back after a delay of its own."""
         retry = randint(*sse_settings.SHUTDOWN_RETRY_SPREAD)
-        self._end("shutdown", ServerSentEvent(retry=retry), min(SHUTDOWN_CLEANUP, sse_settings.CLEANUP_TIMEOUT))
+        timeout = min(SHUTDOWN_CLEANUP, sse_settings.CLEANUP_TIMEOUT)
+        self._end("shutdown", ServerSentEvent(retry=retry), timeout)
+        # A client that takes nothing must not hold up the server.
+        asyncio.get_running_loop().call_later(timeout, self.let_go)
 
-    def _expire(self) -> None:
-        self._end("expired", None, sse_settings.CLEANUP_TIMEOUT)
-
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
         """Give up a client that takes nothing: its request's task waits in the server's ``send``."""
         if self._closed or self._pump.buffer.awaited:
             return
@@ -199,7 +260,7 @@ class EventStream:
         else:
             keep(asyncio.get_running_loop().create_task(self._close("timeout")))
 
-    def _end(self, reason: Reason, farewell: ServerSentEvent | None, timeout: float) -> None:
+    def _end(self, reason: Reason, farewell: ServerSentEvent | None = None, timeout: float | None = None) -> None:
         """Stop the source, and let the reader have what is there."""
         pump, loop = self._pump, asyncio.get_running_loop()
         if pump.stopping or pump.done:
@@ -207,23 +268,21 @@ class EventStream:
         self._reason = reason
         pump.stopping = True
         if farewell is not None:
-            pump.buffer.put(farewell.encode())
-            # A client that takes nothing must not hold up the server.
-            loop.call_later(timeout, self._let_go)
-        keep(loop.create_task(pump.stop(timeout)))
+            pump.buffer.put(pump.encode(farewell))
+        keep(loop.create_task(pump.stop(sse_settings.CLEANUP_TIMEOUT if timeout is None else timeout)))
 
     async def aclose(self) -> None:
         """End the stream: when this returns, the source is closed, or was given up after ``CLEANUP_TIMEOUT``."""
         if self._pump.task is None:
             self._discard()
-        elif not self._closed:
+        elif self._closing is None or not self._closing.done():
             await run_on(self._pump.task.get_loop(), self._close("disconnected"))
 
     def close(self) -> None:
         """Do the same from any thread; in an event loop's thread, which must not block, only begin it."""
         if self._pump.task is None:
             self._discard()
-        elif not self._closed:
+        elif self._closing is None or not self._closing.done():
             loop = self._pump.task.get_loop()
             if running_loop() is not None:
                 loop.call_soon_threadsafe(lambda: keep(loop.create_task(self._close("disconnected"))))
@@ -235,15 +294,22 @@ class EventStream:
         self._pump.source.discard()
 
     async def _close(self, reason: Reason) -> None:
+        """Close the stream, once; whoever is cancelled while it closes can wait for it again."""
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close_once(reason))
+        await asyncio.shield(self._closing)
+
+    async def _close_once(self, reason: Reason) -> None:
         """Close the source, where it is open, and tell why the stream ended."""
         self._pump.buffer.clear()
         if not self._pump.done:
             await self._pump.stop(sse_settings.CLEANUP_TIMEOUT)
-        if self._closed:
-            return
         self._closed = True
         if self._pulse is not None:
             self._pulse.stop()
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.wait([self._checking], timeout=sse_settings.CLEANUP_TIMEOUT)
         open_streams.discard(self)
         if self._pump.committed:
             await self._announce(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, ClassVar, cast
 
@@ -18,15 +19,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView as DRFAPIView
 
+from adrf_sse.authorization import Authorization
 from adrf_sse.channels import subscribe
 from adrf_sse.channels.names import MAX_CHANNELS, channel_names
 from adrf_sse.channels.subscriptions import Subscription
 from adrf_sse.events import END_ID
 from adrf_sse.loops import background_loop
-from adrf_sse.options import OPTION_NAMES, checked, default_of
+from adrf_sse.options import OPTION_NAMES, STREAM_OPTION_NAMES, checked, default_of
 from adrf_sse.registry import open_streams
 from adrf_sse.renderers.event_stream import EventStreamRenderer, stream_in_place_of
+from adrf_sse.responses import EventStreamResponse
 from adrf_sse.sources import discard, is_source, kind_of
+from adrf_sse.streams import EventStream
 
 Handler = Callable[..., Any]
 
@@ -70,12 +74,15 @@ class EventStreamMixin:
     """Seconds after which, give or take 10 %, the stream ends and its client comes back."""
     send_timeout: float | None = _Default()  # type: ignore[assignment]
     """Seconds that a client may take nothing before it is let go."""
+    reauthorize_interval: float | None = _Default()  # type: ignore[assignment]
+    """Seconds after which ``reauthorize()`` is called, again and again while the stream is open; ``None``: never."""
     finite: bool = _Default()  # type: ignore[assignment]
     """The stream has an end: a client that comes back after it gets 204, which tells it to stop."""
     error_event: str = _Default()  # type: ignore[assignment]
     """Name of the event that reports a failure."""
 
     request: Request
+    _authorization: Authorization | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -93,8 +100,19 @@ class EventStreamMixin:
         """The last event id that the client has seen: the ``Last-Event-ID`` header, else ``?last_event_id=``."""
         return last_event_id(self.request)
 
+    def reauthorize(self, request: Request) -> None:
+        """Check again, on a fresh request, that the client may go on reading: what this raises ends the stream.
+
+        Called every ``reauthorize_interval``, in a stream thread, on a copy of the view as it came to its dispatch.
+        Extend it with what else decides who may read.
+        """
+        self.perform_authentication(request)  # type: ignore[attr-defined]
+        self.check_permissions(request)  # type: ignore[attr-defined]
+
     async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Dispatch as adrf does, to a handler of any shape."""
+        if self.reauthorize_interval is not None:
+            self._authorization = Authorization(self)
         method = (request.method or "").lower()
         handler: Handler | None = getattr(self, method, None)
         if handler is not None and method in self.http_method_names:  # type: ignore[attr-defined]
@@ -115,6 +133,8 @@ class EventStreamMixin:
                 return await self._stream(Response(result))
             if isinstance(result, Response) and is_source(result.data):
                 return await self._stream(result)
+            if isinstance(result, EventStreamResponse):
+                self._keep_authorized(result.stream)
             return _response(result, handler)
 
         return answer
@@ -125,12 +145,19 @@ class EventStreamMixin:
         if not isinstance(renderer, EventStreamRenderer):
             discard(response.data)
             raise NotAcceptable(NOT_A_STREAM)
-        stream = renderer.event_stream(response.data, **{name: getattr(self, name) for name in OPTION_NAMES})
+        stream = renderer.event_stream(response.data, **{name: getattr(self, name) for name in STREAM_OPTION_NAMES})
+        self._keep_authorized(stream)
         stream.request = self.request._request
         if self.request.method != "HEAD":
             await stream.first_event(_loop_of(self.request))
             open_streams.add_unread(stream)
         return stream_in_place_of(response, stream, self.request)
+
+    def _keep_authorized(self, stream: EventStream) -> None:
+        """Have the stream's client checked every ``reauthorize_interval``."""
+        if self._authorization is not None:
+            interval = checked({"reauthorize_interval": self.reauthorize_interval})["reauthorize_interval"]
+            stream.reauthorize(interval, partial(self._authorization.check, self.request))
 
 
 class AsyncSSEAPIView(EventStreamMixin, APIView):  # type: ignore[misc]

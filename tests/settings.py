@@ -13,6 +13,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "rest_framework",
+    "rest_framework.authtoken",
     "adrf_sse",
 ]
 MIDDLEWARE = os.environ.get("TEST_MIDDLEWARE", "").split()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from rest_framework.permissions import BasePermission, IsAuthenticated
 
-from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
+from adrf_sse.channels import apublish, subscribe, subscriber_counts
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.signals import stream_closed
 from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView
@@ -154,6 +154,7 @@ async def test_a_plain_view_may_return_a_subscription(visit):
 
 async def test_thousands_of_events_come_each_once_and_in_order(visit):
     async with visit(Orders.as_view()) as stream:
+
         async def publisher():
             for n in range(2000):
                 await apublish("orders.42", str(n))

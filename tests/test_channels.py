@@ -35,7 +35,9 @@ async def test_a_subscriber_gets_what_is_published_after_it_entered():
     assert text.encode() == b"id: %d\ndata: plain\ndata: text\n\n" % last
 
 
-@pytest.mark.parametrize("data", [{"a": [1, None]}, [], 0, None, "", "7", "äöü \U0001f600\u2028", {"t": "x\u2028"}, True])
+@pytest.mark.parametrize(
+    "data", [{"a": [1, None]}, [], 0, None, "", "7", "äöü \U0001f600\u2028", {"t": "x\u2028"}, True]
+)
 async def test_data_comes_back_as_it_was_published(data):
     async with subscribe("news") as events:
         await apublish("news", data)
@@ -251,7 +253,8 @@ async def test_who_subscribes_again_at_once_misses_nothing():
 
 
 @pytest.mark.parametrize(
-    "name", ["", "a b", "a/b", "ä", "a\n", "x" * 201, "a*", pytest.param("\0", id="nul"), pytest.param("a\r\nb", id="crlf")]
+    "name",
+    ["", "a b", "a/b", "ä", "a\n", "x" * 201, "a*", pytest.param("\0", id="nul"), pytest.param("a\r\nb", id="crlf")],
 )
 async def test_bad_names_are_refused(name):
     words = "a channel's name must be 1 to 200 of the characters"

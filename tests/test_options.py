@@ -5,7 +5,7 @@ from django.test import override_settings
 
 from adrf_sse.options import options
 
-NAMES = "heartbeat, retry, first_event_timeout, max_duration, send_timeout, finite, error_event"
+NAMES = "heartbeat, retry, first_event_timeout, max_duration, send_timeout, reauthorize_interval, finite, error_event"
 REFUSED = [
     ({"hearbeat": 3}, TypeError, f"options must be among {NAMES}, got 'hearbeat'. Remove or rename it."),
     ({"heartbeat": 0}, ValueError, "heartbeat must be more than 0 seconds, got 0. Use a finite number of seconds."),

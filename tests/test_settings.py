@@ -56,7 +56,7 @@ REFUSED = [
     ),
     (
         {"BROKER": "memory"},
-        "ADRF_SSE['BROKER'] is wrong: BROKER must be {\"BACKEND\": \"path\", \"OPTIONS\": {...}}, got 'memory'. "
+        'ADRF_SSE[\'BROKER\'] is wrong: BROKER must be {"BACKEND": "path", "OPTIONS": {...}}, got \'memory\'. '
         "Name a class.",
     ),
     (
