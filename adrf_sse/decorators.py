@@ -1,6 +1,6 @@
 """Function views that stream."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, overload
 
@@ -9,6 +9,7 @@ from rest_framework.views import APIView
 
 from adrf_sse.options import checked
 from adrf_sse.renderers import EventStreamRenderer
+from adrf_sse.serializers import Declared
 from adrf_sse.views import EventStreamMixin
 
 Function = Callable[..., Any]
@@ -18,24 +19,39 @@ View = Callable[..., Any]
 @overload
 def event_stream(function: Function, /) -> View: ...
 @overload
-def event_stream(*, methods: Iterable[str] = ..., **given: Any) -> Callable[[Function], View]: ...
 def event_stream(
-    function: Function | None = None, /, *, methods: Iterable[str] = ("GET",), **given: Any
+    *,
+    methods: Iterable[str] = ...,
+    event_serializers: Mapping[str, Declared] | None = ...,
+    serializer_class: Declared | None = ...,
+    **given: Any,
+) -> Callable[[Function], View]: ...
+def event_stream(
+    function: Function | None = None,
+    /,
+    *,
+    methods: Iterable[str] = ("GET",),
+    event_serializers: Mapping[str, Declared] | None = None,
+    serializer_class: Declared | None = None,
+    **given: Any,
 ) -> View | Callable[[Function], View]:
     """Make a view of a function that takes the request and is, or returns, a source.
 
     Alone, ``@event_stream``, or with HTTP methods and the options of ``docs/options.md``:
     ``@event_stream(methods=["GET", "POST"], heartbeat=5)``. REST framework's policy decorators
-    (``@permission_classes`` …) go below it, as they do below ``@api_view``.
+    (``@permission_classes`` …) go below it, as they do below ``@api_view``. ``event_serializers`` and
+    ``serializer_class`` type the events, as they do on a view class.
     Raises ``TypeError`` or ``ValueError`` for a bad option.
     """
     checked(given)
     if isinstance(methods, str):
         raise TypeError(f"methods must be a list of HTTP methods, got {methods!r}. Write methods=[{methods!r}].")
     names = [method.upper() for method in methods]
+    typed = {"event_serializers": event_serializers, "serializer_class": serializer_class}
+    attributes = given | {name: value for name, value in typed.items() if value is not None}
 
     def decorate(function: Function) -> View:
-        view: View = _view_class(function, names, given).as_view()
+        view: View = _view_class(function, names, attributes).as_view()
         return view
 
     return decorate if function is None else decorate(function)
@@ -49,8 +65,9 @@ def _view_class(function: Function, methods: list[str], given: dict[str, Any]) -
     handler.event_stream_function = function  # type: ignore[attr-defined]
     policies = api_view(methods)(function).cls
     namespace: dict[str, Any] = {method.lower(): handler for method in methods}
-    # api_view() would refuse HEAD.
-    namespace["http_method_names"] = [*namespace, *(["head"] if "get" in namespace else []), "options"]
+    if "get" in namespace:
+        namespace["head"] = handler  # which api_view() would refuse
+    namespace["http_method_names"] = [*namespace, "options"]
     namespace["renderer_classes"] = getattr(function, "renderer_classes", [EventStreamRenderer])
     namespace["throttle_scope"] = getattr(function, "throttle_scope", None)
     namespace["__doc__"] = function.__doc__

@@ -17,6 +17,9 @@ HEARTBEAT = b":\n"
 END_ID = "adrf-sse:end"
 """The last event id that says a finite stream was read to its end."""
 
+RESET_EVENT = "reset"
+"""Name of the event that tells a client that what it missed is no longer kept."""
+
 
 @dataclass(frozen=True, slots=True, init=False)
 class ServerSentEvent:

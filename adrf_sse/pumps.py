@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from django.core.signals import got_request_exception
@@ -17,6 +18,9 @@ from adrf_sse.options import Options
 from adrf_sse.sources import Source
 
 logger = logging.getLogger("adrf_sse")
+
+Serialize = Callable[[Any], Awaitable[Any]]
+"""Takes what a source has yielded, and gives it with its data serialized."""
 
 _tasks: set[asyncio.Task[None]] = set()
 
@@ -48,13 +52,15 @@ async def _throw(items: AsyncIterator[Any], exc: asyncio.CancelledError) -> Any:
 class Pump:
     """Put a source's frames into a buffer, and pause the source while the buffer is full."""
 
-    __slots__ = ("_options", "buffer", "committed", "done", "encode", "error", "events", "failed", "request", "source",
-                 "stopping", "task")  # fmt: skip
+    __slots__ = ("_options", "buffer", "committed", "done", "encode", "error", "events", "failed", "request",
+                 "serialize", "source", "stopping", "task")  # fmt: skip
 
     def __init__(self, source: Any, options: Options, to_json: JSONEncode | None) -> None:
         self.source = Source(source)
         self.buffer = FrameBuffer()
         self.request: HttpRequest | None = None
+        self.serialize: Serialize | None = None
+        """What items pass through before they are encoded, where events are typed."""
         self.events = 0
         """Events that the source has yielded."""
         self.task: asyncio.Task[None] | None = None
@@ -94,30 +100,41 @@ class Pump:
         async with StreamContext():
             try:
                 async with self.source as items:
-                    await self._pull(items)
+                    with suppress(StopAsyncIteration):  # a source that ends where a cancellation is thrown into it
+                        await self._pull(items)
                 if self._options.finite and not self.stopping:
                     await self._put_last(ServerSentEvent(id=END_ID))
             except Exception as exc:
                 await self._fail(sole_cause(exc))
 
     async def _pull(self, items: AsyncIterator[Any]) -> None:
-        buffer, encode = self.buffer, self.encode
+        buffer, encode, typed = self.buffer, self.encode, self.serialize is not None
         async for item in items:
             if self.stopping:
                 break
-            frame = encode(item)
+            frame = await self._serialized(items, item) if typed else encode(item)
             self.events += 1
             while not buffer.fits(frame):
                 try:
                     await buffer.wait_for_room()
                 except asyncio.CancelledError as exc:
                     buffer.put(frame)  # it was yielded; so one frame may stand beyond the limit
-                    try:
-                        frame = encode(await _throw(items, exc))
-                    except StopAsyncIteration:
-                        return
+                    item = await _throw(items, exc)
+                    frame = await self._serialized(items, item) if typed else encode(item)
                     self.events += 1
             buffer.put(frame)
+
+    async def _serialized(self, items: AsyncIterator[Any], item: Any) -> bytes:
+        """Return the frame of a typed event."""
+        assert self.serialize is not None
+        while True:
+            try:
+                return self.encode(await self.serialize(item))
+            except asyncio.CancelledError as exc:
+                # It was yielded, so it leaves first.
+                self.buffer.put(self.encode(await self.serialize(item)))
+                self.events += 1
+                item = await _throw(items, exc)
 
     async def _put_last(self, event: ServerSentEvent) -> None:
         frame = self.encode(event)

@@ -19,7 +19,7 @@ from adrf_sse.events import ServerSentEvent
 from adrf_sse.loops import background_loop, run_on, running_loop
 from adrf_sse.options import Options
 from adrf_sse.pulse import Pulse
-from adrf_sse.pumps import Pump, cancelled_from_outside, keep
+from adrf_sse.pumps import Pump, Serialize, cancelled_from_outside, keep
 from adrf_sse.registry import open_streams
 from adrf_sse.settings import sse_settings
 from adrf_sse.signals import Reason, stream_closed, stream_opened
@@ -72,6 +72,15 @@ class EventStream:
     @request.setter
     def request(self, request: HttpRequest | None) -> None:
         self._pump.request = request
+
+    @property
+    def serialize(self) -> Serialize | None:
+        """What the source's items pass through before they are encoded, where events are typed."""
+        return self._pump.serialize
+
+    @serialize.setter
+    def serialize(self, serialize: Serialize | None) -> None:
+        self._pump.serialize = serialize
 
     def reauthorize(self, interval: float, check: Callable[[], Awaitable[None]]) -> None:
         """Have ``check`` called every ``interval`` seconds while the stream is open; what it raises ends the stream.

@@ -1,7 +1,7 @@
 """Views whose handlers are sources."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
@@ -29,6 +29,7 @@ from adrf_sse.options import OPTION_NAMES, STREAM_OPTION_NAMES, checked, default
 from adrf_sse.registry import open_streams
 from adrf_sse.renderers.event_stream import EventStreamRenderer, stream_in_place_of
 from adrf_sse.responses import EventStreamResponse
+from adrf_sse.serializers import Declared, check_declarations, event_serializers
 from adrf_sse.sources import discard, is_source, kind_of
 from adrf_sse.streams import EventStream
 
@@ -80,6 +81,8 @@ class EventStreamMixin:
     """The stream has an end: a client that comes back after it gets 204, which tells it to stop."""
     error_event: str = _Default()  # type: ignore[assignment]
     """Name of the event that reports a failure."""
+    event_serializers: Mapping[str, Declared] | None = None
+    """Serializers of the events' data, by the events' names; then no other name may be sent."""
 
     request: Request
     _authorization: Authorization | None = None
@@ -94,6 +97,7 @@ class EventStreamMixin:
             )
         own = {name: value for name, value in vars(cls).items() if name in OPTION_NAMES}
         checked({name: value for name, value in own.items() if not hasattr(value, "__get__")})
+        check_declarations(cls)
 
     @property
     def last_event_id(self) -> str | None:
@@ -145,9 +149,11 @@ class EventStreamMixin:
         if not isinstance(renderer, EventStreamRenderer):
             discard(response.data)
             raise NotAcceptable(NOT_A_STREAM)
+        serialize = event_serializers(self)
         stream = renderer.event_stream(response.data, **{name: getattr(self, name) for name in STREAM_OPTION_NAMES})
         self._keep_authorized(stream)
         stream.request = self.request._request
+        stream.serialize = serialize
         if self.request.method != "HEAD":
             await stream.first_event(_loop_of(self.request))
             open_streams.add_unread(stream)

@@ -1,0 +1,64 @@
+"""Plain serializers and plain data: together they run no code that could wait for anything."""
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import adrf.fields
+import adrf.serializers
+from rest_framework import fields, serializers
+
+_FIELD_NAMES = (
+    "BigIntegerField",
+    "BooleanField",
+    "CharField",
+    "ChoiceField",
+    "DateField",
+    "DateTimeField",
+    "DecimalField",
+    "DurationField",
+    "EmailField",
+    "FloatField",
+    "IntegerField",
+    "IPAddressField",
+    "JSONField",
+    "ReadOnlyField",
+    "RegexField",
+    "SlugField",
+    "TimeField",
+    "URLField",
+    "UUIDField",
+)
+_FIELDS = {vars(module)[name] for module in (fields, adrf.fields) for name in _FIELD_NAMES if name in vars(module)}
+_LISTS = {serializers.ListSerializer, adrf.serializers.ListSerializer}
+_REPRESENTATION = ("to_representation", "ato_representation", "fields", "_readable_fields")
+_LIBRARIES = {"rest_framework.serializers", "adrf.serializers"}
+_SCALARS = {bool, bytes, date, datetime, Decimal, float, int, str, time, timedelta, type(None), UUID}
+
+
+def is_plain(serializer: Any) -> bool:
+    """Tell whether a serializer or field runs no code but REST framework's own, given plain data."""
+    cls = type(serializer)
+    if cls in _FIELDS:
+        return serializer.default is fields.empty or not callable(serializer.default)
+    if cls in _LISTS:
+        return is_plain(serializer.child)
+    return (
+        isinstance(serializer, serializers.Serializer)
+        and all(_home_of(cls, name) in _LIBRARIES for name in _REPRESENTATION if hasattr(cls, name))
+        and all(is_plain(field) for field in serializer.fields.values())
+    )
+
+
+def _home_of(cls: type, name: str) -> str:
+    """Return the module of the class that an attribute comes from."""
+    return next(base.__module__ for base in cls.__mro__ if name in vars(base))
+
+
+def is_plain_data(data: Any) -> bool:
+    """Tell whether reading data runs no code of its own: values of Python's types, in dicts and lists."""
+    cls = type(data)
+    if cls is dict:
+        return all(map(is_plain_data, data.values()))
+    return cls in _SCALARS or (cls is list and all(map(is_plain_data, data)))
