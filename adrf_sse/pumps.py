@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from django.core.signals import got_request_exception
 from django.http import HttpRequest
@@ -13,6 +13,7 @@ from adrf_sse.buffers import FrameBuffer
 from adrf_sse.contexts import StreamContext
 from adrf_sse.encoders import JSONEncode
 from adrf_sse.events import END_ID, FrameEncoder, ServerSentEvent
+from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.failures import failure_event, sole_cause
 from adrf_sse.options import Options
 from adrf_sse.sources import Source
@@ -49,6 +50,16 @@ async def _throw(items: AsyncIterator[Any], exc: asyncio.CancelledError) -> Any:
     return await throw(exc)
 
 
+class Pushing(Protocol):
+    """A source that puts its frames into the buffer itself, and needs no task to pull them once it is open."""
+
+    async def push_to(self, sink: "PushPump") -> None:
+        """Open, and put what is there; return when nothing more has to be awaited."""
+
+    async def leave(self) -> None:
+        """Put nothing more."""
+
+
 class Pump:
     """Put a source's frames into a buffer, and pause the source while the buffer is full."""
 
@@ -68,7 +79,8 @@ class Pump:
         """The headers are out: what goes wrong can only be an event."""
         self.error: Exception | None = None
         """What went wrong before the first event, where it still can be an HTTP error."""
-        self.failed = False
+        self.failed: Literal["error", "timeout"] | None = None
+        """Why the source ended before its time: it failed, or its subscription fell too far behind."""
         self.stopping = False
         """The source shall end."""
         self.done = False
@@ -146,10 +158,13 @@ class Pump:
         if self._may_be_http_error():
             self.error = error
             return
+        if isinstance(error, SubscriberLagged):
+            self.failed = "timeout"
+            return
         logger.error("The source %r failed while it was streaming.", self.source, exc_info=error)
         await got_request_exception.asend_robust(sender=type(self), request=self.request)
         if not self.stopping:
-            self.failed = True
+            self.failed = "error"
             await self._put_last(self.failure(error))
 
     def failure(self, error: Exception) -> ServerSentEvent:
@@ -177,9 +192,41 @@ class Pump:
         if self._may_be_http_error():
             self.error = RuntimeError(f"The source {self.source!r} cancelled its own task before its first event.")
         else:
-            self.failed = True
+            self.failed = "error"
             self.buffer.put(self.encode(failure_event(Exception(), self._options.error_event)))
 
     def _finish(self) -> None:
         self.done = True
         self.buffer.wake_reader()
+
+
+class PushPump(Pump):
+    """Let a source put frames into the buffer itself, without a task between them."""
+
+    __slots__ = ("_pushing", "overrun")
+
+    def __init__(self, source: Pushing, options: Options, to_json: JSONEncode | None) -> None:
+        super().__init__(source, options, to_json)
+        self._pushing = source
+        self.overrun: Callable[[], None] = self._finish
+        """Called where the client is too far behind."""
+
+    def put(self, frames: bytes, events: int) -> None:
+        """Add the frames of some events."""
+        self.events += events
+        self.buffer.put(frames)
+
+    async def stop(self, timeout: float) -> None:
+        """Stop what is still opening, and leave."""
+        await super().stop(timeout)
+        await self._pushing.leave()
+
+    async def _run(self) -> None:
+        try:
+            await self._pushing.push_to(self)
+        except Exception as exc:
+            await self._fail(exc)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is not None or self.error is not None or self.failed is not None:
+            super()._ended(task)

@@ -19,7 +19,7 @@ from adrf_sse.events import ServerSentEvent
 from adrf_sse.loops import background_loop, run_on, running_loop
 from adrf_sse.options import Options
 from adrf_sse.pulse import Pulse
-from adrf_sse.pumps import Pump, Serialize, cancelled_from_outside, keep
+from adrf_sse.pumps import Pump, PushPump, Serialize, cancelled_from_outside, keep
 from adrf_sse.registry import open_streams
 from adrf_sse.settings import sse_settings
 from adrf_sse.signals import Reason, stream_closed, stream_opened
@@ -50,6 +50,9 @@ class EventStream:
         """Bytes that the server has taken."""
         self._options = options
         self._pump = Pump(source, options, to_json)
+        if hasattr(type(source), "push_to"):
+            self._pump = push_pump = PushPump(source, options, to_json)
+            push_pump.overrun = self.let_go
         self._reader: asyncio.Task[Any] | None = None  # the server's, which pulls and sends
         self._pulse: Pulse | None = None  # runs while the body is read
         self._check: tuple[float, Callable[[], Awaitable[None]]] | None = None  # its interval, and what it calls
@@ -323,7 +326,7 @@ class EventStream:
         if self._pump.committed:
             await self._announce(
                 stream_closed,
-                reason=self._reason or ("error" if self._pump.failed else reason),
+                reason=self._reason or self._pump.failed or reason,
                 duration=monotonic() - self._opened_at,
                 events=self.events,
                 bytes=self.bytes,

@@ -129,8 +129,8 @@ def test_a_policy_above_it_is_refused_as_above_api_view():
         (
             {"hartbeat": 3},
             TypeError,
-            "options must be among heartbeat, retry, first_event_timeout, max_duration, send_timeout, finite, "
-            "error_event, got 'hartbeat'. Remove or rename it.",
+            "options must be among heartbeat, retry, first_event_timeout, max_duration, send_timeout, "
+            "reauthorize_interval, finite, error_event, got 'hartbeat'. Remove or rename it.",
         ),
         (
             {"heartbeat": "3"},

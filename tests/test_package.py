@@ -27,6 +27,7 @@ import adrf_sse
 from adrf_sse import ServerSentEvent  # safe before django.setup()
 import django
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
 assert adrf_sse.__file__.startswith(sys.argv[1]), adrf_sse.__file__
@@ -37,8 +38,16 @@ settings.configure(
 )
 django.setup()
 call_command("check")
+LEAVES = {"adrf_sse.brokers.redis": "adrf-sse[redis]"}
+
 for module in pkgutil.walk_packages(adrf_sse.__path__, "adrf_sse."):
-    if module.name != "adrf_sse.pytest_plugin":
+    if module.name in LEAVES:
+        try:
+            importlib.import_module(module.name)
+        except ImproperlyConfigured as refusal:
+            assert LEAVES[module.name] in str(refusal), refusal
+            print(module.name)
+    elif module.name != "adrf_sse.pytest_plugin":
         importlib.import_module(module.name)
         print(module.name)
 """
@@ -58,7 +67,7 @@ def test_the_wheel_alone_works_in_installed_apps_and_every_public_module_can_be_
     command = [sys.executable, "-I", "-W", "error", "-c", ALONE, str(tmp_path / "wheel")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
-    assert "adrf_sse.views" in done.stdout.split()
+    assert {"adrf_sse.views", "adrf_sse.brokers.redis"} <= set(done.stdout.split())
 
 
 def test_nothing_in_the_package_patches_another():

@@ -56,8 +56,8 @@ REFUSED = [
     ),
     (
         {"BROKER": "memory"},
-        'ADRF_SSE[\'BROKER\'] is wrong: BROKER must be {"BACKEND": "path", "OPTIONS": {...}}, got \'memory\'. '
-        "Name a class.",
+        'ADRF_SSE[\'BROKER\'] is wrong: BROKER must be {"BACKEND": "path.to.Class", "OPTIONS": {...}}, got \'memory\'.'
+        " Name a class.",
     ),
     (
         {"BROKER": {"BACKEND": "x.Y", "LOCATION": "z"}},

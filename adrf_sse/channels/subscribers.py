@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.buffers import FrameBuffer
@@ -91,30 +92,36 @@ class Reader(Subscriber):
             self._ready.set_result(None)
 
 
+class Sink(Protocol):
+    """What a stream takes frames with."""
+
+    buffer: FrameBuffer
+    overrun: Callable[[], None]
+
+    def put(self, frames: bytes, events: int) -> None:
+        """Add the frames of some events."""
+
+
 class Writer(Subscriber):
-    """Put the events' bytes into a stream's buffer, so that no task has to carry them there."""
+    """Put the events' bytes into a stream, so that no task has to carry them there."""
 
-    __slots__ = ("_buffer", "_fell_behind", "_waiting", "events")
+    __slots__ = ("_sink", "_waiting")
 
-    def __init__(self, channels: frozenset[str], buffer: FrameBuffer, fell_behind: Callable[[], None]) -> None:
+    def __init__(self, channels: frozenset[str], sink: Sink) -> None:
         super().__init__(channels)
-        self.events = 0
-        """Events that were put there."""
-        self._buffer = buffer
-        self._fell_behind = fell_behind
+        self._sink = sink
         self._waiting = 0
 
     @property
     def waiting(self) -> int:
         """Events that the server has not taken yet."""
-        return self._waiting if self._buffer else 0
+        return self._waiting if self._sink.buffer else 0
 
     def take(self, batch: Batch) -> None:
         """Put a batch, as the bytes that all share."""
         self._waiting = self.waiting + len(batch)
-        self.events += len(batch)
-        self._buffer.put(batch.chunk)
+        self._sink.put(batch.chunk, len(batch))
 
     def fell_behind(self) -> None:
-        """Tell the stream."""
-        self._fell_behind()
+        """End the stream."""
+        self._sink.overrun()

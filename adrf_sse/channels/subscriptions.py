@@ -6,7 +6,7 @@ from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.channels.hubs import Hub, hub_of
 from adrf_sse.channels.names import event_number
-from adrf_sse.channels.subscribers import Reader, Subscriber
+from adrf_sse.channels.subscribers import Reader, Sink, Subscriber, Writer
 
 
 class Subscription:
@@ -51,6 +51,18 @@ class Subscription:
             else:
                 await self._hub.advance(reader)
         return event
+
+    async def push_to(self, sink: Sink) -> None:
+        """Put the events into a stream, from now on."""
+        writer = Writer(self._channels, sink)
+        await self._join(writer)
+        while self._hub is not None and not writer.live:
+            if sink.buffer:
+                await sink.buffer.wait_for_room()
+            await self._hub.advance(writer)
+        if writer.position is not None:
+            # Also who sees no event comes back to where this one was.
+            sink.put(b"id: %d\n\n" % writer.position, 0)
 
     async def _join(self, subscriber: Subscriber) -> None:
         """Have what comes from here on, and the first page of what was missed."""
