@@ -4,11 +4,14 @@ import os
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from tempfile import mkdtemp
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -70,6 +73,43 @@ class RedisServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    @contextmanager
+    def taken_by_a_stranger(self) -> "Iterator[SimpleQueue[str]]":
+        """While it is killed, let something else listen in its place that hangs up on everyone, and tells of each."""
+        attempts: SimpleQueue[str] = SimpleQueue()
+
+        class Stranger(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                attempts.put("connected")
+
+        class Server(socketserver.TCPServer):
+            allow_reuse_address = True
+
+        with Server(("127.0.0.1", self.port), Stranger) as server:
+            thread = Thread(target=server.serve_forever, args=[0.01])
+            thread.start()
+            try:
+                yield attempts
+            finally:
+                server.shutdown()
+                thread.join()
+
+    @contextmanager
+    def sentinel(self, folder: Path, name: str) -> Iterator[int]:
+        """Run a sentinel that watches it under a name, and yield its port."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port: int = free.getsockname()[1]
+        config = folder / "sentinel.conf"
+        config.write_text(f"port {port}\nsentinel monitor {name} 127.0.0.1 {self.port} 1\n")
+        process = subprocess.Popen([self._command[0], str(config), "--sentinel"], stdout=subprocess.DEVNULL)
+        try:
+            with redis.Redis(port=port, protocol=2, retry=Retry(ConstantBackoff(0.01), 2000)) as client:
+                client.ping()
+            yield port
+        finally:
+            process.kill()
+            process.wait()
+
     def close(self) -> None:
         """End it, in whatever state it is."""
         self.client.close()
@@ -90,7 +130,7 @@ def redis_server(*options: str) -> Iterator[RedisServer]:
         shutil.rmtree(folder)
 
 
-def use_redis(settings: Any, url: str, **more: Any) -> None:
-    """Have the package use a Redis, with other settings of its own."""
-    broker = {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": url}}
-    settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": broker, **more}
+def use_redis(settings: Any, url: str, **options: Any) -> None:
+    """Have the package use a Redis."""
+    broker = {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": url, **options}}
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": broker}

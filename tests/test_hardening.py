@@ -98,7 +98,7 @@ async def test_a_response_rewrapped_by_middleware_is_let_go_after_send_timeout(v
 
 async def wait_until(condition):
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+        while not condition():
             await asyncio.sleep(0.001)
 
 

@@ -111,7 +111,7 @@ async def test_a_stream_whose_client_may_go_on_reading_goes_on(visit, alice, rea
         permission_classes = [IsAuthenticated, checks]
 
         async def get(self, request):
-            while checks.calls < 5:  # noqa: ASYNC110
+            while checks.calls < 5:
                 await asyncio.sleep(0.001)
             yield request.user.username
 

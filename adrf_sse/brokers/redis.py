@@ -32,12 +32,11 @@ TIMEOUT = 5.0
 """Seconds that Redis may take to answer, and to be connected to, where ``OPTIONS`` say nothing else."""
 
 _HINTS = {
-    "OOM": "Raise its maxmemory, or keep less with CHANNEL_HISTORY and CHANNEL_TTL",
-    "NOAUTH": "Give the password in the URL",
-    "WRONGPASS": "Correct the user and password in the URL",
-    "invalid username-password": "Correct the user and password in the URL",
-    "NOPERM": "Allow its user EVALSHA, SCRIPT LOAD, SUBSCRIBE and the keys and channels that start with the prefix",
-    "READONLY": "Connect to the primary, not to a replica",
+    "OutOfMemoryError": "Raise its maxmemory, or keep less with CHANNEL_HISTORY and CHANNEL_TTL",
+    "Authentication required": "Give the password in the URL",
+    "AuthenticationError": "Correct the user and password in the URL",
+    "NoPermissionError": "Allow its user EVALSHA, SCRIPT, SUBSCRIBE, and what starts with the prefix",
+    "ReadOnlyError": "Connect to the primary, not to a replica",
 }
 
 
@@ -65,12 +64,13 @@ class RedisBroker(Broker):
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Commands] = WeakKeyDictionary()
         try:
             self._client = self._made(redis.Redis, Sentinel, Retry)
+            pool = self._client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # so that bad options are found now
         except (TypeError, ValueError) as exc:
             raise ImproperlyConfigured(
                 f"ADRF_SSE['BROKER']['OPTIONS'] must be what redis-py takes, got an error: {exc} "
                 "Correct the URL or the options."
             ) from exc
-        pool = self._client.connection_pool
         # Pub/sub knows no database numbers.
         self._channel = f"{self._prefix}:{pool.connection_kwargs.get('db') or 0}:"
         self._publish = self._client.register_script(PUBLISH)
@@ -109,7 +109,7 @@ class RedisBroker(Broker):
 
     def link(self, inbox: Inbox, loop: asyncio.AbstractEventLoop) -> RedisLink:
         """Return a link to an event loop."""
-        return RedisLink(self._wire, inbox, self._channel)
+        return RedisLink(self._wire, inbox, prefix=self._channel, silence=self._connection["socket_timeout"])
 
     def _history(self, channel: str) -> str:
         return f"{self._prefix}:history:{channel}"
@@ -158,12 +158,12 @@ class RedisBroker(Broker):
             raise self._unavailable("let itself be connected to", exc) from exc
 
     def _unavailable(self, what: str, exc: Exception) -> BrokerUnavailable:
-        hint = next(
-            (hint for sign, hint in _HINTS.items() if sign in str(exc)), "Check that it runs and can be reached"
-        )
+        error = f"{type(exc).__name__}: {exc}".rstrip(".")
+        hints = (hint for sign, hint in _HINTS.items() if sign in error)
+        hint = next(hints, "Check that it runs and can be reached")
         where = self._client.connection_pool.connection_kwargs
         place = self._service or where.get("path") or f"{where.get('host')}:{where.get('port')}"
-        return BrokerUnavailable(f"Redis at {place} must {what}, got {type(exc).__name__}: {exc}. {hint}.")
+        return BrokerUnavailable(f"Redis at {place} must {what}, got {error}. {hint}.")
 
 
 class _Commands:
@@ -197,7 +197,7 @@ class _Wire:
         except (redis.RedisError, OSError) as exc:
             raise self._broker._unavailable("take subscriptions", exc) from exc
 
-    async def receive(self, timeout: float) -> Any:
+    async def receive(self, timeout: float | None) -> Any:
         """Return a reply, or ``None`` where none comes in time."""
         try:
             return await self._connection.read_response(disable_decoding=True, timeout=timeout)

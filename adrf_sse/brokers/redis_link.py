@@ -10,9 +10,6 @@ from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.brokers.outages import Outage
 from adrf_sse.exceptions import BrokerUnavailable
 
-SILENCE = 5.0
-"""Seconds of silence after which Redis is asked whether it is there, and after as many more is not."""
-
 AT_ONCE = 1000
 """Channels in one command."""
 
@@ -23,7 +20,7 @@ class Wire(Protocol):
     async def send(self, *command: str) -> None:
         """Send a command."""
 
-    async def receive(self, timeout: float) -> Any:
+    async def receive(self, timeout: float | None) -> Any:
         """Return a reply, or ``None`` where none comes in time."""
 
     async def aclose(self) -> None:
@@ -33,10 +30,15 @@ class Wire(Protocol):
 class RedisLink:
     """Subscribe one event loop to channels, over one connection, however many subscribers they have."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Wire]], inbox: Inbox, prefix: str) -> None:
+    def __init__(
+        self, connect: Callable[[], Awaitable[Wire]], inbox: Inbox, *, prefix: str, silence: float | None
+    ) -> None:
         self._connect = connect
         self._inbox = inbox
         self._prefix = prefix
+        self._silence = (
+            silence  # seconds, after which Redis is asked whether it is there, and after as many more is not
+        )
         self._wanted: set[str] = set()
         # For each SUBSCRIBE that Redis has yet to confirm, who waits for it, in the order they were sent.
         self._unconfirmed: defaultdict[str, deque[list[asyncio.Future[None]]]] = defaultdict(deque)
@@ -124,12 +126,12 @@ class RedisLink:
     async def _receive(self, wire: Wire) -> None:
         asked = False
         while True:
-            reply = await wire.receive(SILENCE)
+            reply = await wire.receive(self._silence)
             if reply is not None:
                 asked = False
                 self._take(reply)
             elif asked:
-                raise BrokerUnavailable(f"Redis must answer within {SILENCE:g} s, got silence. Check whether it hangs.")
+                raise BrokerUnavailable(f"Redis must answer in {self._silence} s, got silence. Check whether it hangs.")
             else:
                 asked = True
                 await wire.send("PING")
