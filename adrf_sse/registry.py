@@ -57,14 +57,17 @@ class OpenStreams:
         self._found: dict[int, _Handler] = {}
         self._ending: asyncio.Task[None] | None = None
         self._passing_on = False
+        self._shut_down = False  # the process has been told to end; servers take requests for a while yet
         self._empty = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._all)
 
     def add(self, stream: Closable) -> None:
-        """Know a stream as open, and hear of shutdowns from now on."""
+        """Know a stream as open, and hear of shutdowns from now on; one that comes too late for that ends at once."""
         self._all.add(stream)
+        if self._shut_down:
+            self._tell(stream)
         self.listen()
 
     def discard(self, stream: Closable) -> None:
@@ -135,9 +138,13 @@ class OpenStreams:
             self._passing_on = False
 
     def _tell_streams(self) -> None:
+        self._shut_down = True
         for stream in tuple(self._all):
-            if stream.loop is not None:
-                stream.loop.call_soon_threadsafe(stream.shut_down)
+            self._tell(stream)
+
+    def _tell(self, stream: Closable) -> None:
+        if stream.loop is not None:
+            stream.loop.call_soon_threadsafe(stream.shut_down)
 
     async def _end(self, found: _Handler, number: int) -> None:
         """End the streams, then let the server have its signal."""

@@ -1,5 +1,6 @@
 """The settings of the project that the tests run."""
 
+import json
 import os
 from pathlib import Path
 from tempfile import gettempdir
@@ -37,7 +38,10 @@ if port := os.environ.get("TEST_POSTGRES_PORT"):
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
-ADRF_SSE = {"HEARTBEAT": float(os.environ.get("TEST_HEARTBEAT", 15))}
+ADRF_SSE = {
+    "HEARTBEAT": float(os.environ.get("TEST_HEARTBEAT", 15)),
+    **json.loads(os.environ.get("TEST_ADRF_SSE", "{}")),
+}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": [],

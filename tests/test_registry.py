@@ -76,6 +76,16 @@ async def test_a_signal_ends_the_streams_and_then_reaches_the_server(server):
     assert signal.getsignal(signal.SIGTERM) == server.handle
 
 
+async def test_a_stream_that_opens_after_the_signal_ends_at_once(server):
+    streams = OpenStreams()
+    streams.add(Stream(streams))
+    signal.raise_signal(signal.SIGTERM)
+    await server.received.get()
+    streams.add(Stream(streams))
+    while len(streams):
+        await asyncio.sleep(0)
+
+
 async def test_a_signal_that_comes_as_the_last_stream_ends_reaches_the_server(server):
     streams = OpenStreams()
     stream = Stream(streams)

@@ -115,6 +115,35 @@ async def test_a_client_that_takes_nothing_does_not_hold_up_the_server():
         writer.close()
 
 
+async def test_clients_that_come_back_at_once_do_not_hold_up_the_server():
+    with serve(UVICORN, env=ENVIRONMENT, cwd=ROOT) as running:
+        host, port = running.url.removeprefix("http://").split(":")
+
+        async def come_back():
+            """Open one stream after the other, until nothing listens any more."""
+            while True:
+                try:
+                    reader, writer = await asyncio.open_connection(host, int(port))
+                    writer.write(b"GET /forever/ HTTP/1.0\r\n\r\n")
+                    opened.set()
+                    await reader.read()
+                    writer.close()
+                except ConnectionRefusedError:
+                    return
+                except ConnectionError:
+                    continue
+
+        opened = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(20):
+                group.create_task(come_back())
+            await opened.wait()
+            first = Client()
+            await first.open(running.url, "/forever/")
+            running.process.terminate()
+        await asyncio.to_thread(running.process.wait, 15)
+
+
 async def test_a_second_signal_reaches_the_server_at_once():
     with serve(UVICORN, env=ENVIRONMENT, cwd=ROOT) as running:
         client = Client()

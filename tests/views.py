@@ -21,7 +21,7 @@ from adrf_sse import ServerSentEvent
 from adrf_sse.decorators import event_stream
 from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.responses import EventStreamResponse
-from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
+from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView, EventStreamMixin
 
 WORDS = ("one", "two", "three")
 
@@ -31,6 +31,11 @@ def gate(request, word):
     folder = request.GET.get("gates")
     if folder and word != "one":
         Path(folder, word).read_bytes()
+
+
+class Channel(ChannelStreamView):
+    def get_channels(self):
+        return [self.kwargs["name"]]
 
 
 async def async_source(request):
@@ -238,6 +243,7 @@ VIEWS = {
 urlpatterns = [
     *[path(f"{name}/<kind>/", view) for name, view in VIEWS.items()],
     path("endless/", endless),
+    path("channels/<name>/", Channel.as_view()),
     path("forever/", Forever.as_view()),
     path("blocked/", blocked),
     path("queries/", Queries.as_view()),

@@ -154,8 +154,11 @@ class RedisBroker(Broker):
         client = self._made_async()
         try:
             return _Wire(self, client, await client.connection_pool.get_connection())
-        except (redis.RedisError, OSError) as exc:
-            raise self._unavailable("let itself be connected to", exc) from exc
+        except BaseException as exc:
+            await client.aclose()
+            if isinstance(exc, redis.RedisError | OSError):
+                raise self._unavailable("let itself be connected to", exc) from exc
+            raise
 
     def _unavailable(self, what: str, exc: Exception) -> BrokerUnavailable:
         error = f"{type(exc).__name__}: {exc}".rstrip(".")
