@@ -27,6 +27,7 @@ from adrf_sse.events import END_ID
 from adrf_sse.loops import background_loop
 from adrf_sse.options import OPTION_NAMES, STREAM_OPTION_NAMES, checked, default_of
 from adrf_sse.registry import open_streams
+from adrf_sse.renderers.console import EventStreamConsoleRenderer
 from adrf_sse.renderers.event_stream import EventStreamRenderer, stream_in_place_of
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.serializers import Declared, check_declarations, event_serializers
@@ -146,6 +147,8 @@ class EventStreamMixin:
     async def _stream(self, response: Response) -> HttpResponseBase:
         """Open the source that is the response's data, and return the response that streams it."""
         renderer = self.request.accepted_renderer
+        if isinstance(renderer, EventStreamConsoleRenderer):
+            return renderer.page_for(response)
         if not isinstance(renderer, EventStreamRenderer):
             discard(response.data)
             raise NotAcceptable(NOT_A_STREAM)

@@ -53,3 +53,15 @@ def sync_wrapping(get_response):
         return response
 
     return middleware
+
+
+@sync_only_middleware
+def strict_content_security_policy(get_response):
+    """Allow nothing inline, and nothing from elsewhere."""
+
+    def middleware(request):
+        response = get_response(request)
+        response["Content-Security-Policy"] = "default-src 'self'"
+        return response
+
+    return middleware

@@ -63,6 +63,8 @@ def test_the_wheel_alone_works_in_installed_apps_and_every_public_module_can_be_
         names = archive.namelist()
         archive.extractall(tmp_path / "wheel")
     assert "adrf_sse/py.typed" in names
+    assert {"adrf_sse/static/adrf_sse/console.css", "adrf_sse/static/adrf_sse/console.js"} <= set(names)
+    assert {f"adrf_sse/templates/adrf_sse/{name}.html" for name in ("console", "console_panel")} <= set(names)
     assert {name.partition("/")[0] for name in names} == {"adrf_sse", "adrf_sse-0.1.0.dist-info"}
     command = [sys.executable, "-I", "-W", "error", "-c", ALONE, str(tmp_path / "wheel")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
