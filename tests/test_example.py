@@ -240,3 +240,28 @@ def test_runserver_sends_the_first_message_before_the_second_exists(example_data
     with serve_example(example_database, ENDLESS, command=RUNSERVER) as server, client_of(server) as client:
         for url in ("/test/", "/test2/"):
             assert take(client, url, 1)[0].data == "Message 1 of 5"
+
+
+# Consoles
+
+
+def test_a_text_that_is_posted_comes_back_word_by_word(quick: httpx.Client) -> None:
+    response = quick.post("/words/", json={"text": "to be"}, headers={"Accept": "text/event-stream"})
+    assert events_of(response.content) == [("word", '{"word":"to"}'), ("word", '{"word":"be"}'), ("done", "{}")]
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("/test/", 200),
+        ("/countdown/events/", 200),
+        ("/countdown/sync/events/", 200),
+        ("/news-and-weather/events/", 200),
+        ("/members/events/", 403),
+        ("/words/", 405),
+    ],
+)
+def test_a_browser_gets_a_console(quick: httpx.Client, url: str, status: int) -> None:
+    page = quick.get(url, headers={"Accept": "text/html"})
+    assert page.status_code == status
+    assert "data-sse-console" in page.text

@@ -200,3 +200,22 @@ async def test_a_member_starts_a_job_and_logs_out(quick: WatchedPage) -> None:
     await expect(page.locator("output")).to_have_text("Done")
     await page.get_by_role("button", name="Log out").click()
     await expect(page.get_by_text("You are not logged in")).to_be_visible()
+
+
+# Consoles
+
+
+async def test_the_index_leads_to_consoles_and_a_form_opens_a_stream(quick: WatchedPage) -> None:
+    page = quick.page
+    await page.goto("/")
+    await page.locator("#countdown").get_by_role("link", name="Watch it in its console").click()
+    await page.get_by_role("button", name="Connect").click()
+    await expect(page.locator("[data-sse=state]")).to_have_attribute("data-state", "ended")
+    await expect(page.locator("[data-sse=total]")).to_have_text("11")
+    await page.goto("/words/")
+    await page.locator("[name=text]").fill("to be")
+    await page.locator("#post-object-form").get_by_role("button", name="POST").click()
+    await expect(page.locator("[data-sse=state]")).to_have_text("Ended")
+    await expect(page.locator("[data-sse=rows] pre")).to_have_text(["{}", '{"word": "be"}', '{"word": "to"}'])
+    assert quick.statuses_of("/words/") == [405, 200]
+    quick.errors[:] = [error for error in quick.errors if "responded with a status of" not in error]

@@ -5,6 +5,7 @@ import time
 
 from django.conf import settings
 
+from adrf_sse.renderers import EventStreamConsoleRenderer, EventStreamRenderer
 from adrf_sse.views import AsyncSSEAPIView
 
 START = 10
@@ -13,6 +14,7 @@ START = 10
 class Countdown(AsyncSSEAPIView):
     """Named events from an asynchronous generator."""
 
+    renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
     finite = True
 
     async def get(self, request):
@@ -25,6 +27,7 @@ class Countdown(AsyncSSEAPIView):
 class SyncCountdown(AsyncSSEAPIView):
     """The same from a synchronous generator, which blocks a thread of its own and never the event loop."""
 
+    renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
     finite = True
 
     def get(self, request):

@@ -7,12 +7,14 @@ from django.utils import timezone
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import IsAuthenticated
 
+from adrf_sse.renderers import EventStreamConsoleRenderer, EventStreamRenderer
 from adrf_sse.views import AsyncSSEAPIView
 
 
 class MembersClock(AsyncSSEAPIView):
     """Without a session, a 403 as JSON; the generator is never started."""
 
+    renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
     authentication_classes = [SessionAuthentication]
     permission_classes = [IsAuthenticated]
 

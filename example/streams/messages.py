@@ -6,7 +6,7 @@ from adrf.views import APIView
 from django.conf import settings
 from rest_framework.response import Response
 
-from adrf_sse.renderers import EventStreamRenderer
+from adrf_sse.renderers import EventStreamConsoleRenderer, EventStreamRenderer
 from adrf_sse.responses import EventStreamResponse
 
 
@@ -18,9 +18,9 @@ async def messages():
 
 
 class StockView(APIView):
-    """An unmodified adrf view: naming the renderer is all it takes."""
+    """An unmodified adrf view: naming the renderer is all it takes. The other one is for browsers."""
 
-    renderer_classes = [EventStreamRenderer]
+    renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
 
     async def get(self, request):
         return Response(messages())

@@ -6,6 +6,7 @@ from itertools import cycle
 
 from django.conf import settings
 
+from adrf_sse.renderers import EventStreamConsoleRenderer, EventStreamRenderer
 from adrf_sse.views import AsyncSSEAPIView
 
 NEWS = [
@@ -20,6 +21,8 @@ WEATHER = ["Sunny, 21 °C", "Light breeze from the west", "Clouds, then more clo
 
 class NewsAndWeather(AsyncSSEAPIView):
     """Both producers end with the stream: leaving the task group cancels them."""
+
+    renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
 
     @asynccontextmanager
     async def get(self, request):

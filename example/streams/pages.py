@@ -23,6 +23,8 @@ class Card:
     """Starts with the page."""
     once: bool = False
     """The page closes it when the server ends it; else the browser would have it all again."""
+    console: bool = True
+    """Its address shows a console in a browser."""
     job: bool = False
     """``stream`` is where to POST; the answer tells the stream's URL."""
 
@@ -47,6 +49,7 @@ CARDS = [
         title="Plain Django view",
         proves="The same events from a plain asynchronous Django view that returns an EventStreamResponse.",
         stream="test2",
+        console=False,
         starts=True,
         once=True,
     ),
@@ -80,6 +83,7 @@ CARDS = [
         events="progress done",
         curl="curl -sX POST {url} | grep -o 'http[^\"]*' | xargs curl -N",
         job=True,
+        console=False,
     ),
     Card(
         title="Members only",

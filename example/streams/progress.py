@@ -7,6 +7,7 @@ from rest_framework.exceptions import APIException, NotFound
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
+from adrf_sse.renderers import EventStreamConsoleRenderer, EventStreamRenderer
 from adrf_sse.views import AsyncSSEAPIView
 from streams.jobs import TooManyJobs, find_job, start_job
 
@@ -35,6 +36,7 @@ class Jobs(APIView):
 class JobProgress(AsyncSSEAPIView):
     """Starts with the state as it is, so a client may come late or come back. No such job: a 404, as JSON."""
 
+    renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
     finite = True
 
     async def get(self, request, id):

@@ -8,6 +8,7 @@ from streams.messages import StockView, plain_view
 from streams.news import NewsAndWeather
 from streams.pages import Index, Page
 from streams.progress import JobProgress, Jobs
+from streams.words import Words
 
 
 def page(name, stream, title):
@@ -38,4 +39,5 @@ urlpatterns = [
     path("progress/jobs/<str:id>/events/", JobProgress.as_view(), name="progress-events"),
     path("members/", page("members", "members-events", "Members only"), name="members"),
     path("members/events/", MembersClock.as_view(), name="members-events"),
+    path("words/", Words.as_view(), name="words"),
 ]

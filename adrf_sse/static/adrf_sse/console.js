@@ -440,7 +440,7 @@
       const { body, type } = contentOf(form);
       const headers = { ...csrf(method), ...(type && { "Content-Type": type }) };
       this.open({ url: this.url, method, headers, body });
-      this.root.scrollIntoView({ block: "nearest" });
+      this.root.scrollIntoView({ block: "start" });
     }
 
     // What the stream tells
