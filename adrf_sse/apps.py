@@ -12,6 +12,7 @@ class AdrfSSEConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks with Django."""
-        from adrf_sse.checks import check_settings
+        from adrf_sse.checks import CHECKS
 
-        checks.register(check_settings)
+        for check, tags in CHECKS.items():
+            checks.register(check, *tags)

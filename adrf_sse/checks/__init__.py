@@ -1,0 +1,26 @@
+"""What ``manage.py check`` says about a project's streams; docs/checks.md has a section for each id."""
+
+from django.core.checks import Tags
+
+from adrf_sse.checks.project import (
+    check_asgi_application,
+    check_development_server,
+    check_middleware,
+    check_settings,
+)
+from adrf_sse.checks.views import check_atomic_requests, check_renderers
+from adrf_sse.checks.workers import check_broker
+
+TAG = "adrf_sse"
+"""The tag of all of them: ``manage.py check --tag adrf_sse``."""
+
+CHECKS = {
+    check_settings: [TAG],
+    check_asgi_application: [TAG, Tags.async_support],
+    check_development_server: [TAG, Tags.async_support],
+    check_middleware: [TAG, Tags.async_support],
+    check_broker: [TAG],
+    check_atomic_requests: [TAG, Tags.urls],
+    check_renderers: [TAG, Tags.urls],
+}
+"""Each check and its tags."""
