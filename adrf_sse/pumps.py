@@ -1,7 +1,6 @@
 """What runs a source: one task that opens it, pulls its events, encodes them and closes it."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Literal, Protocol
@@ -15,10 +14,9 @@ from adrf_sse.encoders import JSONEncode
 from adrf_sse.events import END_ID, FrameEncoder, ServerSentEvent
 from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.failures import failure_event, sole_cause
+from adrf_sse.logs import about, logger
 from adrf_sse.options import Options
 from adrf_sse.sources import Source
-
-logger = logging.getLogger("adrf_sse")
 
 Serialize = Callable[[Any], Awaitable[Any]]
 """Takes what a source has yielded, and gives it with its data serialized."""
@@ -102,7 +100,8 @@ class Pump:
         self.task.cancel()
         await asyncio.wait([self.task], timeout=timeout)
         if not self.task.done():
-            logger.error("The source %r did not stop within %g s of being cancelled.", self.source, timeout)
+            message = "The source %r did not stop within %g s of being cancelled."
+            logger.error(message, self.source, timeout, extra=self._about())
             keep(self.task)
             self.task.cancel()
             await asyncio.wait([self.task], timeout=timeout / 10)
@@ -161,7 +160,7 @@ class Pump:
         if isinstance(error, SubscriberLagged):
             self.failed = "timeout"
             return
-        logger.error("The source %r failed while it was streaming.", self.source, exc_info=error)
+        logger.error("The source %r failed while it was streaming.", self.source, exc_info=error, extra=self._about())
         await got_request_exception.asend_robust(sender=type(self), request=self.request)
         if not self.stopping:
             self.failed = "error"
@@ -173,12 +172,15 @@ class Pump:
         try:
             self.encode(event)
         except (TypeError, ValueError):
-            logger.exception("The detail of %r can't be encoded.", error)
+            logger.exception("The detail of %r can't be encoded.", error, extra=self._about())
             return failure_event(Exception(), self._options.error_event)
         return event
 
     def _may_be_http_error(self) -> bool:
         return not self.events and not self.committed and not self.stopping
+
+    def _about(self) -> dict[str, Any]:
+        return about(self.request, source=repr(self.source))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
@@ -188,7 +190,8 @@ class Pump:
 
     def _report(self, error: BaseException) -> None:
         """Treat as a failure what ends a task and is no ``Exception``: mostly, that the source was cancelled."""
-        logger.error("The source %r cancelled its own task; its stream ends here.", self.source, exc_info=error)
+        message = "The source %r cancelled its own task; its stream ends here."
+        logger.error(message, self.source, exc_info=error, extra=self._about())
         if self._may_be_http_error():
             self.error = RuntimeError(f"The source {self.source!r} cancelled its own task before its first event.")
         else:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
@@ -41,6 +42,10 @@ class Closable(Protocol):
     def is_read(self) -> bool:
         """Whether something reads the body, and so will close it."""
 
+    @property
+    def view_name(self) -> str:
+        """What to count the stream by."""
+
     def close(self) -> None:
         """End the stream, from any thread."""
 
@@ -62,6 +67,10 @@ class OpenStreams:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def by_view(self) -> Counter[str]:
+        """Count the streams of each view, from any thread."""
+        return Counter(stream.view_name for stream in tuple(self._all))
 
     def add(self, stream: Closable) -> None:
         """Know a stream as open, and hear of shutdowns from now on; one that comes too late for that ends at once."""

@@ -16,6 +16,7 @@ from adrf_sse.authorization import is_refusal
 from adrf_sse.contexts import StreamContext, close_connections, give_back, thread_context
 from adrf_sse.encoders import JSONEncode
 from adrf_sse.events import ServerSentEvent
+from adrf_sse.logs import log, view_name
 from adrf_sse.loops import background_loop, run_on, running_loop
 from adrf_sse.options import Options
 from adrf_sse.pulse import Pulse
@@ -31,6 +32,9 @@ SHUTDOWN_CLEANUP = 1.0
 
 CHECK_TIMEOUT = 30.0
 """Seconds after which a check of what the client may read counts as failed: it must not hang and so never say no."""
+_ENDED = (
+    "%(method)s %(path)s: the stream has ended, %(reason)s, after %(duration).3f s, %(events)d events, %(bytes)d bytes."
+)
 
 
 class EventStream:
@@ -92,6 +96,10 @@ class EventStream:
         """
         self._check = (interval, check)
 
+    def view_name(self) -> str:
+        """The name of its URL pattern, with namespaces; where that has none, the view's dotted path."""
+        return view_name(self.request)
+
     # Opening.
 
     async def first_event(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -126,6 +134,7 @@ class EventStream:
     async def _open(self) -> None:
         self._pump.committed = True
         self._opened_at = monotonic()
+        log(logging.DEBUG, "%(method)s %(path)s: the stream has opened.", self.request)
         await self._announce(stream_opened)
 
     async def _announce(self, signal: Signal, **values: Any) -> None:
@@ -324,10 +333,11 @@ class EventStream:
             await asyncio.wait([self._checking], timeout=sse_settings.CLEANUP_TIMEOUT)
         open_streams.discard(self)
         if self._pump.committed:
-            await self._announce(
-                stream_closed,
-                reason=self._reason or self._pump.failed or reason,
-                duration=monotonic() - self._opened_at,
-                events=self.events,
-                bytes=self.bytes,
-            )
+            end: dict[str, Any] = {
+                "reason": self._reason or self._pump.failed or reason,
+                "duration": monotonic() - self._opened_at,
+                "events": self.events,
+                "bytes": self.bytes,
+            }
+            log(logging.INFO, _ENDED, self.request, **end)
+            await self._announce(stream_closed, **end)
