@@ -13,3 +13,13 @@ stream_opened = Signal()
 stream_closed = Signal()
 """Sent once for each stream that was opened, when its source is closed: ``reason``, ``duration`` in seconds, ``events``
 and ``bytes`` sent."""
+
+# Of channels. Sent from the event loop with send_robust(), and not at all where nothing listens: receivers are plain
+# functions that do not block.
+
+event_received = Signal()
+"""Sent for each event that a broker brings into this process: ``channel``, and ``lag``, the seconds since it was
+published."""
+
+subscriber_dropped = Signal()
+"""Sent for each subscriber that is ended for falling behind: ``channels``, the names of those it had."""

@@ -13,7 +13,9 @@ ROOT = Path(__file__).parent.parent
 ALONE = """
 import importlib.abc, pkgutil, sys
 
-OPTIONAL = {"anyio", "httpx", "orjson", "playwright", "pytest", "redis", "uvicorn", "drf_spectacular"}
+OPTIONAL = {
+    "anyio", "drf_spectacular", "httpx", "orjson", "playwright", "prometheus_client", "pytest", "redis", "uvicorn"
+}
 
 class Refuse(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
@@ -27,7 +29,6 @@ import adrf_sse
 from adrf_sse import ServerSentEvent  # safe before django.setup()
 import django
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
 assert adrf_sse.__file__.startswith(sys.argv[1]), adrf_sse.__file__
@@ -38,15 +39,17 @@ settings.configure(
 )
 django.setup()
 call_command("check")
-LEAVES = {"adrf_sse.brokers.redis": "adrf-sse[redis]"}
+LEAVES = {"adrf_sse.brokers.redis": "adrf-sse[redis]", "adrf_sse.metrics": "adrf-sse[metrics]"}
 
 for module in pkgutil.walk_packages(adrf_sse.__path__, "adrf_sse."):
     if module.name in LEAVES:
         try:
             importlib.import_module(module.name)
-        except ImproperlyConfigured as refusal:
-            assert LEAVES[module.name] in str(refusal), refusal
+        except ImportError as error:
+            assert LEAVES[module.name] in str(error), error
             print(module.name)
+        else:
+            raise AssertionError(module.name)
     elif module.name != "adrf_sse.pytest_plugin":
         importlib.import_module(module.name)
         print(module.name)

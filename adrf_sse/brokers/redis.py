@@ -23,7 +23,7 @@ try:
     from redis.retry import Retry
     from redis.sentinel import Sentinel
 except ImportError as exc:
-    raise ImproperlyConfigured("RedisBroker needs redis-py, got none. Run: pip install 'adrf-sse[redis]'") from exc
+    raise ImportError("RedisBroker needs redis-py, got none. Run: pip install 'adrf-sse[redis]'") from exc
 
 COMMANDS_AT_ONCE = 8
 """Commands that one event loop has under way, each on a connection of its own."""

@@ -65,3 +65,11 @@ LOGOUT_REDIRECT_URL = "members"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
 }
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"view": {"format": "%(levelname)s %(view)s: %(message)s"}},
+    "handlers": {"streams": {"class": "logging.StreamHandler", "formatter": "view"}},
+    "loggers": {"adrf_sse": {"handlers": ["streams"], "level": "INFO"}},
+}

@@ -3,8 +3,11 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
+from adrf_sse.metrics import StreamMetrics
+
 urlpatterns = [
     path("", include("streams.urls")),
     path("login/", LoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("metrics/", StreamMetrics().view),
 ]
