@@ -142,8 +142,8 @@ async def test_open_streams_are_counted_without_a_scrape_and_without_a_thread_th
         await stream.take(2)
         await asyncio.to_thread(metrics.wait_for_ticks, 2)
         assert samples(generate_latest(metrics.registry).decode())["adrf_sse_events_sent_total", "endless"] == 2
-    while (timer := metrics._timer) is not None:
-        timer.join()
+    while timers := [thread for thread in threading.enumerate() if thread.name == "adrf_sse metrics"]:
+        timers[0].join()
     async with EventStreamClient().get("/endless/1/") as stream:
         await asyncio.to_thread(metrics.wait_for_ticks, 1)
 
