@@ -18,6 +18,10 @@ RUNSERVER = ["manage.py", "runserver", "--noreload", "127.0.0.1:0"]
 
 QUICK = 0.01
 """Seconds between events, where a test reads them all."""
+OAS = {version: {"OAS_VERSION": f"{version}.0"} for version in ("3.0", "3.1", "3.2")}
+OAS_3_0, OAS_3_1, OAS_3_2 = OAS.values()
+"""Settings for ``manage.py spectacular --custom-settings``."""
+
 ENDLESS = 3600
 """Seconds between events, which no test lives to see the end of: what arrives can't have waited for the next."""
 

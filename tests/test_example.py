@@ -220,6 +220,13 @@ def test_the_index_has_a_curl_line_for_every_stream(quick: httpx.Client) -> None
 # The project
 
 
+def test_the_openapi_document_is_served(quick: httpx.Client) -> None:
+    document = quick.get("/schema/", headers={"Accept": "application/json"}).json()
+    assert document["openapi"] == "3.2.0"
+    stream = document["paths"]["/countdown/events/"]["get"]["responses"]["200"]["content"]["text/event-stream"]
+    assert set(stream) == {"itemSchema"}
+
+
 def test_check_finds_nothing(tmp_path: Path) -> None:
     assert "no issues" in manage("check", database=tmp_path / "unused.sqlite3")
 

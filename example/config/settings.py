@@ -18,6 +18,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
     "adrf",
     "adrf_sse",
     "streams",
@@ -64,6 +65,12 @@ LOGOUT_REDIRECT_URL = "members"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "adrf-sse example",
+    "VERSION": "1",
+    "OAS_VERSION": "3.2.0",  # the first to have a word for the events of a stream
 }
 
 LOGGING = {

@@ -2,11 +2,13 @@
 
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
 
 from adrf_sse.metrics import StreamMetrics
 
 urlpatterns = [
     path("", include("streams.urls")),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("login/", LoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("metrics/", StreamMetrics().view),

@@ -2,7 +2,8 @@
 
 from adrf.views import APIView
 from django.urls import reverse
-from rest_framework import status
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -19,11 +20,21 @@ class Busy(APIException):
     default_detail = "Too many jobs are running. Try again when one is done."
 
 
+class JobSerializer(serializers.Serializer):
+    id = serializers.CharField()
+    events = serializers.URLField(help_text="Where the job tells how far it is.")
+
+
+class ProgressSerializer(serializers.Serializer):
+    percent = serializers.IntegerField(min_value=0, max_value=100)
+
+
 class Jobs(APIView):
     """Starts jobs."""
 
     renderer_classes = [JSONRenderer]
 
+    @extend_schema(request=None, responses={201: JobSerializer})
     async def post(self, request):
         try:
             job = start_job()
@@ -38,6 +49,7 @@ class JobProgress(AsyncSSEAPIView):
 
     renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
     finite = True
+    event_serializers = {"progress": ProgressSerializer, "done": ProgressSerializer}
 
     async def get(self, request, id):
         job = find_job(id)
