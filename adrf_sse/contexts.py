@@ -120,14 +120,13 @@ class StreamContext:
             return
         self._thread = stream_threads.take()
         self._token = SyncToAsync.thread_sensitive_context.set(self._thread.context)
-        # A synchronous middleware's thread would come first, but waits for the view only.
+        # A synchronous middleware's thread, or a WSGI worker's, would come first, but waits for the view only. One from
+        # another thread is not seen here, until the first synchronous call comes back with it.
         self._found = getattr(AsyncToSync.executors, "current", None)
-        if self._found is not None:
-            AsyncToSync.executors.current = None
+        AsyncToSync.executors.current = None
 
     async def __aexit__(self, *raised: Any) -> None:
         if self._thread is not None:
             SyncToAsync.thread_sensitive_context.reset(self._token)
-            if self._found is not None:
-                AsyncToSync.executors.current = self._found
+            AsyncToSync.executors.current = self._found
             stream_threads.give_back(self._thread)

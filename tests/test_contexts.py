@@ -10,6 +10,8 @@ from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.contrib.auth import get_user_model
 from django.core.signals import request_finished
 from django.db import connection, connections, transaction
+from django.test import Client
+from django.urls import path
 from rest_framework.response import Response
 from rest_framework.views import APIView as SyncAPIView
 
@@ -254,3 +256,20 @@ async def test_what_a_source_leaves_running_may_still_call_synchronous_code(visi
         await stream.body()
     ended.set()
     assert await left[0] == "adrf_sse streams"
+
+
+def test_a_source_under_wsgi_may_go_on_calling_synchronous_code_when_its_view_has_answered(settings):
+    """The view's own thread, which asgiref would call it in, has gone on to send the response."""
+    answered = threading.Event()
+
+    class Named(AsyncSSEAPIView):
+        async def get(self, request):
+            for name in ("one", "two", "three"):
+                yield name, await sync_to_async(lambda: threading.current_thread().name)()
+                await asyncio.to_thread(answered.wait)
+
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [path("", Named.as_view())]})
+    response = Client().get("/")
+    answered.set()
+    frames = [b"event: %s\ndata: adrf_sse streams\n\n" % name for name in (b"one", b"two", b"three")]
+    assert b"".join(response.streaming_content) == b"".join(frames)
