@@ -33,13 +33,17 @@ class FrameBuffer:
         return self._size + len(frame) <= CHUNK_SIZE or not self._frames
 
     def put(self, frame: bytes) -> None:
-        """Add a frame, and wake the reader."""
+        """Add a frame, and wake the reader; nothing, which some formats have for some events, changes nothing."""
+        if not frame:
+            return
         self._frames.append(frame)
         self._size += len(frame)
         self.wake_reader()
 
     def put_first(self, frame: bytes) -> None:
         """Add a frame that leaves before all others."""
+        if not frame:
+            return
         self._frames.insert(0, frame)
         self._size += len(frame)
 

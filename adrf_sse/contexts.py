@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.db import connections
 
 from adrf_sse.loops import after_fork, background_loop
@@ -25,6 +25,17 @@ BUSY = 1.0
 def thread_context() -> ThreadSensitiveContext | None:
     """Return the thread context that synchronous code called from here would run in."""
     return SyncToAsync.thread_sensitive_context.get(None)
+
+
+async def release_request() -> None:
+    """Let go of what the request phase used, before its stream."""
+    context = thread_context()
+    if context is None:
+        return
+    if getattr(AsyncToSync.executors, "current", None) is not None:
+        await sync_to_async(close_connections)()  # in a synchronous middleware's thread, which waits for the view
+    else:
+        await give_back(context)
 
 
 async def give_back(context: ThreadSensitiveContext) -> None:

@@ -11,8 +11,8 @@ from adrf_sse import validators
 
 JSONEncode = Callable[[Any], bytes]
 
-HEARTBEAT = b":\n"
-"""A whole comment. It needs no empty line: clients drop it as it comes."""
+_DATA = (dict, list, str)
+"""The usual data, looked for first."""
 
 END_ID = "adrf-sse:end"
 """The last event id that says a finite stream was read to its end."""
@@ -99,6 +99,18 @@ class ServerSentEvent:
         return frame + b"\n"
 
 
+class EncodedEvent(bytes):
+    """Hold an event's frame and the event: encoded once, it may be yielded to any number of streams of any format."""
+
+    event: ServerSentEvent
+
+    def __new__(cls, event: ServerSentEvent, to_json: JSONEncode | None = None) -> "EncodedEvent":
+        """Encode the event, as its ``encode()`` does."""
+        self = super().__new__(cls, event.encode(to_json))
+        self.event = event
+        return self
+
+
 def _comment(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"comment must be a str, got {value!r}. Convert it with str().")
@@ -129,21 +141,22 @@ def _event_field(name: str) -> bytes:
 
 
 @lru_cache(maxsize=512)
-def _checked_event_field(name: str) -> bytes:
-    return _event_field(validators.event_name("event", name))
+def _checked_name(name: str) -> str:
+    return validators.event_name("event", name)
 
 
 def data_field(data: Any, to_json: JSONEncode) -> bytes:
     """Return the ``data:`` lines of text or of a JSON value."""
     if isinstance(data, str):
         return _field(b"data:", validators.text("data", data))
-    payload = _json(data, to_json)
+    payload = json_of(data, to_json)
     if 10 in payload or 13 in payload:  # LF, CR; as numbers, this is the fastest way to look
         return _lines(b"data:", payload.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
     return b"data: " + payload + b"\n"
 
 
-def _json(data: Any, to_json: JSONEncode) -> bytes:
+def json_of(data: Any, to_json: JSONEncode) -> bytes:
+    """Return data as JSON. Raises ``TypeError`` or ``ValueError`` that says what the data is and what to do."""
     try:
         return to_json(data)
     except (TypeError, ValueError, RecursionError) as exc:
@@ -152,8 +165,38 @@ def _json(data: Any, to_json: JSONEncode) -> bytes:
         raise error(f"{expected}: {exc}. Serialize it first, or yield a str.") from exc
 
 
+Encode = Callable[[Any], bytes]
+"""Gives the bytes of what a source yields; none for what the format has no form for."""
+
+Fields = tuple[str | None, Any, str | None]
+"""An event's name, data and id; ``None`` for a name or an id that is not set."""
+
+
+def fields_of(item: Any) -> Fields:
+    """Return the name, data and id of what a source yields, in whatever shape but ``bytes``.
+
+    The table of section 1 of the contract, in ``docs/events.md``. Raises ``TypeError`` or ``ValueError`` for what
+    can't be an event.
+    """
+    if isinstance(item, tuple):
+        return _named(item)
+    if isinstance(item, ServerSentEvent):
+        return item.event, item.data, item.id
+    return None, item, None
+
+
+def _named(item: tuple[Any, ...]) -> Fields:
+    if not 2 <= len(item) <= 3 or not isinstance(item[0], str):
+        raise TypeError(
+            "a tuple must be (event, data) or (event, data, id) with a str as event, "
+            f"got {short_repr(item)}. Yield a list for a JSON array."
+        )
+    id = item[2] if len(item) == 3 else None
+    return _checked_name(item[0]), item[1], None if id is None else validators.event_id("id", id)
+
+
 class FrameEncoder:
-    """Encode whatever a source yields: the table of section 1 of the contract, in ``docs/events.md``."""
+    """Encode whatever a source yields as a frame."""
 
     __slots__ = ("_to_json",)
 
@@ -162,24 +205,14 @@ class FrameEncoder:
 
     def __call__(self, item: Any) -> bytes:
         """Return the item's frame. Raises ``TypeError`` or ``ValueError`` for what can't be one."""
-        if isinstance(item, dict | list):  # the usual ones first
+        if isinstance(item, _DATA):
             return data_field(item, self._to_json) + b"\n"
         if isinstance(item, bytes):
             return item
         if isinstance(item, ServerSentEvent):
             return item.encode(self._to_json)
-        if isinstance(item, tuple):
-            return self._named(item)
-        return data_field(item, self._to_json) + b"\n"
-
-    def _named(self, item: tuple[Any, ...]) -> bytes:
-        if not 2 <= len(item) <= 3 or not isinstance(item[0], str):
-            raise TypeError(
-                "a tuple must be (event, data) or (event, data, id) with a str as event, "
-                f"got {short_repr(item)}. Yield a list for a JSON array."
-            )
-        event, data, *rest = item
-        frame = _checked_event_field(event) + data_field(data, self._to_json) + b"\n"
-        if rest and rest[0] is not None:
-            return _field(b"id:", validators.event_id("id", rest[0])) + frame
-        return frame
+        event, data, id = fields_of(item)
+        frame = data_field(data, self._to_json) + b"\n"
+        if event is not None:
+            frame = _event_field(event) + frame
+        return frame if id is None else _field(b"id:", id) + frame

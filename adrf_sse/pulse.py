@@ -6,7 +6,6 @@ from random import uniform
 from typing import Protocol
 
 from adrf_sse.buffers import FrameBuffer
-from adrf_sse.events import HEARTBEAT
 from adrf_sse.options import Options
 
 _RESOLUTION = 0.002
@@ -29,14 +28,20 @@ class Paced(Protocol):
 class Pulse:
     """Look at a stream when something may be due, with one timer, so that an event costs no timer of its own."""
 
-    __slots__ = ("_buffer", "_check_at", "_check_interval", "_expires_at", "_heartbeat", "_loop", "_send_timeout",
-                 "_since", "_stream", "_timer")  # fmt: skip
+    __slots__ = ("_buffer", "_check_at", "_check_interval", "_expires_at", "_heartbeat", "_heartbeat_bytes", "_loop",
+                 "_send_timeout", "_since", "_stream", "_timer")  # fmt: skip
 
     def __init__(
-        self, stream: Paced, options: Options, buffer: FrameBuffer, check_interval: float | None = None
+        self,
+        stream: Paced,
+        options: Options,
+        buffer: FrameBuffer,
+        heartbeat: bytes,
+        check_interval: float | None = None,
     ) -> None:
         self._stream = stream
         self._heartbeat = options.heartbeat
+        self._heartbeat_bytes = heartbeat
         self._send_timeout = options.send_timeout
         self._buffer = buffer
         self._check_interval = check_interval
@@ -91,5 +96,5 @@ class Pulse:
             if self._send_timeout is not None and silence >= self._send_timeout:
                 self._stream.let_go()
         elif self._heartbeat is not None and silence >= self._heartbeat:
-            self._buffer.put(HEARTBEAT)
+            self._buffer.put(self._heartbeat_bytes)
         self._schedule()

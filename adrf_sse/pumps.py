@@ -10,8 +10,7 @@ from django.http import HttpRequest
 
 from adrf_sse.buffers import FrameBuffer
 from adrf_sse.contexts import StreamContext
-from adrf_sse.encoders import JSONEncode
-from adrf_sse.events import END_ID, FrameEncoder, ServerSentEvent
+from adrf_sse.events import END_ID, Encode, ServerSentEvent
 from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.failures import failure_event, sole_cause
 from adrf_sse.logs import about, logger
@@ -61,10 +60,10 @@ class Pushing(Protocol):
 class Pump:
     """Put a source's frames into a buffer, and pause the source while the buffer is full."""
 
-    __slots__ = ("_options", "buffer", "committed", "done", "encode", "error", "events", "failed", "request",
-                 "serialize", "source", "stopping", "task")  # fmt: skip
+    __slots__ = ("_collected", "_options", "buffer", "committed", "done", "encode", "error", "events", "failed",
+                 "request", "serialize", "source", "stopping", "task")  # fmt: skip
 
-    def __init__(self, source: Any, options: Options, to_json: JSONEncode | None) -> None:
+    def __init__(self, source: Any, options: Options, encode: Encode, *, collected: bool = False) -> None:
         self.source = Source(source)
         self.buffer = FrameBuffer()
         self.request: HttpRequest | None = None
@@ -76,16 +75,17 @@ class Pump:
         self.committed = False
         """The headers are out: what goes wrong can only be an event."""
         self.error: Exception | None = None
-        """What went wrong before the first event, where it still can be an HTTP error."""
+        """What went wrong where it still can be an HTTP error: before the first event, or before any is sent."""
         self.failed: Literal["error", "timeout"] | None = None
         """Why the source ended before its time: it failed, or its subscription fell too far behind."""
         self.stopping = False
         """The source shall end."""
         self.done = False
         """The source has ended, or was given up."""
-        self.encode = FrameEncoder(to_json)
-        """Makes a frame of what a source may yield."""
+        self.encode = encode
+        """Gives the bytes of what the source yields, in the stream's format."""
         self._options = options
+        self._collected = collected  # nothing is sent before the source has ended
 
     def start(self) -> asyncio.Task[None]:
         """Start the task that runs the source, on the running loop."""
@@ -177,7 +177,7 @@ class Pump:
         return event
 
     def _may_be_http_error(self) -> bool:
-        return not self.events and not self.committed and not self.stopping
+        return (self._collected or not self.events) and not self.committed and not self.stopping
 
     def _about(self) -> dict[str, Any]:
         return about(self.request, source=repr(self.source))
@@ -193,7 +193,7 @@ class Pump:
         message = "The source %r cancelled its own task; its stream ends here."
         logger.error(message, self.source, exc_info=error, extra=self._about())
         if self._may_be_http_error():
-            self.error = RuntimeError(f"The source {self.source!r} cancelled its own task before its first event.")
+            self.error = RuntimeError(f"The source {self.source!r} cancelled its own task.")
         else:
             self.failed = "error"
             self.buffer.put(self.encode(failure_event(Exception(), self._options.error_event)))
@@ -206,12 +206,12 @@ class Pump:
 class PushPump(Pump):
     """Let a source put frames into the buffer itself, without a task between them."""
 
-    __slots__ = ("_pushing", "overrun")
+    __slots__ = ("overrun", "pushing")
 
-    def __init__(self, source: Pushing, options: Options, to_json: JSONEncode | None) -> None:
-        super().__init__(source, options, to_json)
-        self._pushing = source
-        self.overrun: Callable[[], None] = self._finish
+    def __init__(self, source: Pushing, options: Options, encode: Encode, *, overrun: Callable[[], None]) -> None:
+        super().__init__(source, options, encode)
+        self.pushing = source
+        self.overrun = overrun
         """Called where the client is too far behind."""
 
     def put(self, frames: bytes, events: int) -> None:
@@ -222,11 +222,11 @@ class PushPump(Pump):
     async def stop(self, timeout: float) -> None:
         """Stop what is still opening, and leave."""
         await super().stop(timeout)
-        await self._pushing.leave()
+        await self.pushing.leave()
 
     async def _run(self) -> None:
         try:
-            await self._pushing.push_to(self)
+            await self.pushing.push_to(self)
         except Exception as exc:
             await self._fail(exc)
 

@@ -24,6 +24,9 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SHUTDOWN_PATIENCE = 1.2
 """Seconds at most that a server's own signal handler waits for the streams' ends."""
 
+SHUTDOWN_CLEANUP = 1.0
+"""Seconds at most that a source may take to stop when the server ends."""
+
 LAST_BYTES = 0.05
 """Seconds that servers get to send what is left of the responses; some stop as soon as their handler runs."""
 

@@ -13,13 +13,6 @@ from adrf_sse.loops import background_loop, served_by_loop
 from adrf_sse.options import options
 from adrf_sse.streams import EventStream
 
-HEADERS = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-cache, no-transform",
-    "X-Accel-Buffering": "no",
-}
-"""What keeps caches and proxies from holding events back (the last one is nginx's)."""
-
 
 class EventStreamResponse(StreamingHttpResponse):
     """Stream a source's events, under ASGI from the event loop, under WSGI one by one from the worker's thread.
@@ -51,9 +44,10 @@ class EventStreamResponse(StreamingHttpResponse):
         self._stream = stream
         self._request = request
         self._wrapped_is_async = False
-        content_type = None if "content-type" in map(str.lower, headers or {}) else HEADERS["Content-Type"]
+        defaults = stream.wire_format.headers
+        content_type = None if "content-type" in map(str.lower, headers or {}) else defaults["Content-Type"]
         super().__init__(stream, content_type=content_type, status=status, headers=headers)
-        for name, value in HEADERS.items():
+        for name, value in defaults.items():
             self.headers.setdefault(name, value)
 
     @property

@@ -13,25 +13,23 @@ from django.dispatch import Signal
 from django.http import HttpRequest
 
 from adrf_sse.authorization import is_refusal
-from adrf_sse.contexts import StreamContext, close_connections, give_back, thread_context
-from adrf_sse.encoders import JSONEncode
-from adrf_sse.events import ServerSentEvent
+from adrf_sse.contexts import StreamContext, close_connections, release_request
+from adrf_sse.events import FrameEncoder, ServerSentEvent
+from adrf_sse.formats import WireFormat, event_stream
 from adrf_sse.logs import log, view_name
 from adrf_sse.loops import background_loop, run_on, running_loop
 from adrf_sse.options import Options
 from adrf_sse.pulse import Pulse
 from adrf_sse.pumps import Pump, PushPump, Serialize, cancelled_from_outside, keep
-from adrf_sse.registry import open_streams
+from adrf_sse.registry import SHUTDOWN_CLEANUP, open_streams
 from adrf_sse.settings import sse_settings
 from adrf_sse.signals import Reason, stream_closed, stream_opened
 
 logger = logging.getLogger("adrf_sse")
 
-SHUTDOWN_CLEANUP = 1.0
-"""Seconds at most that a source may take to stop when the server ends."""
-
 CHECK_TIMEOUT = 30.0
 """Seconds after which a check of what the client may read counts as failed: it must not hang and so never say no."""
+
 _ENDED = (
     "%(method)s %(path)s: the stream has ended, %(reason)s, after %(duration).3f s, %(events)d events, %(bytes)d bytes."
 )
@@ -45,18 +43,17 @@ class EventStream:
     """
 
     __slots__ = ("__weakref__", "_check", "_checking", "_closed", "_closing", "_opened_at", "_options", "_pulse",
-                 "_pump", "_reader", "_reason", "bytes", "loop")  # fmt: skip
+                 "_pump", "_reader", "_reason", "bytes", "loop", "wire_format")  # fmt: skip
 
-    def __init__(self, source: Any, options: Options, *, to_json: JSONEncode | None = None) -> None:
+    def __init__(self, source: Any, options: Options, wire_format: WireFormat | None = None) -> None:
+        self.wire_format = wire_format or event_stream()
+        """What makes bytes of the events; server-sent events, unless another is given."""
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop that runs the source, once it has started."""
         self.bytes = 0
         """Bytes that the server has taken."""
         self._options = options
-        self._pump = Pump(source, options, to_json)
-        if hasattr(type(source), "push_to"):
-            self._pump = push_pump = PushPump(source, options, to_json)
-            push_pump.overrun = self.let_go
+        self._pump = self._pump_of(source)
         self._reader: asyncio.Task[Any] | None = None  # the server's, which pulls and sends
         self._pulse: Pulse | None = None  # runs while the body is read
         self._check: tuple[float, Callable[[], Awaitable[None]]] | None = None  # its interval, and what it calls
@@ -65,6 +62,12 @@ class EventStream:
         self._reason: Reason | None = None  # why it ends, where that is neither its source's doing nor its client's
         self._closing: asyncio.Task[None] | None = None
         self._closed = False
+
+    def _pump_of(self, source: Any) -> Pump:
+        encode = self.wire_format.encoder()
+        if hasattr(type(source), "push_to") and isinstance(encode, FrameEncoder):
+            return PushPump(source, self._options, encode, overrun=self.let_go)
+        return Pump(source, self._options, encode)
 
     @property
     def events(self) -> int:
@@ -87,6 +90,8 @@ class EventStream:
 
     @serialize.setter
     def serialize(self, serialize: Serialize | None) -> None:
+        if serialize is not None and isinstance(self._pump, PushPump):
+            self._pump = Pump(self._pump.pushing, self._options, self._pump.encode)
         self._pump.serialize = serialize
 
     def reauthorize(self, interval: float, check: Callable[[], Awaitable[None]]) -> None:
@@ -151,7 +156,7 @@ class EventStream:
         try:
             here = asyncio.get_running_loop()
             if self._pulse is None:
-                await self._release_request()
+                await release_request()
                 self._reader = asyncio.current_task()
             if self.loop is None or self.loop is here:
                 chunk = await self._next_chunk()
@@ -163,12 +168,6 @@ class EventStream:
         if chunk is None:
             raise StopAsyncIteration
         return chunk
-
-    async def _release_request(self) -> None:
-        """Let go of what the request phase used, before the first byte."""
-        context = thread_context()
-        if context is not None:
-            await give_back(context)
 
     def __iter__(self) -> "EventStream":
         return self
@@ -207,12 +206,13 @@ class EventStream:
 
     async def _open_body(self) -> None:
         if self._options.retry is not None:
-            self._pump.buffer.put_first(ServerSentEvent(retry=self._options.retry).encode())
+            self._pump.buffer.put_first(self._pump.encode(ServerSentEvent(retry=self._options.retry)))
         if self._pump.task is None:
             self._start()
         if not self._pump.committed:
             await self._open()
-        self._pulse = Pulse(self, self._options, self._pump.buffer, self._check and self._check[0])
+        buffer, heartbeat = self._pump.buffer, self.wire_format.heartbeat
+        self._pulse = Pulse(self, self._options, buffer, heartbeat, self._check and self._check[0])
 
     @property
     def is_read(self) -> bool:

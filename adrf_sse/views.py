@@ -28,7 +28,8 @@ from adrf_sse.loops import background_loop
 from adrf_sse.options import OPTION_NAMES, STREAM_OPTION_NAMES, checked, default_of
 from adrf_sse.registry import open_streams
 from adrf_sse.renderers.console import EventStreamConsoleRenderer
-from adrf_sse.renderers.event_stream import EventStreamRenderer, stream_in_place_of
+from adrf_sse.renderers.event_stream import EventStreamRenderer
+from adrf_sse.renderers.streaming import StreamingRenderer, stream_in_place_of
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.serializers import Declared, check_declarations, event_serializers
 from adrf_sse.sources import discard, is_source, kind_of
@@ -149,7 +150,7 @@ class EventStreamMixin:
         renderer = self.request.accepted_renderer
         if isinstance(renderer, EventStreamConsoleRenderer):
             return renderer.page_for(response)
-        if not isinstance(renderer, EventStreamRenderer):
+        if not isinstance(renderer, StreamingRenderer):
             discard(response.data)
             raise NotAcceptable(NOT_A_STREAM)
         serialize = event_serializers(self)

@@ -1,86 +1,17 @@
-"""The renderer: one line in ``renderer_classes`` makes a view stream."""
+"""Server-sent events: one line in ``renderer_classes`` makes a view stream."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from rest_framework.renderers import BaseRenderer, JSONRenderer
-from rest_framework.request import Request
-from rest_framework.response import Response
-
-from adrf_sse.encoders import json_encoder
-from adrf_sse.exceptions import TooManySyncStreams
-from adrf_sse.options import options
-from adrf_sse.responses import EventStreamResponse
-from adrf_sse.sources import is_source
-from adrf_sse.streams import EventStream
+from adrf_sse import formats
+from adrf_sse.encoders import JSONEncode
+from adrf_sse.renderers.streaming import StreamingRenderer
 
 
-class EventStreamRenderer(BaseRenderer):
-    """Stream ``Response(source)`` from any adrf or Django REST Framework view; send any other data as JSON.
-
-    Django renders in a thread and takes what comes back for the whole body. So a stream is not rendered at all: a
-    post-render callback puts an ``EventStreamResponse`` in the response's place.
-    """
+class EventStreamRenderer(StreamingRenderer):
+    """Stream a source as server-sent events."""
 
     media_type = "text/event-stream"
     format = "sse"
     charset = "utf-8"
 
-    data_renderer_class: type[BaseRenderer] = JSONRenderer
-    """Gives the JSON of event data, and of responses that are not streams."""
-
-    def render(
-        self,
-        data: Any,
-        accepted_media_type: str | None = None,
-        renderer_context: Mapping[str, Any] | None = None,
-    ) -> bytes:
-        """Return JSON for data; for a source, arrange that it is streamed, and return nothing."""
-        context = dict(renderer_context or {})
-        response: Response | None = context.get("response")
-        if not is_source(data):
-            return self._json(data, response, context)
-        if response is None or accepted(response) not in (self, None):
-            return b"An event stream. Ask for it with Accept: text/event-stream."
-        try:
-            stream = self.event_stream(data)
-        except TooManySyncStreams as refusal:
-            return self._refuse(refusal, response, context)
-        # First of the callbacks: those of middleware and of cache_page() must see a streaming response.
-        callbacks: list[Any] = response._post_render_callbacks  # type: ignore[attr-defined]
-        callbacks.insert(0, lambda rendered: stream_in_place_of(rendered, stream, context.get("request")))
-        return b""
-
-    def event_stream(self, source: Any, **given: Any) -> EventStream:
-        """Return a stream of the source's events, their data encoded by ``data_renderer_class``."""
-        return EventStream(source, options(given), to_json=json_encoder(self.data_renderer_class))
-
-    def _json(self, data: Any, response: Response | None, context: dict[str, Any]) -> bytes:
-        renderer = self.data_renderer_class()
-        if response is not None and response.content_type is None and accepted(response) in (self, None):
-            charset = f"; charset={renderer.charset}" if renderer.charset else ""
-            response["Content-Type"] = f"{renderer.media_type}{charset}"
-        body = renderer.render(data, renderer.media_type, context)
-        return body.encode(renderer.charset or "utf-8") if isinstance(body, str) else bytes(body)
-
-    def _refuse(self, refusal: TooManySyncStreams, response: Response, context: dict[str, Any]) -> bytes:
-        response.status_code = refusal.status_code
-        response["Retry-After"] = str(refusal.wait)
-        return self._json({"detail": refusal.detail}, response, context)
-
-
-def accepted(response: Response) -> BaseRenderer | None:
-    """Return the renderer that negotiation has chosen for a response."""
-    return getattr(response, "accepted_renderer", None)
-
-
-def stream_in_place_of(response: Response, stream: EventStream, request: Request | None) -> EventStreamResponse:
-    """Return the response of a stream, with the status, headers and cookies that the view gave its own."""
-    headers = {name: value for name, value in response.items() if name.lower() != "content-type"}
-    if response.content_type is not None:
-        headers["Content-Type"] = response.content_type
-    streaming = EventStreamResponse(
-        stream, status=response.status_code, headers=headers, request=request and request._request
-    )
-    streaming.cookies = response.cookies
-    return streaming
+    def wire_format(self, to_json: JSONEncode) -> formats.WireFormat:
+        """Return the format of server-sent events."""
+        return formats.event_stream(to_json)

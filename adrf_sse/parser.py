@@ -1,4 +1,4 @@
-"""An incremental event stream parser (WHATWG HTML, sections 9.2.5 and 9.2.6)."""
+"""Incremental event stream parsers (WHATWG HTML, sections 9.2.5 and 9.2.6)."""
 
 import re
 from codecs import getincrementaldecoder
@@ -8,21 +8,19 @@ from adrf_sse.events import ServerSentEvent
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-class EventParser:
-    """Turn bytes, in pieces of any size, into events, as an ``EventSource`` does."""
+class FrameParser:
+    """Turn bytes, in pieces of any size, into events, each with what its own frame says and nothing more."""
 
     def __init__(self) -> None:
         self.retry: int | None = None
         """Reconnection delay in milliseconds that the stream has set."""
-        self.last_event_id: str | None = None
-        """What the client would send as ``Last-Event-ID`` now; ``None`` while there is none."""
         self._decoder = getincrementaldecoder("utf-8")("replace")
         self._at_start = True
         self._after_cr = False
         self._partial: list[str] = []
         self._data: list[str] = []
         self._event = ""
-        self._id = ""
+        self._id: str | None = None
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """Return the events that these bytes complete. An event whose empty line is missing never comes."""
@@ -73,7 +71,22 @@ class EventParser:
     def _dispatch(self) -> ServerSentEvent | None:
         data, self._data = self._data, []
         name, self._event = self._event, ""
-        self.last_event_id = self._id or None
+        id, self._id = self._id, None
         if not data:
             return None
-        return ServerSentEvent.received("\n".join(data), event=name or None, id=self.last_event_id)
+        return ServerSentEvent.received("\n".join(data), event=name or None, id=id)
+
+
+class EventParser(FrameParser):
+    """Turn bytes into events as an ``EventSource`` does: an id stays in force until another takes its place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last_event_id: str | None = None
+        """What the client would send as ``Last-Event-ID`` now; ``None`` while there is none."""
+
+    def _dispatch(self) -> ServerSentEvent | None:
+        if self._id is not None:
+            self.last_event_id = self._id or None
+        frame = super()._dispatch()
+        return frame and ServerSentEvent.received(frame.data, event=frame.event, id=self.last_event_id)
