@@ -29,6 +29,16 @@ def default_json_encoder() -> JSONEncode:
     return json_encoder(JSONRenderer)
 
 
+def value_encoder(renderer_class: type[BaseRenderer]) -> JSONEncode:
+    """Return an encoder of single values for what a JSON renderer is to render as a whole.
+
+    It takes what the renderer takes, by its encoder class, and leaves out what its ``render`` does with keys or puts
+    around them: that comes once, at the end.
+    """
+    cls: Any = renderer_class if issubclass(renderer_class, JSONRenderer) else JSONRenderer
+    return _drf_encoder(cls.encoder_class, cls.ensure_ascii, cls.compact, cls.strict)
+
+
 def _renders_like_drf(renderer_class: type[JSONRenderer]) -> bool:
     return renderer_class.render is JSONRenderer.render and renderer_class.get_indent is JSONRenderer.get_indent
 

@@ -1,8 +1,9 @@
 """What the package raises.
 
     rest_framework.exceptions.APIException
-    ├── TooManySyncStreams    503: every thread for synchronous sources is taken
-    └── BrokerUnavailable     503: an event can't be published, or history not be read
+    ├── BrokerUnavailable     503: an event can't be published, or history not be read
+    ├── ServerStopping        503: the server was told to end while it collected a stream
+    └── TooManySyncStreams    503: every thread for synchronous sources is taken
     Exception
     └── SubscriberLagged      a subscriber fell too far behind
 
@@ -11,6 +12,20 @@ Bad values are plain ``TypeError`` and ``ValueError``; bad settings are Django's
 
 from rest_framework import status
 from rest_framework.exceptions import APIException
+
+
+class ServerStopping(APIException):
+    """Refuse a stream as a list because the server ends before the stream does.
+
+    Goes out as 503 with ``Retry-After``.
+    """
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The server is stopping. Try again later."
+    default_code = "server_stopping"
+
+    wait = 5
+    """Seconds, sent as ``Retry-After`` (REST framework reads this name)."""
 
 
 class TooManySyncStreams(APIException):

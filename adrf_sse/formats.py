@@ -45,3 +45,10 @@ def json_lines(
         # White space in front of the next line's JSON; an empty line would be one that is no JSON.
         heartbeat=b" ",
     )
+
+
+def json_list(to_json: JSONEncode | None, *, envelope: bool, content_type: str) -> WireFormat:
+    """Return the format of a list that is sent as a whole: its elements are encoded as lines."""
+    return WireFormat(
+        headers={"Content-Type": content_type}, encoder=partial(LineEncoder, to_json, envelope=envelope), heartbeat=b""
+    )

@@ -34,33 +34,37 @@ LAST_BYTES = 0.05
 _unread: ContextVar["Closable | None"] = ContextVar("adrf_sse_unread", default=None)
 
 
-class Closable(Protocol):
-    """What the registry needs of a stream."""
+class Endable(Protocol):
+    """What the registry needs of a source that runs."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The loop that ``shut_down()`` must be called in."""
 
     @property
+    def view_name(self) -> str:
+        """What to count the source by."""
+
+    def shut_down(self) -> None:
+        """End the source because the server ends."""
+
+
+class Closable(Protocol):
+    """What the registry needs of a stream that its response may leave unread."""
+
+    @property
     def is_read(self) -> bool:
         """Whether something reads the body, and so will close it."""
 
-    @property
-    def view_name(self) -> str:
-        """What to count the stream by."""
-
     def close(self) -> None:
         """End the stream, from any thread."""
-
-    def shut_down(self) -> None:
-        """End the stream because the server ends."""
 
 
 class OpenStreams:
     """Know each stream from its start to its end."""
 
     def __init__(self) -> None:
-        self._all: set[Closable] = set()
+        self._all: set[Endable] = set()
         self._unread: WeakKeyDictionary[ThreadSensitiveContext, Closable] = WeakKeyDictionary()
         self._found: dict[int, _Handler] = {}
         self._ending: asyncio.Task[None] | None = None
@@ -75,14 +79,14 @@ class OpenStreams:
         """Count the streams of each view, from any thread."""
         return Counter(stream.view_name for stream in tuple(self._all))
 
-    def add(self, stream: Closable) -> None:
+    def add(self, stream: Endable) -> None:
         """Know a stream as open, and hear of shutdowns from now on; one that comes too late for that ends at once."""
         self._all.add(stream)
         if self._shut_down:
             self._tell(stream)
         self.listen()
 
-    def discard(self, stream: Closable) -> None:
+    def discard(self, stream: Endable) -> None:
         """Forget a stream that has ended."""
         self._all.discard(stream)
         if not self._all:

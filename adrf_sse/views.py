@@ -23,12 +23,16 @@ from adrf_sse.authorization import Authorization
 from adrf_sse.channels import subscribe
 from adrf_sse.channels.names import MAX_CHANNELS, channel_names
 from adrf_sse.channels.subscriptions import Subscription
+from adrf_sse.collectors import Collector, StreamTooLong
 from adrf_sse.events import END_ID
+from adrf_sse.formats import WireFormat
 from adrf_sse.loops import background_loop
-from adrf_sse.options import OPTION_NAMES, STREAM_OPTION_NAMES, checked, default_of
+from adrf_sse.options import OPTION_NAMES, STREAM_OPTION_NAMES, checked, default_of, options
 from adrf_sse.registry import open_streams
 from adrf_sse.renderers.console import EventStreamConsoleRenderer
 from adrf_sse.renderers.event_stream import EventStreamRenderer
+from adrf_sse.renderers.json_lines import JSONLinesRenderer
+from adrf_sse.renderers.json_list import is_json, list_format
 from adrf_sse.renderers.streaming import StreamingRenderer, stream_in_place_of
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.serializers import Declared, check_declarations, event_serializers
@@ -44,7 +48,7 @@ BAD_CHANNELS = (
     f"A stream has 1 to {MAX_CHANNELS} channels. Their names are 1 to 200 of the characters A-Z a-z 0-9 . _ : -."
 )
 
-NOT_A_STREAM = "This endpoint is a stream. Ask for it with the header Accept: text/event-stream."
+NOT_A_STREAM = "This endpoint is a stream."
 
 
 class _Default:
@@ -115,6 +119,15 @@ class EventStreamMixin:
         self.perform_authentication(request)  # type: ignore[attr-defined]
         self.check_permissions(request)  # type: ignore[attr-defined]
 
+    def get_renderers(self) -> list[BaseRenderer]:
+        """Return what the view can render with; a renderer of JSON Lines once for each media type it has."""
+        renderers: list[BaseRenderer] = super().get_renderers()  # type: ignore[misc]
+        return [
+            each
+            for renderer in renderers
+            for each in (renderer.alternatives() if isinstance(renderer, JSONLinesRenderer) else [renderer])
+        ]
+
     async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Dispatch as adrf does, to a handler of any shape."""
         if self.reauthorize_interval is not None:
@@ -146,15 +159,17 @@ class EventStreamMixin:
         return answer
 
     async def _stream(self, response: Response) -> HttpResponseBase:
-        """Open the source that is the response's data, and return the response that streams it."""
+        """Open the source that is the response's data, and return the response that streams it, or its events."""
         renderer = self.request.accepted_renderer
         if isinstance(renderer, EventStreamConsoleRenderer):
             return renderer.page_for(response)
+        if is_json(renderer):
+            return await self._collect(response, list_format(renderer))
         if not isinstance(renderer, StreamingRenderer):
             discard(response.data)
-            raise NotAcceptable(NOT_A_STREAM)
+            raise NotAcceptable(f"{NOT_A_STREAM}{self._advice()}")
         serialize = event_serializers(self)
-        stream = renderer.event_stream(response.data, **{name: getattr(self, name) for name in STREAM_OPTION_NAMES})
+        stream = renderer.event_stream(response.data, **self._options())
         self._keep_authorized(stream)
         stream.request = self.request._request
         stream.serialize = serialize
@@ -168,6 +183,27 @@ class EventStreamMixin:
         if self._authorization is not None:
             interval = checked({"reauthorize_interval": self.reauthorize_interval})["reauthorize_interval"]
             stream.reauthorize(interval, partial(self._authorization.check, self.request))
+
+    async def _collect(self, response: Response, wire_format: WireFormat) -> HttpResponseBase:
+        """Read the source that is the response's data to its end, and put the list of its events in its place."""
+        chosen = options(self._options())
+        if self.request.method == "HEAD":
+            stream = EventStream(response.data, chosen, wire_format)
+            return stream_in_place_of(response, stream, self.request)
+        collector = Collector(response.data, chosen, wire_format, self.request._request, event_serializers(self))
+        try:
+            response.data = await collector.collect(_loop_of(self.request))
+        except StreamTooLong as exc:
+            raise NotAcceptable(f"{exc}{self._advice()}") from None
+        return response
+
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in STREAM_OPTION_NAMES}
+
+    def _advice(self) -> str:
+        """Return the sentence that tells a client how to ask for the stream."""
+        types = [each.media_type for each in self.get_renderers() if isinstance(each, StreamingRenderer)]
+        return f" Ask for it with the header Accept: {' or '.join(types)}." if types else ""
 
 
 class AsyncSSEAPIView(EventStreamMixin, APIView):  # type: ignore[misc]

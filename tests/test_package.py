@@ -39,7 +39,11 @@ settings.configure(
 )
 django.setup()
 call_command("check")
-LEAVES = {"adrf_sse.brokers.redis": "adrf-sse[redis]", "adrf_sse.metrics": "adrf-sse[metrics]", "adrf_sse.schema": "adrf-sse[openapi]"}
+LEAVES = {
+    "adrf_sse.brokers.redis": "adrf-sse[redis]",
+    "adrf_sse.metrics": "adrf-sse[metrics]",
+    "adrf_sse.schema": "adrf-sse[openapi]",
+}
 
 for module in pkgutil.walk_packages(adrf_sse.__path__, "adrf_sse."):
     if module.name in LEAVES:

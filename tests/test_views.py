@@ -13,7 +13,7 @@ from django.core.signals import got_request_exception
 from django.http import Http404, HttpResponse
 from rest_framework.exceptions import NotFound, Throttled, ValidationError
 from rest_framework.permissions import IsAuthenticated
-from rest_framework.renderers import JSONRenderer
+from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
 from rest_framework.versioning import QueryParameterVersioning
 
@@ -586,18 +586,27 @@ async def test_where_nothing_matches_the_answer_is_406_as_json(visit):
         assert await stream.json() == {"detail": "Could not satisfy the request Accept header."}
 
 
+class Text(BaseRenderer):
+    media_type = "text/plain"
+    charset = "utf-8"
+
+    def render(self, data, accepted_media_type=None, renderer_context=None):
+        return str(data["detail"])
+
+
 async def test_a_stream_negotiated_to_a_renderer_that_can_not_stream_is_406(visit):
     source = Recorder("a")
 
     class View(AsyncSSEAPIView):
-        renderer_classes = [EventStreamRenderer, JSONRenderer]
+        renderer_classes = [EventStreamRenderer, Text]
 
         async def get(self, request):
             return source.run()
 
-    async with visit(View.as_view(), headers={"Accept": "application/json"}) as stream:
+    async with visit(View.as_view(), headers={"Accept": "text/plain"}) as stream:
         assert stream.status_code == 406
-        assert "text/event-stream" in (await stream.json())["detail"]
+        detail = b"This endpoint is a stream. Ask for it with the header Accept: text/event-stream."
+        assert await stream.body() == detail
     assert not source.started
     async with visit(View.as_view(), headers={"Accept": "text/event-stream"}) as stream:
         assert await stream.body() == b"data: a\n\n"

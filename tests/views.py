@@ -14,12 +14,13 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import path
 from rest_framework.decorators import action
 from rest_framework.permissions import BasePermission
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView as SyncAPIView
 
 from adrf_sse import ServerSentEvent
 from adrf_sse.decorators import event_stream
-from adrf_sse.renderers import EventStreamRenderer
+from adrf_sse.renderers import EventStreamRenderer, JSONLinesRenderer, NDJSONRenderer
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView, EventStreamMixin
 
@@ -147,21 +148,48 @@ async def endless(request):
     return EventStreamResponse(source())
 
 
+class Formats(AsyncSSEAPIView):
+    """The same events three ways."""
+
+    renderer_classes = [EventStreamRenderer, JSONLinesRenderer, JSONRenderer]
+
+    async def get(self, request, kind):
+        return SOURCES[kind](request)
+
+
+class Lines(APIView):
+    renderer_classes = [JSONLinesRenderer, NDJSONRenderer]
+
+    async def get(self, request, kind):
+        return Response(SOURCES[kind](request))
+
+
+class LinesSync(SyncAPIView):
+    renderer_classes = [JSONLinesRenderer, NDJSONRenderer]
+
+    def get(self, request, kind):
+        return Response(SOURCES[kind](request))
+
+
 def mark(path):
     with open(path, "ab") as marks:
         marks.write(b".")
 
 
 async def forever(request):
-    """Send one event, and leave a mark in ``?marks=`` when the client or the server ends it."""
+    """Send one event, leave a mark in ``?started=``, and one in ``?marks=`` when the client or the server ends it."""
     try:
         yield "one"
+        if "started" in request.GET:
+            mark(request.GET["started"])
         await asyncio.Event().wait()
     finally:
         mark(request.GET["marks"])
 
 
 class Forever(AsyncSSEAPIView):
+    renderer_classes = [EventStreamRenderer, JSONLinesRenderer, JSONRenderer]
+
     async def get(self, request):
         return forever(request)
 
@@ -242,6 +270,9 @@ VIEWS = {
 
 urlpatterns = [
     *[path(f"{name}/<kind>/", view) for name, view in VIEWS.items()],
+    path("formats/<kind>/", Formats.as_view()),
+    path("lines/<kind>/", Lines.as_view()),
+    path("lines-sync/<kind>/", LinesSync.as_view()),
     path("endless/", endless),
     path("channels/<name>/", Channel.as_view()),
     path("forever/", Forever.as_view()),

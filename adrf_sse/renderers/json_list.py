@@ -1,0 +1,22 @@
+"""Streams as one JSON list, for whatever JSON renderer a project has."""
+
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+
+from adrf_sse.encoders import value_encoder
+from adrf_sse.formats import WireFormat, json_list
+
+
+def is_json(renderer: BaseRenderer) -> bool:
+    """Tell whether a renderer gives JSON."""
+    return isinstance(renderer, JSONRenderer) or renderer.media_type == "application/json"
+
+
+def list_format(renderer: BaseRenderer) -> WireFormat:
+    """Return the format of the elements of a list that a JSON renderer renders.
+
+    ``envelope = False`` on the renderer's class makes them the events' data alone, as it does for JSON Lines.
+    """
+    content_type = f"{renderer.media_type}; charset={renderer.charset}" if renderer.charset else renderer.media_type
+    return json_list(
+        value_encoder(type(renderer)), envelope=getattr(renderer, "envelope", True), content_type=content_type
+    )
