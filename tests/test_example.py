@@ -1,5 +1,6 @@
 """The example as a real server sends it, byte by byte."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,6 +115,31 @@ def test_news_and_weather_go_on_each_at_its_own_pace(quick: httpx.Client) -> Non
     assert len(news) > len(weather) > 1
     assert news[:2] == ["Local cat elected mayor, promises longer naps", "Chess club wins regatta by a pawn"]
     assert weather[:2] == ["Sunny, 21 °C", "Light breeze from the west"]
+
+
+# Planets
+
+
+def test_one_view_can_be_read_in_three_ways(quick: httpx.Client) -> None:
+    stream, lines, whole = (
+        quick.get("/planets/", headers={"Accept": accept})
+        for accept in ("text/event-stream", "application/jsonl", "application/json")
+    )
+    assert stream.content.startswith(b'id: 1\nevent: planet\ndata: {"name":"Mercury","moons":0}\n\n')
+    assert stream.content.endswith(b'data: {"name":"Mars","moons":2}\n\nid: adrf-sse:end\n\n')
+    assert lines.content == (
+        b'{"event":"planet","id":"1","data":{"name":"Mercury","moons":0}}\n'
+        b'{"event":"planet","id":"2","data":{"name":"Venus","moons":0}}\n'
+        b'{"event":"planet","id":"3","data":{"name":"Earth","moons":1}}\n'
+        b'{"event":"planet","id":"4","data":{"name":"Mars","moons":2}}\n'
+    )
+    assert whole.json() == [json.loads(line) for line in lines.iter_lines()]
+    assert whole.headers["content-type"] == "application/json"
+
+
+def test_the_first_line_arrives_before_the_second_exists(slow: httpx.Client) -> None:
+    with slow.stream("GET", "/planets/", headers={"Accept": "application/jsonl"}) as response:
+        assert next(response.iter_raw()) == b'{"event":"planet","id":"1","data":{"name":"Mercury","moons":0}}\n'
 
 
 # Progress

@@ -86,6 +86,13 @@ CARDS = [
         console=False,
     ),
     Card(
+        title="Three ways to read",
+        proves="One view gives server-sent events here, JSON Lines to the command below, and a JSON list to others.",
+        stream="planets",
+        events="planet",
+        curl="curl -N -H 'Accept: application/jsonl' {url}",
+    ),
+    Card(
         title="Members only",
         proves="Permissions are checked before the stream is opened: a stranger gets a real 403, with a JSON body.",
         stream="members-events",

@@ -7,6 +7,7 @@ from streams.members import MembersClock
 from streams.messages import StockView, plain_view
 from streams.news import NewsAndWeather
 from streams.pages import Index, Page
+from streams.planets import Planets
 from streams.progress import JobProgress, Jobs
 from streams.words import Words
 
@@ -37,6 +38,7 @@ urlpatterns = [
     path("progress/", page("progress", "progress-jobs", "Progress"), name="progress"),
     path("progress/jobs/", Jobs.as_view(), name="progress-jobs"),
     path("progress/jobs/<str:id>/events/", JobProgress.as_view(), name="progress-events"),
+    path("planets/", Planets.as_view(), name="planets"),
     path("members/", page("members", "members-events", "Members only"), name="members"),
     path("members/events/", MembersClock.as_view(), name="members-events"),
     path("words/", Words.as_view(), name="words"),

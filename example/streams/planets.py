@@ -1,0 +1,23 @@
+"""One view, read in three ways: as server-sent events, as JSON Lines, and as one JSON list."""
+
+import asyncio
+
+from django.conf import settings
+from rest_framework.renderers import JSONRenderer
+
+from adrf_sse.renderers import EventStreamRenderer, JSONLinesRenderer
+from adrf_sse.views import AsyncSSEAPIView
+
+MOONS = {"Mercury": 0, "Venus": 0, "Earth": 1, "Mars": 2}
+
+
+class Planets(AsyncSSEAPIView):
+    """What the client accepts decides the form; the source knows nothing of it."""
+
+    renderer_classes = [EventStreamRenderer, JSONLinesRenderer, JSONRenderer]
+    finite = True
+
+    async def get(self, request):
+        for number, (name, moons) in enumerate(MOONS.items(), 1):
+            yield "planet", {"name": name, "moons": moons}, number
+            await asyncio.sleep(settings.EXAMPLE_TICK)
