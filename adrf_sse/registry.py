@@ -158,7 +158,7 @@ class OpenStreams:
         for stream in tuple(self._all):
             self._tell(stream)
 
-    def _tell(self, stream: Closable) -> None:
+    def _tell(self, stream: Endable) -> None:
         if stream.loop is not None:
             stream.loop.call_soon_threadsafe(stream.shut_down)
 

@@ -101,6 +101,7 @@ class EventStream:
         """
         self._check = (interval, check)
 
+    @property
     def view_name(self) -> str:
         """The name of its URL pattern, with namespaces; where that has none, the view's dotted path."""
         return view_name(self.request)

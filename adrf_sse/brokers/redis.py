@@ -40,6 +40,10 @@ _HINTS = {
 }
 
 
+_open: set["_Commands"] = set()
+"""Kept until their loop ends, also where the settings name another broker before."""
+
+
 class RedisBroker(Broker):
     """Carry channels through Redis: one round trip publishes, one connection for each process hears.
 
@@ -144,9 +148,11 @@ class RedisBroker(Broker):
 
     async def _lifetime(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator["_Commands", None]:
         commands = self._loops[loop] = _Commands(self._made_async())
+        _open.add(commands)
         try:
             yield commands
         finally:
+            _open.discard(commands)
             self._loops.pop(loop, None)
             await commands.client.aclose()
 

@@ -87,7 +87,10 @@ def _should_stream(view: RoutedView) -> bool:
 def _can_stream(view: RoutedView) -> bool:
     from rest_framework.views import APIView
 
-    return view.cls.get_renderers is not APIView.get_renderers or any(map(_streams, view.renderer_classes))
+    from adrf_sse.views import EventStreamMixin
+
+    known = (APIView.get_renderers, EventStreamMixin.get_renderers)
+    return view.cls.get_renderers not in known or any(map(_streams, view.renderer_classes))
 
 
 # REST framework's views read its settings when they are imported: too early while the apps are still being loaded.
@@ -100,9 +103,9 @@ def _is_event_stream(view: RoutedView) -> bool:
 
 
 def _streams(renderer_class: Any) -> bool:
-    from adrf_sse.renderers import EventStreamRenderer
+    from adrf_sse.renderers.streaming import StreamingRenderer
 
-    return not isinstance(renderer_class, type) or issubclass(renderer_class, EventStreamRenderer)
+    return not isinstance(renderer_class, type) or issubclass(renderer_class, StreamingRenderer)
 
 
 def _yields(handler: Callback) -> bool:

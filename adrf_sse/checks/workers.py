@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.utils.module_loading import import_string
 
 from adrf_sse.checks.project import AppConfigs
 
@@ -36,7 +37,10 @@ def check_broker(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMes
 
 
 def _is_process_local(backend: str) -> bool:
-    return backend == MEMORY_BROKER
+    try:
+        return bool(import_string(backend).process_local)
+    except (ImportError, AttributeError):
+        return False  # using it will tell what is wrong
 
 
 def _broker() -> str:
