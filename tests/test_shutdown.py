@@ -140,6 +140,7 @@ async def test_clients_that_come_back_at_once_do_not_hold_up_the_server():
             first = Client()
             await first.open(running.url, "/forever/")
             running.process.terminate()
+            await first.rest()
         await asyncio.to_thread(running.process.wait, 15)
 
 
