@@ -116,28 +116,37 @@ stream_threads = StreamThreads()
 after_fork(stream_threads.forget)
 
 
-class StreamContext:
-    """Send the synchronous calls of the task that enters this, and of its children, to a stream thread.
+def enter_stream_thread() -> StreamThread | None:
+    """Send the synchronous calls of the running task, and of its children, to a stream thread, as long as it lives.
 
-    All streams of a thread share one context of asgiref's, which does not end with any of them: what a source leaves
+    Returns the thread, to be given back to ``stream_threads``, or ``None`` where the calls stay where they are. All
+    streams of a thread share one context of asgiref's, which does not end with any of them: what a source leaves
     running may go on to use the ORM.
     """
+    if thread_context() is None and not background_loop.runs_here():
+        return None
+    thread = stream_threads.take()
+    SyncToAsync.thread_sensitive_context.set(thread.context)
+    # A synchronous middleware's thread, or a WSGI worker's, would come first, but waits for the view only. The latter
+    # is not seen here, until the first synchronous call comes back with it.
+    if getattr(AsyncToSync.executors, "current", None) is not None or background_loop.runs_here():
+        AsyncToSync.executors.current = None
+    return thread
 
-    __slots__ = ("_found", "_thread", "_token")
+
+class StreamContext:
+    """Do what ``enter_stream_thread()`` does, for a part of a task."""
+
+    __slots__ = ("_context", "_executor", "_thread")
 
     async def __aenter__(self) -> None:
-        self._thread: StreamThread | None = None
-        if thread_context() is None and not background_loop.runs_here():
-            return
-        self._thread = stream_threads.take()
-        self._token = SyncToAsync.thread_sensitive_context.set(self._thread.context)
-        # A synchronous middleware's thread, or a WSGI worker's, would come first, but waits for the view only. One from
-        # another thread is not seen here, until the first synchronous call comes back with it.
-        self._found = getattr(AsyncToSync.executors, "current", None)
-        AsyncToSync.executors.current = None
+        self._context: Any = thread_context()
+        self._executor = getattr(AsyncToSync.executors, "current", None)
+        self._thread = enter_stream_thread()
 
     async def __aexit__(self, *raised: Any) -> None:
         if self._thread is not None:
-            SyncToAsync.thread_sensitive_context.reset(self._token)
-            AsyncToSync.executors.current = self._found
+            SyncToAsync.thread_sensitive_context.set(self._context)
+            if self._executor is not None:
+                AsyncToSync.executors.current = self._executor
             stream_threads.give_back(self._thread)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from adrf_sse import validators
@@ -53,7 +54,13 @@ def options(given: Mapping[str, Any]) -> Options:
             "reauthorize_interval must be an option of a view, whose permissions it checks, got "
             f"{chosen['reauthorize_interval']!r} without one. Set it on an AsyncSSEAPIView, or in @event_stream."
         )
-    return Options(**{name: chosen[name] if name in chosen else default_of(name) for name in STREAM_OPTION_NAMES})
+    return _shared(*(chosen[name] if name in chosen else default_of(name) for name in STREAM_OPTION_NAMES))
+
+
+@lru_cache(maxsize=128)
+def _shared(*values: Any) -> Options:
+    """Return the one object that all streams with these options hold."""
+    return Options(**dict(zip(STREAM_OPTION_NAMES, values, strict=True)))
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:

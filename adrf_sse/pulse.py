@@ -1,6 +1,7 @@
 """What time does to a stream: heartbeats, a client that takes nothing or may no longer read, a longest duration."""
 
 import asyncio
+from contextvars import Context
 from math import inf
 from random import uniform
 from typing import Protocol
@@ -28,8 +29,8 @@ class Paced(Protocol):
 class Pulse:
     """Look at a stream when something may be due, with one timer, so that an event costs no timer of its own."""
 
-    __slots__ = ("_buffer", "_check_at", "_check_interval", "_expires_at", "_heartbeat", "_heartbeat_bytes", "_loop",
-                 "_send_timeout", "_since", "_stream", "_timer")  # fmt: skip
+    __slots__ = ("_buffer", "_check_at", "_check_interval", "_context", "_expires_at", "_heartbeat", "_loop",
+                 "_options", "_since", "_stream", "_timer")  # fmt: skip
 
     def __init__(
         self,
@@ -37,12 +38,14 @@ class Pulse:
         options: Options,
         buffer: FrameBuffer,
         heartbeat: bytes,
+        *,
         check_interval: float | None = None,
+        context: Context | None = None,
     ) -> None:
         self._stream = stream
-        self._heartbeat = options.heartbeat
-        self._heartbeat_bytes = heartbeat
-        self._send_timeout = options.send_timeout
+        self._context = context
+        self._options = options
+        self._heartbeat = heartbeat
         self._buffer = buffer
         self._check_interval = check_interval
         self._loop = asyncio.get_running_loop()
@@ -77,14 +80,15 @@ class Pulse:
 
     def _schedule(self) -> None:
         now = self._loop.time()
-        intervals = [interval for interval in (self._heartbeat, self._send_timeout) if interval is not None]
+        options = self._options
+        intervals = [interval for interval in (options.heartbeat, options.send_timeout) if interval is not None]
         deadlines = [self._since + interval for interval in intervals if self._since + interval > now]
         due = min([*deadlines, *(now + interval for interval in intervals), self._expires_at, self._check_at])
         if due < inf:
-            self._timer = self._loop.call_at(due, self._look)
+            self._timer = self._loop.call_at(due, self._look, context=self._context)
 
     def _look(self) -> None:
-        now = self._loop.time()
+        now, options = self._loop.time(), self._options
         silence = now - self._since + _RESOLUTION
         if now + _RESOLUTION >= self._check_at:
             self._check_at = inf  # until this check is done
@@ -93,8 +97,8 @@ class Pulse:
             self._expires_at = inf
             self._stream.expire()
         elif not self._buffer.awaited:
-            if self._send_timeout is not None and silence >= self._send_timeout:
+            if options.send_timeout is not None and silence >= options.send_timeout:
                 self._stream.let_go()
-        elif self._heartbeat is not None and silence >= self._heartbeat:
-            self._buffer.put(self._heartbeat_bytes)
+        elif options.heartbeat is not None and silence >= options.heartbeat:
+            self._buffer.put(self._heartbeat)
         self._schedule()

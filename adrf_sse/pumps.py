@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import Any, Literal, Protocol
 
 from django.core.signals import got_request_exception
 from django.http import HttpRequest
 
 from adrf_sse.buffers import FrameBuffer
-from adrf_sse.contexts import StreamContext
+from adrf_sse.contexts import enter_stream_thread, stream_threads
 from adrf_sse.events import END_ID, Encode, ServerSentEvent
 from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.failures import failure_event, sole_cause
@@ -60,8 +61,8 @@ class Pushing(Protocol):
 class Pump:
     """Put a source's frames into a buffer, and pause the source while the buffer is full."""
 
-    __slots__ = ("_collected", "_options", "buffer", "committed", "done", "encode", "error", "events", "failed",
-                 "request", "serialize", "source", "stopping", "task")  # fmt: skip
+    __slots__ = ("_collected", "_options", "buffer", "committed", "context", "done", "encode", "error", "events",
+                 "failed", "request", "serialize", "source", "stopping", "task")  # fmt: skip
 
     def __init__(self, source: Any, options: Options, encode: Encode, *, collected: bool = False) -> None:
         self.source = Source(source)
@@ -72,6 +73,8 @@ class Pump:
         self.events = 0
         """Events that the source has yielded."""
         self.task: asyncio.Task[None] | None = None
+        self.context: Context | None = None
+        """What the task runs in, and callbacks for which asyncio would keep a copy each."""
         self.committed = False
         """The headers are out: what goes wrong can only be an event."""
         self.error: Exception | None = None
@@ -89,8 +92,9 @@ class Pump:
 
     def start(self) -> asyncio.Task[None]:
         """Start the task that runs the source, on the running loop."""
-        self.task = asyncio.get_running_loop().create_task(self._run(), name=repr(self.source))
-        self.task.add_done_callback(self._ended)
+        self.context = copy_context()
+        self.task = asyncio.get_running_loop().create_task(self._run(), name=repr(self.source), context=self.context)
+        self.task.add_done_callback(self._ended, context=self.context)
         return self.task
 
     async def stop(self, timeout: float) -> None:
@@ -108,32 +112,42 @@ class Pump:
         self._finish()
 
     async def _run(self) -> None:
-        async with StreamContext():
-            try:
-                async with self.source as items:
-                    with suppress(StopAsyncIteration):  # a source that ends where a cancellation is thrown into it
-                        await self._pull(items)
-                if self._options.finite and not self.stopping:
-                    await self._put_last(ServerSentEvent(id=END_ID))
-            except Exception as exc:
-                await self._fail(sole_cause(exc))
+        thread = enter_stream_thread()
+        try:
+            async with self.source as items:
+                with suppress(StopAsyncIteration):  # a source that ends where a cancellation is thrown into it
+                    # Here, and not in a coroutine of its own, which every idle stream would hold.
+                    buffer, encode, typed = self.buffer, self.encode, self.serialize is not None
+                    async for item in items:
+                        if self.stopping:
+                            break
+                        frame = await self._serialized(items, item) if typed else encode(item)
+                        self.events += 1
+                        if buffer.fits(frame):
+                            buffer.put(frame)
+                        else:
+                            await self._put_later(frame, items)
+                        del item, frame  # a silent stream need not hold its last event
+            if self._options.finite and not self.stopping:
+                await self._put_last(ServerSentEvent(id=END_ID))
+        except Exception as exc:
+            await self._fail(sole_cause(exc))
+        finally:
+            if thread is not None:
+                stream_threads.give_back(thread)
 
-    async def _pull(self, items: AsyncIterator[Any]) -> None:
-        buffer, encode, typed = self.buffer, self.encode, self.serialize is not None
-        async for item in items:
-            if self.stopping:
-                break
-            frame = await self._serialized(items, item) if typed else encode(item)
-            self.events += 1
-            while not buffer.fits(frame):
-                try:
-                    await buffer.wait_for_room()
-                except asyncio.CancelledError as exc:
-                    buffer.put(frame)  # it was yielded; so one frame may stand beyond the limit
-                    item = await _throw(items, exc)
-                    frame = await self._serialized(items, item) if typed else encode(item)
-                    self.events += 1
-            buffer.put(frame)
+    async def _put_later(self, frame: bytes, items: AsyncIterator[Any]) -> None:
+        """Put a frame when there is room; what a source yields instead of ending when it is cancelled goes after it."""
+        buffer = self.buffer
+        while not buffer.fits(frame):
+            try:
+                await buffer.wait_for_room()
+            except asyncio.CancelledError as exc:
+                buffer.put(frame)  # it was yielded; so one frame may stand beyond the limit
+                item = await _throw(items, exc)
+                frame = self.encode(item) if self.serialize is None else await self._serialized(items, item)
+                self.events += 1
+        buffer.put(frame)
 
     async def _serialized(self, items: AsyncIterator[Any], item: Any) -> bytes:
         """Return the frame of a typed event."""

@@ -105,12 +105,18 @@ class OpenStreams:
         else:
             _unread.set(stream)  # under WSGI; asgiref carries it from the view's loop to the worker's thread
 
+    def forget_unread(self) -> Closable | None:
+        """Return the stream that was remembered for this request, and know it no longer: it is being read."""
+        context = thread_context()
+        if context is not None:
+            return self._unread.pop(context, None)
+        stream = _unread.get()
+        _unread.set(None)
+        return stream
+
     def close_unread(self, **kwargs: Any) -> None:
         """Close what a request leaves unread, as ``request_finished`` is sent."""
-        context = thread_context()
-        stream = _unread.get() if context is None else self._unread.pop(context, None)
-        if context is None:
-            _unread.set(None)
+        stream = self.forget_unread()
         if stream is not None and not stream.is_read:
             stream.close()
 

@@ -88,7 +88,10 @@ class EventStreamResponse(StreamingHttpResponse):
     def _prepare(self) -> None:
         """Learn what only the request knows. HEAD gets no body, so its source is never started."""
         request = self._stream.request = self._request or self._handled_request()
-        if request is not None and request.method == "HEAD":
+        if request is None:
+            return
+        _forget_caches(request)
+        if request.method == "HEAD":
             self._stream.close()
 
     def _handled_request(self) -> HttpRequest | None:
@@ -124,6 +127,14 @@ class EventStreamResponse(StreamingHttpResponse):
                 yield chunk
         finally:
             asyncio.run_coroutine_threadsafe(close(), loop).result()
+
+
+def _forget_caches(request: HttpRequest) -> None:
+    """Drop what a request has worked out and can work out again, or each idle stream would hold its own."""
+    cached = vars(request)
+    cached.pop("headers", None)
+    if hasattr(type(request), "GET") and not cached.get("GET") and not request.META.get("QUERY_STRING"):
+        cached.pop("GET", None)
 
 
 def _headers_of(refusal: TooManySyncStreams) -> dict[str, str]:

@@ -157,12 +157,16 @@ class EventStream:
         try:
             here = asyncio.get_running_loop()
             if self._pulse is None:
+                open_streams.forget_unread()
                 await release_request()
                 self._reader = asyncio.current_task()
-            if self.loop is None or self.loop is here:
-                chunk = await self._next_chunk()
-            else:
+            if self.loop is not None and self.loop is not here:
                 chunk = await run_on(self.loop, self._next_chunk())
+            else:
+                if self._is_idle:
+                    # Here, where idle streams spend their time, so that they hold one coroutine less.
+                    await self._pump.buffer.frames()
+                chunk = await self._next_chunk()
         except asyncio.CancelledError:
             await self.aclose()
             raise
@@ -180,6 +184,7 @@ class EventStream:
                 "An EventStream must be read with 'async for' in the event loop that runs it, got a plain 'for'."
             )
         if self._pulse is None:
+            open_streams.forget_unread()
             close_connections()
             open_streams.listen()
         chunk = asyncio.run_coroutine_threadsafe(self._next_chunk(), loop).result()
@@ -194,7 +199,7 @@ class EventStream:
         if self._pulse is None:
             await self._open_body()
         buffer = self._pump.buffer
-        if not buffer and not self._pump.done:
+        if self._is_idle:
             await buffer.frames()
         if not buffer:
             await self._close("completed")
@@ -205,6 +210,10 @@ class EventStream:
             self._pulse.sent()
         return chunk
 
+    @property
+    def _is_idle(self) -> bool:
+        return self._pulse is not None and not self._closed and not self._pump.buffer and not self._pump.done
+
     async def _open_body(self) -> None:
         if self._options.retry is not None:
             self._pump.buffer.put_first(self._pump.encode(ServerSentEvent(retry=self._options.retry)))
@@ -212,8 +221,10 @@ class EventStream:
             self._start()
         if not self._pump.committed:
             await self._open()
+        interval = None if self._check is None else self._check[0]
         buffer, heartbeat = self._pump.buffer, self.wire_format.heartbeat
-        self._pulse = Pulse(self, self._options, buffer, heartbeat, self._check and self._check[0])
+        context = self._pump.context
+        self._pulse = Pulse(self, self._options, buffer, heartbeat, check_interval=interval, context=context)
 
     @property
     def is_read(self) -> bool:

@@ -134,12 +134,20 @@ class EventStreamMixin:
             self._authorization = Authorization(self)
         method = (request.method or "").lower()
         handler: Handler | None = getattr(self, method, None)
-        if handler is not None and method in self.http_method_names:  # type: ignore[attr-defined]
-            setattr(self, method, self._answering(handler))
+        if handler is None or method not in self.http_method_names:  # type: ignore[attr-defined]
+            return cast(HttpResponseBase, await super().async_dispatch(request, *args, **kwargs))  # type: ignore[misc]
+        setattr(self, method, self._answering(handler))
         response: HttpResponseBase = await super().async_dispatch(request, *args, **kwargs)  # type: ignore[misc]
-        if handler is not None:
-            setattr(self, method, handler)
+        self._put_back(method, handler)
         return response
+
+    def _put_back(self, method: str, handler: Handler) -> None:
+        """Leave nothing of the dispatch on the view, which an open stream may hold for hours."""
+        self.headers: dict[str, str] = {}  # the response has them
+        if getattr(handler, "__func__", None) is getattr(type(self), method, None):
+            delattr(self, method)
+        else:
+            setattr(self, method, handler)  # by as_view(), as a viewset's actions are, or setup(), as HEAD is
 
     def _answering(self, handler: Handler) -> Callable[..., Coroutine[Any, Any, HttpResponseBase]]:
         """Return the coroutine function that stands for a handler of any shape."""

@@ -321,3 +321,70 @@ async def test_events_come_through_between_heartbeats():
 async def test_the_response_of_a_stream_can_be_iterated_without_django():
     response = EventStreamResponse(Recorder(ServerSentEvent("a", id=1)).run())
     assert [chunk async for chunk in response] == [b"id: 1\ndata: a\n\n"]
+
+
+# What an idle stream holds
+
+
+async def test_an_idle_stream_does_not_hold_its_last_event(visit):
+    class Event(dict):
+        pass
+
+    events = [Event(n=1)]
+    gone = weakref.ref(events[0])
+
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            return self
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            if events:
+                return events.pop()
+            return await asyncio.Event().wait()
+
+    async with visit(View.as_view()) as stream:
+        assert (await stream.next()).data == '{"n":1}'
+        assert gone() is None
+
+
+@pytest.mark.parametrize("url", ["/", "/?a=1"])
+async def test_an_idle_stream_holds_no_cache_of_its_request_that_can_be_made_again(visit, url):
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            held.append(request._request)
+            yield "a"
+            await go.wait()
+            yield [dict(request.headers)["X-Name"], request.query_params.get("a")]
+
+    held, go = [], asyncio.Event()
+    async with visit(View.as_view(), url=url, headers={"X-Name": "value"}) as stream:
+        await stream.next()
+        assert "headers" not in vars(held[0])
+        assert ("GET" in vars(held[0])) == (url != "/")
+        go.set()
+        assert (await stream.next()).data == '["value",%s]' % ('"1"' if "?" in url else "null")
+
+
+async def test_a_view_whose_stream_is_open_holds_its_handlers_as_it_came(visit):
+    views = []
+
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            views.append((self, self.get))
+            yield "a"
+            yield "b"
+
+    async with visit(View.as_view()) as stream:
+        await stream.body()
+    [(view, answering)] = views
+    assert view.get != answering
+    assert view.get == view.head
+    assert "get" not in vars(view)
+
+
+async def test_streams_with_the_same_options_share_them():
+    assert options({"heartbeat": 3}) is options({"heartbeat": 3.0})
+    assert options({"heartbeat": 3}) is not options({"heartbeat": 4})
