@@ -1,6 +1,7 @@
 """The views that the tests reach through real servers. Each sends "one", "two" and "three"; see ``gate``."""
 
 import asyncio
+import gc
 import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from adrf.views import APIView
 from adrf.viewsets import ViewSet
 from asgiref.sync import sync_to_async
 from django.db import connection
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 from rest_framework.decorators import action
 from rest_framework.permissions import BasePermission
@@ -20,6 +21,7 @@ from rest_framework.views import APIView as SyncAPIView
 
 from adrf_sse import ServerSentEvent
 from adrf_sse.decorators import event_stream
+from adrf_sse.registry import open_streams
 from adrf_sse.renderers import EventStreamRenderer, JSONLinesRenderer, NDJSONRenderer
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView, EventStreamMixin
@@ -201,6 +203,59 @@ def blocked(request):
     threading.Event().wait()
 
 
+ENDS = {
+    "completed": [],
+    "failed": [ValueError("The test's own.")],
+    "idle": [asyncio.Event],
+    "sending": [b"x" * 60_000] * 1_000_000,
+}
+"""What sources go on with after "one"."""
+
+
+def ending(request):
+    """Return a source that ends, or does not, as ``?end=`` says; it tells when it has begun, and when it is closed."""
+    begun, closed = request.GET["begun"], request.GET["closed"]
+    items = [*([] if "silent" in request.GET else ["one"]), *ENDS[request.GET["end"]]]
+
+    async def source():
+        try:
+            await asyncio.to_thread(mark, begun)
+            for item in items:
+                if isinstance(item, Exception):
+                    raise item
+                if item is asyncio.Event:
+                    await item().wait()
+                yield item
+        finally:
+            mark(closed)
+
+    @asynccontextmanager
+    async def grouped():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.sleep(0))
+            yield source()
+
+    return grouped() if "grouped" in request.GET else source()
+
+
+class Ending(AsyncSSEAPIView):
+    first_event_timeout = 60
+
+    async def get(self, request):
+        return ending(request)
+
+
+async def ending_plain(request):
+    return EventStreamResponse(ending(request))
+
+
+async def left(request):
+    """Tell what is left of the streams, once all that nobody holds has been collected."""
+    gc.collect()
+    tasks = [repr(task) for task in asyncio.all_tasks() if "adrf_sse" in task.get_coro().cr_code.co_filename]
+    return JsonResponse([len(open_streams), *tasks], safe=False)
+
+
 def select():
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
@@ -277,6 +332,9 @@ urlpatterns = [
     path("channels/<name>/", Channel.as_view()),
     path("forever/", Forever.as_view()),
     path("blocked/", blocked),
+    path("ending/", Ending.as_view()),
+    path("ending-plain/", ending_plain),
+    path("left/", left),
     path("queries/", Queries.as_view()),
     path("page/", page),
     path("finite/", finite),
