@@ -30,12 +30,6 @@ def keep(task: asyncio.Task[None]) -> None:
     task.add_done_callback(_tasks.discard)
 
 
-def cancelled_from_outside() -> bool:
-    """Tell whether it is the current task that was cancelled, rather than something that it awaits."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 async def _throw(items: AsyncIterator[Any], exc: asyncio.CancelledError) -> Any:
     """Let a source that has yielded see a cancellation there, as it would where it waits.
 

@@ -16,19 +16,17 @@ from adrf_sse.authorization import is_refusal
 from adrf_sse.contexts import StreamContext, close_connections, release_request
 from adrf_sse.events import FrameEncoder, ServerSentEvent
 from adrf_sse.formats import WireFormat, event_stream
+from adrf_sse.guards import Guard
 from adrf_sse.logs import log, view_name
 from adrf_sse.loops import background_loop, run_on, running_loop
 from adrf_sse.options import Options
 from adrf_sse.pulse import Pulse
-from adrf_sse.pumps import Pump, PushPump, Serialize, cancelled_from_outside, keep
+from adrf_sse.pumps import Pump, PushPump, Serialize, keep
 from adrf_sse.registry import SHUTDOWN_CLEANUP, open_streams
 from adrf_sse.settings import sse_settings
 from adrf_sse.signals import Reason, stream_closed, stream_opened
 
 logger = logging.getLogger("adrf_sse")
-
-CHECK_TIMEOUT = 30.0
-"""Seconds after which a check of what the client may read counts as failed: it must not hang and so never say no."""
 
 _ENDED = (
     "%(method)s %(path)s: the stream has ended, %(reason)s, after %(duration).3f s, %(events)d events, %(bytes)d bytes."
@@ -42,8 +40,8 @@ class EventStream:
     starts with the first pull or with ``first_event()``, and is paused while a chunk's worth of bytes waits.
     """
 
-    __slots__ = ("__weakref__", "_check", "_checking", "_closed", "_closing", "_opened_at", "_options", "_pulse",
-                 "_pump", "_reader", "_reason", "bytes", "loop", "wire_format")  # fmt: skip
+    __slots__ = ("__weakref__", "_closed", "_closing", "_guard", "_opened_at", "_options", "_pulse", "_pump",
+                 "_reader", "_reason", "bytes", "loop", "wire_format")  # fmt: skip
 
     def __init__(self, source: Any, options: Options, wire_format: WireFormat | None = None) -> None:
         self.wire_format = wire_format or event_stream()
@@ -56,8 +54,7 @@ class EventStream:
         self._pump = self._pump_of(source)
         self._reader: asyncio.Task[Any] | None = None  # the server's, which pulls and sends
         self._pulse: Pulse | None = None  # runs while the body is read
-        self._check: tuple[float, Callable[[], Awaitable[None]]] | None = None  # its interval, and what it calls
-        self._checking: asyncio.Task[None] | None = None
+        self._guard: Guard | None = None
         self._opened_at = 0.0  # when the headers went out
         self._reason: Reason | None = None  # why it ends, where that is neither its source's doing nor its client's
         self._closing: asyncio.Task[None] | None = None
@@ -99,7 +96,7 @@ class EventStream:
 
         To be called before the stream is read.
         """
-        self._check = (interval, check)
+        self._guard = Guard(interval, check)
 
     @property
     def view_name(self) -> str:
@@ -221,7 +218,7 @@ class EventStream:
             self._start()
         if not self._pump.committed:
             await self._open()
-        interval = None if self._check is None else self._check[0]
+        interval = None if self._guard is None else self._guard.interval
         buffer, heartbeat = self._pump.buffer, self.wire_format.heartbeat
         context = self._pump.context
         self._pulse = Pulse(self, self._options, buffer, heartbeat, check_interval=interval, context=context)
@@ -239,35 +236,20 @@ class EventStream:
 
     def check_access(self) -> None:
         """Begin to look whether the client may go on reading; events flow meanwhile."""
-        if self._check is not None and not self._pump.stopping and not self._pump.done:
-            self._checking = asyncio.get_running_loop().create_task(self._check_access(self._check[1]))
+        if self._guard is not None and not self._pump.stopping and not self._pump.done:
+            self._guard.begin(self._checked)
 
-    async def _check_access(self, check: Callable[[], Awaitable[None]]) -> None:
-        async with StreamContext():
-            try:
-                async with asyncio.timeout(CHECK_TIMEOUT):
-                    await check()
-            except asyncio.CancelledError:
-                if cancelled_from_outside():
-                    raise
-                self._withdraw_access(RuntimeError("The check cancelled its own task."))
-            except Exception as exc:
-                self._withdraw_access(exc)
-            else:
-                self._access_holds()
-
-    def _access_holds(self) -> None:
-        if self._pulse is not None and not self._closed:
-            self._pulse.checked()
-
-    def _withdraw_access(self, error: Exception) -> None:
-        """End the stream: its client may no longer read, or nobody can tell."""
-        if is_refusal(error):
+    def _checked(self, error: Exception | None) -> None:
+        """Go on, or end the stream: its client may no longer read, or nobody can tell."""
+        if error is None:
+            if self._pulse is not None and not self._closed:
+                self._pulse.checked()
+        elif is_refusal(error):
             self._end("revoked")
-            return
-        self._end("error", self._pump.failure(error))
-        logger.error("Whether a client may go on reading %r can't be told.", self._pump.source, exc_info=error)
-        keep(asyncio.get_running_loop().create_task(self._report()))
+        else:
+            self._end("error", self._pump.failure(error))
+            logger.error("Whether a client may go on reading %r can't be told.", self._pump.source, exc_info=error)
+            keep(asyncio.get_running_loop().create_task(self._report()))
 
     async def _report(self) -> None:
         async with StreamContext():
@@ -340,9 +322,8 @@ class EventStream:
         self._closed = True
         if self._pulse is not None:
             self._pulse.stop()
-        if self._checking is not None:
-            self._checking.cancel()
-            await asyncio.wait([self._checking], timeout=sse_settings.CLEANUP_TIMEOUT)
+        if self._guard is not None:
+            await self._guard.stop(sse_settings.CLEANUP_TIMEOUT)
         open_streams.discard(self)
         if self._pump.committed:
             end: dict[str, Any] = {

@@ -21,7 +21,7 @@ from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.permissions import BasePermission, IsAuthenticated, IsAuthenticatedOrReadOnly
 from rest_framework.versioning import QueryParameterVersioning
 
-from adrf_sse import streams
+from adrf_sse import guards
 from adrf_sse.decorators import event_stream
 from adrf_sse.registry import open_streams
 from adrf_sse.renderers import EventStreamRenderer
@@ -193,7 +193,7 @@ async def test_a_check_that_can_not_be_made_ends_the_stream_as_an_error(visit, r
 
 
 async def test_a_check_that_hangs_ends_the_stream_as_an_error(visit, reasons, caplog, monkeypatch):
-    monkeypatch.setattr(streams, "CHECK_TIMEOUT", 0.01)
+    monkeypatch.setattr(guards, "CHECK_TIMEOUT", 0.01)
     ended = threading.Event()
     async with visit(view_of(Script(ended.wait)), served=True) as stream:
         assert b"event: error" in await stream.body()
