@@ -14,6 +14,7 @@ from tests.servers import Server, serve
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "example"
 UVICORN = ["-m", "uvicorn", "config.asgi:application", "--fd", "{fd}"]
+TWO_WORKERS = [*UVICORN, "--workers", "2"]
 RUNSERVER = ["manage.py", "runserver", "--noreload", "127.0.0.1:0"]
 
 QUICK = 0.01
@@ -26,28 +27,29 @@ ENDLESS = 3600
 """Seconds between events, which no test lives to see the end of: what arrives can't have waited for the next."""
 
 
-def environment(database: Path, tick: float = QUICK) -> dict[str, str]:
+def environment(database: Path, tick: float = QUICK, redis_url: str = "") -> dict[str, str]:
     """Return what the example's processes need to know. The tests' own settings module is not theirs."""
     return {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "EXAMPLE_DATABASE": str(database),
         "EXAMPLE_TICK": str(tick),
+        "REDIS_URL": redis_url,
     }
 
 
 def serve_example(
-    database: Path, tick: float = QUICK, *, command: Sequence[str] = UVICORN
+    database: Path, tick: float = QUICK, *, command: Sequence[str] = UVICORN, redis_url: str = ""
 ) -> AbstractContextManager[Server]:
     """Run the example on a server of its own."""
-    return serve(command, env=environment(database, tick), cwd=EXAMPLE)
+    return serve(command, env=environment(database, tick, redis_url), cwd=EXAMPLE)
 
 
-def manage(*arguments: str, database: Path) -> str:
+def manage(*arguments: str, database: Path, redis_url: str = "") -> str:
     """Run ``manage.py`` of the example and return what it prints."""
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=EXAMPLE,
-        env=os.environ | environment(database),
+        env=os.environ | environment(database, redis_url=redis_url),
         check=True,
         capture_output=True,
         text=True,

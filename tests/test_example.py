@@ -225,7 +225,19 @@ def test_a_job_of_a_member_needs_the_csrf_token(quick: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["/", "/countdown/", "/countdown/sync/", "/news-and-weather/", "/progress/", "/members/", "/login/"]
+    "url",
+    [
+        "/",
+        "/countdown/",
+        "/countdown/sync/",
+        "/news-and-weather/",
+        "/progress/",
+        "/members/",
+        "/login/",
+        "/chat/",
+        "/chat/tea-room/",
+        "/orders/",
+    ],
 )
 def test_pages_and_all_that_they_load_are_there(quick: httpx.Client, url: str) -> None:
     page = quick.get(url)
@@ -237,7 +249,15 @@ def test_pages_and_all_that_they_load_are_there(quick: httpx.Client, url: str) -
 
 def test_the_index_has_a_curl_line_for_every_stream(quick: httpx.Client) -> None:
     page = quick.get("/").text
-    for url in ("/test/", "/test2/", "/countdown/events/", "/countdown/sync/events/", "/news-and-weather/events/"):
+    for url in (
+        "/test/",
+        "/test2/",
+        "/countdown/events/",
+        "/countdown/sync/events/",
+        "/news-and-weather/events/",
+        "/chat/lobby/events/",
+        "/orders/events/",
+    ):
         assert f"curl -N {quick.base_url}{url}<" in page
     assert f"curl -sX POST {quick.base_url}/progress/jobs/" in page
     assert f"curl -i {quick.base_url}/members/events/" in page
@@ -255,6 +275,10 @@ def test_the_openapi_document_is_served(quick: httpx.Client) -> None:
 
 def test_check_finds_nothing(tmp_path: Path) -> None:
     assert "no issues" in manage("check", database=tmp_path / "unused.sqlite3")
+
+
+def test_migrations_are_those_of_the_models(tmp_path: Path) -> None:
+    assert "No changes" in manage("makemigrations", "--check", "--dry-run", database=tmp_path / "unused.sqlite3")
 
 
 def test_runserver_streams_under_wsgi(example_database: Path) -> None:

@@ -13,8 +13,10 @@ EXAMPLE_TICK = float(os.environ.get("EXAMPLE_TICK", "1.0"))
 """Seconds between two events of a stream."""
 
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "rest_framework",
@@ -22,6 +24,8 @@ INSTALLED_APPS = [
     "adrf",
     "adrf_sse",
     "streams",
+    "chat",
+    "orders",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -29,6 +33,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -43,6 +48,7 @@ TEMPLATES = [
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
             ],
         },
     },
@@ -80,3 +86,7 @@ LOGGING = {
     "handlers": {"streams": {"class": "logging.StreamHandler", "formatter": "view"}},
     "loggers": {"adrf_sse": {"handlers": ["streams"], "level": "INFO"}},
 }
+
+if REDIS_URL := os.environ.get("REDIS_URL"):
+    # Channels then reach every process; without it, they stay within one.
+    ADRF_SSE = {"BROKER": {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": REDIS_URL}}}

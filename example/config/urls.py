@@ -1,5 +1,6 @@
 """URLs of the example."""
 
+from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
@@ -9,6 +10,9 @@ from adrf_sse.metrics import StreamMetrics
 urlpatterns = [
     path("", include("streams.urls")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("chat/", include("chat.urls")),
+    path("orders/", include("orders.urls")),
+    path("admin/", admin.site.urls),
     path("login/", LoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("metrics/", StreamMetrics().view),

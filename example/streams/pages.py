@@ -14,6 +14,8 @@ class Card:
     proves: str
     stream: str
     """Name of the stream's URL."""
+    args: tuple[str, ...] = ()
+    """What else that URL takes."""
     page: str = ""
     """Name of the URL of the page that has the stream to itself."""
     events: str = "message"
@@ -30,7 +32,7 @@ class Card:
 
     @property
     def url(self):
-        return reverse(self.stream)
+        return reverse(self.stream, args=self.args)
 
     @property
     def slug(self):
@@ -99,6 +101,20 @@ CARDS = [
         page="members",
         events="greeting time",
         curl="curl -i {url}",
+    ),
+    Card(
+        title="Chat",
+        proves="Who posts publishes to a channel; every open window hears it, from any process if Redis is there.",
+        stream="chat-events",
+        args=("lobby",),
+        page="chat",
+    ),
+    Card(
+        title="Orders",
+        proves="A model's post_save publishes on commit: what is saved by the API, the admin or a shell shows at once.",
+        stream="orders-events",
+        page="orders",
+        events="order order-deleted",
     ),
 ]
 

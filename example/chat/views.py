@@ -1,0 +1,61 @@
+"""A room: its page, its messages, and the channel that carries new ones."""
+
+from django.db import transaction
+from django.urls import reverse
+from django.views.generic import TemplateView
+from rest_framework.generics import ListCreateAPIView
+from rest_framework.renderers import JSONRenderer
+
+from adrf_sse.channels import publish
+from adrf_sse.views import ChannelStreamView
+from chat.models import Message
+from chat.serializers import MessageSerializer
+
+RECENT = 50
+"""Messages that a page begins with."""
+
+ROOMS = ["lobby", "django", "coffee"]
+"""Rooms that the page links to. Any other name is a room as well."""
+
+
+def channel_of(room):
+    return f"chat.{room}"
+
+
+class RoomPage(TemplateView):
+    template_name = "chat/room.html"
+
+    def get_context_data(self, room, **kwargs):
+        return super().get_context_data(
+            title=f"Chat: {room}",
+            room=room,
+            rooms=ROOMS,
+            stream_url=reverse("chat-events", args=[room]),
+            messages_url=reverse("chat-messages", args=[room]),
+            author_length=Message._meta.get_field("author").max_length,
+            text_length=Message._meta.get_field("text").max_length,
+            **kwargs,
+        )
+
+
+class Messages(ListCreateAPIView):
+    """The last messages, the newest first; and where to post one."""
+
+    serializer_class = MessageSerializer
+    renderer_classes = [JSONRenderer]
+
+    def get_queryset(self):
+        return Message.objects.filter(room=self.kwargs["room"]).order_by("-id")[:RECENT]
+
+    def perform_create(self, serializer):
+        room = self.kwargs["room"]
+        serializer.save(room=room)
+        # Robust: what is saved is saved, and its author is told so, also while the broker is away.
+        transaction.on_commit(lambda: publish(channel_of(room), serializer.data), robust=True)
+
+
+class RoomStream(ChannelStreamView):
+    """Each new message, and to who comes back those in between."""
+
+    def get_channels(self):
+        return [channel_of(self.kwargs["room"])]

@@ -1,0 +1,11 @@
+"""Orders as clients see them."""
+
+from rest_framework import serializers
+
+from orders.models import Order
+
+
+class OrderSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Order
+        fields = ["id", "item", "quantity", "status"]

@@ -1,0 +1,83 @@
+import { LiveState, send } from "../streams/live.js";
+import { showState } from "../streams/stream.js";
+
+const NEXT = { new: "paid", paid: "shipped" };
+
+const stage = document.querySelector("[data-stream]");
+const state = stage.querySelector("[data-state]");
+const body = stage.querySelector("[data-orders]");
+const form = stage.querySelector("[data-compose]");
+const error = stage.querySelector("[data-error]");
+
+function show(order) {
+  const row = rowOf(order);
+  const old = find(order.id);
+  if (old) old.replaceWith(row);
+  else body.insertBefore(row, [...body.rows].find((other) => Number(other.dataset.id) < order.id) ?? null);
+}
+
+function find(id) {
+  return body.querySelector(`tr[data-id="${Number(id)}"]`);
+}
+
+function rowOf(order) {
+  const row = document.createElement("tr");
+  row.dataset.id = order.id;
+  row.dataset.status = order.status;
+  for (const text of [order.id, order.item, order.quantity, order.status]) row.insertCell().textContent = text;
+  const actions = row.insertCell();
+  const url = `${body.dataset.url}${Number(order.id)}/`;
+  const next = NEXT[order.status];
+  if (next) actions.append(button(`Mark ${next}`, order, () => send("PATCH", url, { status: next })));
+  actions.append(button("Remove", order, () => send("DELETE", url)));
+  return row;
+}
+
+function button(label, order, action) {
+  const element = document.createElement("button");
+  element.type = "button";
+  element.className = "quiet";
+  element.textContent = label;
+  element.setAttribute("aria-label", `${label}: ${order.item}`);
+  element.addEventListener("click", () => attempt(element, action));
+  return element;
+}
+
+// What it changes comes back as an event, as it does to every other window.
+async function attempt(element, action) {
+  element.disabled = true;
+  error.hidden = true;
+  try {
+    await action();
+  } catch (exc) {
+    error.textContent = exc.message;
+    error.hidden = false;
+  }
+  element.disabled = false;
+}
+
+const orders = new LiveState({
+  url: body.dataset.url,
+  stream: stage.dataset.url,
+  events: ["order", "order-deleted"],
+  onState(all) {
+    body.replaceChildren();
+    for (const order of all) show(order);
+  },
+  onChange(name, order) {
+    if (name === "order") show(order);
+    else find(order.id)?.remove();
+  },
+  onConnection: (name) => showState(state, name),
+});
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  attempt(form.querySelector("button"), async () => {
+    await send("POST", form.action, { item: form.item.value, quantity: form.quantity.value });
+    form.item.value = "";
+    form.item.focus();
+  });
+});
+form.querySelector("button").disabled = false; // until here a click would have sent the form itself
+orders.start();
