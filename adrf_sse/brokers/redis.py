@@ -31,12 +31,17 @@ COMMANDS_AT_ONCE = 8
 TIMEOUT = 5.0
 """Seconds that Redis may take to answer, and to be connected to, where ``OPTIONS`` say nothing else."""
 
+# By words of Redis's, since redis-py leaves out the codes of most errors.
 _HINTS = {
     "OutOfMemoryError": "Raise its maxmemory, or keep less with CHANNEL_HISTORY and CHANNEL_TTL",
+    "maxmemory": "Raise its maxmemory, or keep less with CHANNEL_HISTORY and CHANNEL_TTL",
     "Authentication required": "Give the password in the URL",
     "AuthenticationError": "Correct the user and password in the URL",
-    "NoPermissionError": "Allow its user EVALSHA, SCRIPT, SUBSCRIBE, and what starts with the prefix",
-    "ReadOnlyError": "Connect to the primary, not to a replica",
+    "WRONGPASS": "Correct the user and password in the URL",
+    "invalid username-password": "Correct the user and password in the URL",
+    "no permissions": "Allow its user the commands, keys and channels that docs/channels.md lists",
+    "CERTIFICATE_VERIFY_FAILED": "Give the authority that signed its certificate as the option ssl_ca_certs",
+    "read only replica": "Connect to the primary, not to a replica",
 }
 
 
@@ -67,9 +72,12 @@ class RedisBroker(Broker):
         self._prefix = f"{{{prefix}}}"
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Commands] = WeakKeyDictionary()
         try:
+            if (sentinels is None) != (service is None):
+                raise ValueError("sentinels and service go together.")
             self._client = self._made(redis.Redis, Sentinel, Retry)
             pool = self._client.connection_pool
-            pool.connection_class(**pool.connection_kwargs)  # so that bad options are found now
+            # Connections are made when they are needed; wrong options shall be heard of now.
+            pool.connection_class(**pool.connection_kwargs)
         except (TypeError, ValueError) as exc:
             raise ImproperlyConfigured(
                 f"ADRF_SSE['BROKER']['OPTIONS'] must be what redis-py takes, got an error: {exc} "
