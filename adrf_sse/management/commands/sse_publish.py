@@ -18,21 +18,20 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Take what ``publish()`` takes."""
         parser.add_argument("channel", help="the channel's name")
-        parser.add_argument("data", help="the event's data, as text")
+        parser.add_argument("data", help="the event's data, as text; put -- before one that starts with -")
         parser.add_argument("--event", help="the event's name")
         parser.add_argument("--json", action="store_true", help="read DATA as JSON")
 
-    def handle(self, *args: Any, channel: str, data: str, event: str | None, json: bool, **options: Any) -> None:
-        """Publish, and say with which id."""
+    def handle(self, *args: Any, channel: str, data: str, event: str | None, json: bool, **options: Any) -> str:
+        """Publish, and return the id, which is then printed."""
         if get_broker().process_local:
             self.stderr.write(
                 "The broker reaches only this process. Configure RedisBroker to reach a server's streams."
             )
         try:
-            number = publish(channel, _parsed(data) if json else data, event=event)
+            return str(publish(channel, _parsed(data) if json else data, event=event))
         except (TypeError, ValueError, BrokerUnavailable) as exc:
             raise CommandError(str(exc)) from exc
-        self.stdout.write(str(number))
 
 
 def _parsed(text: str) -> Any:
