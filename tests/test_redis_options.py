@@ -76,7 +76,7 @@ async def test_the_permissions_that_the_documentation_names_are_enough(settings,
     allowed = re.findall(r"\s`?([+~&][^\s`]+)", DOCUMENT.read_text().partition("An ACL user needs")[2].split("\n\n")[0])
     with Redis(port=server.port, password="secret", protocol=2) as client:
         client.execute_command("ACL", "SETUSER", "app", "reset", "on", ">pw", *allowed)
-    use(settings, url=f"redis://app:pw@127.0.0.1:{server.port}/1")
+    use(settings, url=f"redis://app:pw@127.0.0.1:{server.port}/4")
     async with subscribe("news", last_event_id=5) as events, subscribe("other"):
         numbers = [publish("news", "x"), await apublish("news", "x")]
         assert (await anext(events)).event == "reset"
