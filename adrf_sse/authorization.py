@@ -30,6 +30,10 @@ class Authorization:
     def __init__(self, view: Any) -> None:
         self._view = copy(view)
 
+    def remember(self, **values: Any) -> None:
+        """Give ``reauthorize()`` what the handler has found out, as attributes of its view."""
+        vars(self._view).update(values)
+
     async def check(self, request: Request) -> None:
         """Raise what the view's ``reauthorize()`` raises on a fresh request, and where its user is another one."""
         await sync_to_async(self._check)(request)

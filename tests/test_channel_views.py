@@ -7,7 +7,7 @@ from rest_framework.permissions import BasePermission, IsAuthenticated
 
 from adrf_sse.channels import apublish, subscribe, subscriber_counts
 from adrf_sse.responses import EventStreamResponse
-from adrf_sse.signals import stream_closed
+from adrf_sse.signals import event_received, stream_closed, subscriber_dropped
 from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView
 
 pytestmark = pytest.mark.usefixtures("broker")
@@ -182,3 +182,55 @@ async def test_a_client_that_takes_nothing_is_let_go_and_comes_back(visit, setti
     stream_closed.disconnect(closed)
     async with visit(Orders.as_view(), headers={"Last-Event-ID": last.id}) as stream:
         assert (await stream.next()).data == "more" * 1000
+
+
+async def test_rights_to_channels_are_checked_again(visit):
+    allowed = {"news", "orders.42"}
+    ends = asyncio.Queue()
+
+    class Allowed(BasePermission):
+        def has_object_permission(self, request, view, obj):
+            return obj in allowed
+
+    class News(ChannelStreamView):
+        permission_classes = [Allowed]
+        reauthorize_interval = 0.01
+
+        async def get_channels(self):
+            return [name for name in ("news", "orders.42") if name in allowed or self.request.GET.get("all")]
+
+    def closed(sender, reason, **kwargs):
+        ends.put_nowait(reason)
+
+    stream_closed.connect(closed)
+    for url in ("/", "/?all=1"):
+        allowed.add("news")
+        async with visit(News.as_view(), url=url) as stream:
+            await apublish("news", "x")
+            assert (await stream.next()).data == "x"
+            allowed.remove("news")
+            assert await ends.get() == "revoked"
+    stream_closed.disconnect(closed)
+    assert subscriber_counts() == {}
+
+
+async def test_signals_tell_of_events_and_of_subscribers_that_fell_behind(settings):
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 2}
+    lags, dropped = [], asyncio.Queue()
+
+    def received(sender, channel, lag, **kwargs):
+        lags.append((channel, lag))
+
+    def fell_behind(sender, channels, **kwargs):
+        dropped.put_nowait(channels)
+
+    event_received.connect(received)
+    subscriber_dropped.connect(fell_behind)
+    async with subscribe("news", "other"):
+        for n in range(3):
+            await apublish("news", n)
+        assert await dropped.get() == {"news", "other"}
+    event_received.disconnect(received)
+    subscriber_dropped.disconnect(fell_behind)
+    assert [channel for channel, _ in lags] == ["news"] * 3
+    assert all(0 <= lag < 60 for _, lag in lags)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection
+from time import time
 from typing import Any, NamedTuple
 
 from adrf_sse.events import ServerSentEvent
@@ -59,6 +60,11 @@ class ChannelEvent(ServerSentEvent):
         """What was published, as JSON gives it back; decoded anew each time, so that no subscriber alters another's."""
         text = b"\n".join(line[1:] for line in self._fields(b"data:")).decode()
         return json.loads(text) if self._kind == _JSON else text
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was published, by the clocks of the broker, which gave the id, and of this machine."""
+        return max(0.0, time() - self.number / 1_000_000)
 
     @property
     def retry(self) -> None:

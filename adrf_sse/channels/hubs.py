@@ -13,6 +13,7 @@ from adrf_sse.channels.cursors import Cursor
 from adrf_sse.channels.subscribers import Subscriber
 from adrf_sse.exceptions import BrokerUnavailable
 from adrf_sse.settings import sse_settings
+from adrf_sse.signals import event_received
 
 PAGE = 200
 """Events of history that are read at once."""
@@ -162,6 +163,8 @@ class Hub:
 
     def receive(self, event: ChannelEvent) -> None:
         """Take an event from the broker."""
+        if event_received.has_listeners():
+            event_received.send_robust(type(self), channel=event.channel, lag=event.age)
         self._pending.append(event)
         if self._round is None:
             self._deliver()

@@ -11,6 +11,7 @@ from adrf_sse.channels.batches import Batch
 from adrf_sse.channels.cursors import Cursor
 from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.settings import sse_settings
+from adrf_sse.signals import subscriber_dropped
 
 
 class Subscriber(Cursor):
@@ -29,6 +30,7 @@ class Subscriber(Cursor):
             return
         if self.waiting + len(batch) > sse_settings.MAX_SUBSCRIBER_BACKLOG and self.live:
             self.lagged = True
+            subscriber_dropped.send_robust(type(self), channels=self.channels)
             self.fell_behind()
         else:
             self.take(batch)

@@ -1,32 +1,23 @@
 """Views whose handlers are sources."""
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, ClassVar, cast
 
 from adrf.views import APIView
-from asgiref.sync import sync_to_async
-from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework import status
-from rest_framework.exceptions import NotAcceptable, ParseError
+from rest_framework.exceptions import NotAcceptable
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView as DRFAPIView
 
 from adrf_sse.authorization import Authorization
-from adrf_sse.channels import subscribe
-from adrf_sse.channels.names import MAX_CHANNELS, channel_names
-from adrf_sse.channels.subscriptions import Subscription
 from adrf_sse.collectors import Collector, StreamTooLong
 from adrf_sse.events import END_ID
 from adrf_sse.formats import WireFormat
-from adrf_sse.loops import background_loop
 from adrf_sse.options import OPTION_NAMES, STREAM_OPTION_NAMES, checked, default_of, options
 from adrf_sse.registry import open_streams
 from adrf_sse.renderers.console import EventStreamConsoleRenderer
@@ -36,17 +27,10 @@ from adrf_sse.renderers.json_list import is_json, list_format
 from adrf_sse.renderers.streaming import StreamingRenderer, stream_in_place_of
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.serializers import Declared, check_declarations, event_serializers
-from adrf_sse.sources import discard, is_source, kind_of
+from adrf_sse.sources import discard, is_source
 from adrf_sse.streams import EventStream
-
-Handler = Callable[..., Any]
-
-_MANAGER_CODE: Any = asynccontextmanager(cast(Any, print)).__code__
-"""The code that every function decorated with ``@asynccontextmanager`` runs."""
-
-BAD_CHANNELS = (
-    f"A stream has 1 to {MAX_CHANNELS} channels. Their names are 1 to 200 of the characters A-Z a-z 0-9 . _ : -."
-)
+from adrf_sse.views.handlers import Handler, call, checked_response
+from adrf_sse.views.requests import last_event_id, loop_of
 
 NOT_A_STREAM = "This endpoint is a stream."
 
@@ -155,14 +139,14 @@ class EventStreamMixin:
         async def answer(request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if self.finite and request.method != "OPTIONS" and self.last_event_id == END_ID:
                 return HttpResponse(status=status.HTTP_204_NO_CONTENT)
-            result = await _call(handler, request, *args, **kwargs)
+            result = await call(handler, request, *args, **kwargs)
             if is_source(result):
                 return await self._stream(Response(result))
             if isinstance(result, Response) and is_source(result.data):
                 return await self._stream(result)
             if isinstance(result, EventStreamResponse):
                 self._keep_authorized(result.stream)
-            return _response(result, handler)
+            return checked_response(result, handler)
 
         return answer
 
@@ -182,7 +166,7 @@ class EventStreamMixin:
         stream.request = self.request._request
         stream.serialize = serialize
         if self.request.method != "HEAD":
-            await stream.first_event(_loop_of(self.request))
+            await stream.first_event(loop_of(self.request))
             open_streams.add_unread(stream)
         return stream_in_place_of(response, stream, self.request)
 
@@ -200,7 +184,7 @@ class EventStreamMixin:
             return stream_in_place_of(response, stream, self.request)
         collector = Collector(response.data, chosen, wire_format, self.request._request, event_serializers(self))
         try:
-            response.data = await collector.collect(_loop_of(self.request))
+            response.data = await collector.collect(loop_of(self.request))
         except StreamTooLong as exc:
             raise NotAcceptable(f"{exc}{self._advice()}") from None
         return response
@@ -218,73 +202,3 @@ class AsyncSSEAPIView(EventStreamMixin, APIView):  # type: ignore[misc]
     """A view that streams what its handlers yield."""
 
     renderer_classes: ClassVar[list[type[BaseRenderer]]] = [EventStreamRenderer]
-
-
-class ChannelStreamView(AsyncSSEAPIView):
-    """A view that streams channels: name them in ``get_channels()``.
-
-    ``permission_classes`` are asked for each channel's name as an object (``has_object_permission``). A client that
-    comes back gets what it missed.
-    """
-
-    def get_channels(self) -> Iterable[str]:
-        """Return the names of the request's channels; may be a coroutine function."""
-        raise NotImplementedError(f"{type(self).__name__} must have get_channels(), got none. Return a list of names.")
-
-    async def get(self, request: Request, *args: Any, **kwargs: Any) -> Subscription:
-        """Subscribe to the channels, where permissions allow each of them."""
-        names = await _call(self.get_channels)
-        return subscribe(*await sync_to_async(self._permitted)(names), last_event_id=self.last_event_id)
-
-    def _permitted(self, names: Iterable[str]) -> frozenset[str]:
-        try:
-            channels = channel_names(names)
-        except ValueError:
-            raise ParseError(BAD_CHANNELS) from None
-        for channel in channels:
-            self.check_object_permissions(self.request, channel)
-        return channels
-
-
-def last_event_id(request: HttpRequest | Request) -> str | None:
-    """Return the last event id that the client has seen, or ``None`` on a first visit."""
-    header = request.headers.get("Last-Event-ID")
-    if not header:
-        return request.GET.get("last_event_id") or None
-    try:
-        # Clients send it as UTF-8 (WHATWG HTML, section 9.2.4); servers give headers as Latin-1.
-        return header.encode("latin-1").decode()
-    except UnicodeError:
-        return header
-
-
-async def _call(handler: Handler, *args: Any, **kwargs: Any) -> Any:
-    """Call a handler of any shape: in a thread where it runs code of its own before it returns."""
-    if _only_makes(getattr(handler, "event_stream_function", handler)):
-        result = handler(*args, **kwargs)
-    else:
-        result = await sync_to_async(handler)(*args, **kwargs)
-    return await result if kind_of(result) == "awaitable" else result
-
-
-def _only_makes(function: Handler) -> bool:
-    """Tell whether calling a function runs none of its code: it makes a generator, a coroutine or a context manager."""
-    if isasyncgenfunction(function) or iscoroutinefunction(function) or isgeneratorfunction(function):
-        return True
-    return getattr(function, "__code__", None) is _MANAGER_CODE
-
-
-def _response(result: Any, handler: Handler) -> HttpResponseBase:
-    if not isinstance(result, HttpResponseBase):
-        raise TypeError(
-            f"{handler.__qualname__} must yield events, or return a source or a response, got {result!r}. "
-            "Return Response(data) for data."
-        )
-    return result
-
-
-def _loop_of(request: Request) -> asyncio.AbstractEventLoop:
-    """Return a loop that lives as long as the stream: under WSGI a view's own loop ends with the view."""
-    if isinstance(request._request, WSGIRequest):
-        return background_loop.get()
-    return asyncio.get_running_loop()

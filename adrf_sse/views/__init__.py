@@ -1,0 +1,7 @@
+"""The views, and the last event id for views of one's own."""
+
+from adrf_sse.views.channels import ChannelStreamView
+from adrf_sse.views.mixin import AsyncSSEAPIView, EventStreamMixin
+from adrf_sse.views.requests import last_event_id
+
+__all__ = ["AsyncSSEAPIView", "ChannelStreamView", "EventStreamMixin", "last_event_id"]

@@ -1,0 +1,42 @@
+"""Handlers: what a view calls to get a source or a response, in any of the shapes that they may have."""
+
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from typing import Any, cast
+
+from asgiref.sync import sync_to_async
+from django.http.response import HttpResponseBase
+
+from adrf_sse.sources import kind_of
+
+Handler = Callable[..., Any]
+
+_MANAGER_CODE: Any = asynccontextmanager(cast(Any, print)).__code__
+"""The code that every function decorated with ``@asynccontextmanager`` runs."""
+
+
+async def call(handler: Handler, *args: Any, **kwargs: Any) -> Any:
+    """Call a handler of any shape: in a thread where it runs code of its own before it returns."""
+    if _only_makes(getattr(handler, "event_stream_function", handler)):
+        result = handler(*args, **kwargs)
+    else:
+        result = await sync_to_async(handler)(*args, **kwargs)
+    return await result if kind_of(result) == "awaitable" else result
+
+
+def _only_makes(function: Handler) -> bool:
+    """Tell whether calling a function runs none of its code: it makes a generator, a coroutine or a context manager."""
+    if isasyncgenfunction(function) or iscoroutinefunction(function) or isgeneratorfunction(function):
+        return True
+    return getattr(function, "__code__", None) is _MANAGER_CODE
+
+
+def checked_response(result: Any, handler: Handler) -> HttpResponseBase:
+    """Return what a handler returned, where it is a response. Raises ``TypeError`` for anything else."""
+    if not isinstance(result, HttpResponseBase):
+        raise TypeError(
+            f"{handler.__qualname__} must yield events, or return a source or a response, got {result!r}. "
+            "Return Response(data) for data."
+        )
+    return result

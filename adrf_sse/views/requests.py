@@ -1,0 +1,28 @@
+"""What a view reads of its request."""
+
+import asyncio
+
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpRequest
+from rest_framework.request import Request
+
+from adrf_sse.loops import background_loop
+
+
+def last_event_id(request: HttpRequest | Request) -> str | None:
+    """Return the last event id that the client has seen, or ``None`` on a first visit."""
+    header = request.headers.get("Last-Event-ID")
+    if not header:
+        return request.GET.get("last_event_id") or None
+    try:
+        # Clients send it as UTF-8 (WHATWG HTML, section 9.2.4); servers give headers as Latin-1.
+        return header.encode("latin-1").decode()
+    except UnicodeError:
+        return header
+
+
+def loop_of(request: Request) -> asyncio.AbstractEventLoop:
+    """Return a loop that lives as long as the stream: under WSGI a view's own loop ends with the view."""
+    if isinstance(request._request, WSGIRequest):
+        return background_loop.get()
+    return asyncio.get_running_loop()
