@@ -99,7 +99,7 @@ class Pump:
         await asyncio.wait([self.task], timeout=timeout)
         if not self.task.done():
             message = "The source %r did not stop within %g s of being cancelled."
-            logger.error(message, self.source, timeout, extra=self._about())
+            logger.error(message, self.source, timeout, extra=self.about())
             keep(self.task)
             self.task.cancel()
             await asyncio.wait([self.task], timeout=timeout / 10)
@@ -168,7 +168,7 @@ class Pump:
         if isinstance(error, SubscriberLagged):
             self.failed = "timeout"
             return
-        logger.error("The source %r failed while it was streaming.", self.source, exc_info=error, extra=self._about())
+        logger.error("The source %r failed while it was streaming.", self.source, exc_info=error, extra=self.about())
         await got_request_exception.asend_robust(sender=type(self), request=self.request)
         if not self.stopping:
             self.failed = "error"
@@ -180,14 +180,15 @@ class Pump:
         try:
             self.encode(event)
         except (TypeError, ValueError):
-            logger.exception("The detail of %r can't be encoded.", error, extra=self._about())
+            logger.exception("The detail of %r can't be encoded.", error, extra=self.about())
             return failure_event(Exception(), self._options.error_event)
         return event
 
     def _may_be_http_error(self) -> bool:
         return (self._collected or not self.events) and not self.committed and not self.stopping
 
-    def _about(self) -> dict[str, Any]:
+    def about(self) -> dict[str, Any]:
+        """Return what records of the log say of the stream."""
         return about(self.request, source=repr(self.source))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -199,7 +200,7 @@ class Pump:
     def _report(self, error: BaseException) -> None:
         """Treat as a failure what ends a task and is no ``Exception``: mostly, that the source was cancelled."""
         message = "The source %r cancelled its own task; its stream ends here."
-        logger.error(message, self.source, exc_info=error, extra=self._about())
+        logger.error(message, self.source, exc_info=error, extra=self.about())
         if self._may_be_http_error():
             self.error = RuntimeError(f"The source {self.source!r} cancelled its own task.")
         else:

@@ -17,7 +17,7 @@ from adrf_sse.contexts import StreamContext, close_connections, release_request
 from adrf_sse.events import FrameEncoder, ServerSentEvent
 from adrf_sse.formats import WireFormat, event_stream
 from adrf_sse.guards import Guard
-from adrf_sse.logs import log, view_name
+from adrf_sse.logs import log, logger, view_name
 from adrf_sse.loops import background_loop, run_on, running_loop
 from adrf_sse.options import Options
 from adrf_sse.pulse import Pulse
@@ -25,8 +25,6 @@ from adrf_sse.pumps import Pump, PushPump, Serialize, keep
 from adrf_sse.registry import SHUTDOWN_CLEANUP, open_streams
 from adrf_sse.settings import sse_settings
 from adrf_sse.signals import Reason, stream_closed, stream_opened
-
-logger = logging.getLogger("adrf_sse")
 
 _ENDED = (
     "%(method)s %(path)s: the stream has ended, %(reason)s, after %(duration).3f s, %(events)d events, %(bytes)d bytes."
@@ -248,7 +246,8 @@ class EventStream:
             self._end("revoked")
         else:
             self._end("error", self._pump.failure(error))
-            logger.error("Whether a client may go on reading %r can't be told.", self._pump.source, exc_info=error)
+            message = "Whether a client may go on reading %r can't be told."
+            logger.error(message, self._pump.source, exc_info=error, extra=self._pump.about())
             keep(asyncio.get_running_loop().create_task(self._report()))
 
     async def _report(self) -> None:

@@ -1,10 +1,9 @@
 """A broker that is away: said once in the log, and tried again with growing pauses."""
 
 import asyncio
-import logging
 from random import uniform
 
-logger = logging.getLogger("adrf_sse")
+from adrf_sse.logs import about, logger
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 """Seconds between attempts: doubled each time, and spread by half."""
@@ -20,13 +19,14 @@ class Outage:
     def failed(self, error: Exception) -> None:
         """Count a failure; the first one is logged."""
         if not self._failures:
-            logger.error("Failed at %s, and goes on trying: %s", self._doing, error)
+            logger.error("Failed at %s, and goes on trying: %s", self._doing, error, extra=about(None))
         self._failures += 1
 
     def over(self) -> None:
         """Note a success; the first one after failures is logged."""
         if self._failures:
-            logger.warning("Succeeded again at %s, after %d failures.", self._doing, self._failures)
+            message = "Succeeded again at %s, after %d failures."
+            logger.warning(message, self._doing, self._failures, extra=about(None))
         self._failures = 0
 
     async def pause(self) -> None:

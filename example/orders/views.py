@@ -2,6 +2,7 @@
 
 from django.urls import reverse
 from django.views.generic import TemplateView
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import get_object_or_404
 from rest_framework.viewsets import ModelViewSet
 
@@ -31,6 +32,7 @@ class Orders(ModelViewSet):
     serializer_class = OrderSerializer
 
 
+@extend_schema_view(get=extend_schema(operation_id="orders_stream"))
 class OrdersStream(ChannelStreamView):
     """Every change of any order."""
 
@@ -38,6 +40,7 @@ class OrdersStream(ChannelStreamView):
         return [ALL]
 
 
+@extend_schema_view(get=extend_schema(operation_id="order_stream"))
 class OrderStream(ChannelStreamView):
     """Every change of one order; a 404 where there is none."""
 
