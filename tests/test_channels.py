@@ -4,13 +4,16 @@ import asyncio
 import random
 import threading
 from datetime import UTC, datetime
+from unittest.mock import ANY
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.memory import MemoryBroker
 from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
+from adrf_sse.checks.project import check_broker
 from adrf_sse.events import ServerSentEvent
 from adrf_sse.exceptions import SubscriberLagged
 
@@ -344,6 +347,29 @@ def test_the_broker_is_made_once_and_anew_with_other_settings(settings):
     assert get_broker() is broker
     settings.ADRF_SSE = dict(settings.ADRF_SSE)
     assert get_broker() is not broker
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        (
+            {"BACKEND": "shop.brokers.Ours"},
+            r"\['BACKEND'\] must be .*, got 'shop.brokers.Ours': No module",
+        ),
+        ({"BACKEND": "adrf_sse.brokers.memory.Ours"}, r"\['BACKEND'\] must be .*: Module .* does not define"),
+        (
+            {"BACKEND": "adrf_sse.brokers.memory.MemoryBroker", "OPTIONS": {"url": "x"}},
+            r"\['OPTIONS'\] must be what MemoryBroker takes, got url: .*'url'\. Correct them\.",
+        ),
+    ],
+)
+def test_a_broker_that_can_not_be_made_is_an_error_of_the_settings(settings, chosen, words):
+    settings.ADRF_SSE = {"BROKER": chosen}
+    with pytest.raises(ImproperlyConfigured, match=words):
+        get_broker()
+    assert [(error.id, error.msg) for error in check_broker(None)] == [("adrf_sse.E003", ANY)]
+    settings.ADRF_SSE = {"BROKER": 5}
+    assert check_broker(None) == [], "that is told already"
 
 
 def test_ids_of_a_memory_broker_go_on_growing_over_a_restart():

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
@@ -20,10 +21,25 @@ def get_broker() -> Broker:
     Raises ``ImproperlyConfigured`` where it can't be made.
     """
     if not _made:
-        chosen = sse_settings.BROKER
-        backend: type[Broker] = import_string(chosen["BACKEND"])
-        _made[:] = [backend(**chosen["OPTIONS"])]
+        _made[:] = [_make(**sse_settings.BROKER)]
     return _made[0]
+
+
+def _make(BACKEND: str, OPTIONS: dict[str, Any]) -> Broker:
+    try:
+        backend: type[Broker] = import_string(BACKEND)
+    except ImportError as exc:
+        raise ImproperlyConfigured(
+            f"ADRF_SSE['BROKER']['BACKEND'] must be the path of a class, got {BACKEND!r}: {exc}. Correct the path."
+        ) from exc
+    try:
+        return backend(**OPTIONS)
+    except TypeError as exc:
+        # Their values may be secret.
+        raise ImproperlyConfigured(
+            f"ADRF_SSE['BROKER']['OPTIONS'] must be what {backend.__name__} takes, got {', '.join(OPTIONS)}: {exc}. "
+            "Correct them."
+        ) from exc
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:

@@ -4,12 +4,13 @@ from django.core.checks import Tags
 
 from adrf_sse.checks.project import (
     check_asgi_application,
+    check_broker,
     check_development_server,
     check_middleware,
     check_settings,
 )
 from adrf_sse.checks.views import check_atomic_requests, check_renderers
-from adrf_sse.checks.workers import check_broker
+from adrf_sse.checks.workers import check_workers
 
 TAG = "adrf_sse"
 """The tag of all of them: ``manage.py check --tag adrf_sse``."""
@@ -20,6 +21,7 @@ CHECKS = {
     check_development_server: [TAG, Tags.async_support],
     check_middleware: [TAG, Tags.async_support],
     check_broker: [TAG],
+    check_workers: [TAG],
     check_atomic_requests: [TAG, Tags.urls],
     check_renderers: [TAG, Tags.urls],
 }

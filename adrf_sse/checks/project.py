@@ -7,8 +7,10 @@ from typing import Any
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from adrf_sse.brokers import get_broker
 from adrf_sse.settings import setting_problems
 
 AppConfigs = Sequence[AppConfig] | None
@@ -23,6 +25,18 @@ def check_settings(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckM
         checks.Error(problem, hint="docs/settings.md lists the keys, their units and defaults.", id="adrf_sse.E001")
         for problem in setting_problems()
     ]
+
+
+def check_broker(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Report a broker that can't be made: an extra that is not installed, options that it does not take."""
+    if setting_problems():
+        return []
+    try:
+        get_broker()
+    except ImproperlyConfigured as exc:
+        hint = "docs/channels.md lists the brokers and their options."
+        return [checks.Error(str(exc), hint=hint, id="adrf_sse.E003")]
+    return []
 
 
 def check_asgi_application(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:

@@ -20,7 +20,7 @@ WORKER_VARIABLES = ("WEB_CONCURRENCY", "UVICORN_WORKERS", "GRANIAN_WORKERS")
 GUNICORN_ARGUMENTS = "GUNICORN_CMD_ARGS"
 
 
-def check_broker(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
+def check_workers(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
     """Warn where several worker processes are asked for and events reach the subscribers of one only."""
     variable, workers = _workers()
     if workers < 2 or not _is_process_local(_broker()):
