@@ -136,19 +136,19 @@ def test_tail_tells_of_what_is_no_longer_kept():
     assert kept == f"{number} message kept"
 
 
-def test_tail_that_is_too_slow_goes_on_from_history(settings):
+def test_tail_prints_all_that_comes_while_it_prints(settings):
     settings.ADRF_SSE = {"MAX_SUBSCRIBER_BACKLOG": 5}
     first = publish("news", "seen")
     publish("news", "0")
 
-    class Slow(Interrupting):
+    class Busy(Interrupting):
         def write(self, text: str) -> int:
             if text.endswith(" 0\n"):
                 for number in range(1, 20):
                     publish("news", str(number))
             return super().write(text)
 
-    output = Slow(20)
+    output = Busy(20)
     call_command("sse_tail", "news", f"--last-event-id={first}", stdout=output, stderr=StringIO())
     assert [line.split()[-1] for line in output.getvalue().splitlines()] == [str(number) for number in range(20)]
 

@@ -111,7 +111,7 @@ CARDS = [
     ),
     Card(
         title="Orders",
-        proves="A model's post_save publishes on commit: what is saved by the API, the admin or a shell shows at once.",
+        proves="A model's post_save publishes on commit: what the API or the admin saves shows at once, in every window.",
         stream="orders-events",
         page="orders",
         events="order order-deleted",

@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.channels import subscribe
+from adrf_sse.channels.subscriptions import Subscription
 from adrf_sse.events import ServerSentEvent
-from adrf_sse.exceptions import SubscriberLagged
 
 
 class Command(BaseCommand):
@@ -27,32 +27,22 @@ class Command(BaseCommand):
         if get_broker().process_local:
             self.stderr.write("The broker hears only this process. Configure RedisBroker to hear a server's.")
         try:
-            subscribe(*channels)
+            subscription = subscribe(*channels, last_event_id=last_event_id)
         except (TypeError, ValueError) as exc:
             raise CommandError(str(exc)) from exc
         try:
-            asyncio.run(self._print_all(channels, last_event_id))
+            asyncio.run(self._print(subscription))
         except KeyboardInterrupt:
             pass
         except BrokenPipeError:
             # Whoever read has left. Python would complain of it once more when it flushes at its exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
 
-    async def _print_all(self, channels: list[str], last_event_id: str | None) -> None:
-        """Print, and go on from history where a terminal was too slow."""
-        self._last_event_id = last_event_id
-        while True:
-            try:
-                await self._print(channels)
-            except SubscriberLagged:
-                continue
-
-    async def _print(self, channels: list[str]) -> None:
-        async with subscribe(*channels, last_event_id=self._last_event_id) as events:
+    async def _print(self, subscription: Subscription) -> None:
+        async with subscription as events:
             async for event in events:
                 self.stdout.write(_line(event))
                 self.stdout.flush()
-                self._last_event_id = event.id
 
 
 def _line(event: ServerSentEvent) -> str:
