@@ -111,7 +111,7 @@ CARDS = [
     ),
     Card(
         title="Orders",
-        proves="A model's post_save publishes on commit: what the API or the admin saves shows at once, in every window.",
+        proves="A model's post_save publishes on commit: what the API or the admin saves shows in every window.",
         stream="orders-events",
         page="orders",
         events="order order-deleted",
