@@ -77,6 +77,10 @@ class ServerSentEvent:
         self._set(data, event, id, None, None)
         return self
 
+    def with_data(self, data: Any) -> "ServerSentEvent":
+        """Return the same event with other data."""
+        return ServerSentEvent(data, event=self.event, id=self.id, retry=self.retry, comment=self.comment)
+
     def encode(self, to_json: JSONEncode | None = None) -> bytes:
         """Return the frame: UTF-8, in the order comment, retry, id, event, data, and one empty line.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
-from dataclasses import replace
 from inspect import isclass
 from reprlib import repr as short_repr
 from typing import Any
@@ -119,12 +118,13 @@ class EventSerializers:
         return (event, await self._represented(event, data), *rest)
 
     async def _event(self, item: ServerSentEvent) -> ServerSentEvent:
-        if item.data is None and item.event is None:
+        before = item.data
+        if before is None and item.event is None:
             return item
         if item.event == RESET_EVENT and RESET_EVENT not in (self._named or {}):
             return item
-        data = await self._represented(item.event, item.data)
-        return item if data is item.data else replace(item, data=data)
+        data = await self._represented(item.event, before)
+        return item if data is before else item.with_data(data)
 
     async def _represented(self, event: str | None, data: Any) -> Any:
         declared = self._declared_for(event, data)

@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.serializers import DecimalField, Serializer
 
 from adrf_sse.channels import apublish, subscribe, subscriber_counts
+from adrf_sse.renderers import EventStreamRenderer, JSONLinesRenderer
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.signals import event_received, stream_closed, subscriber_dropped
 from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView
@@ -234,3 +236,39 @@ async def test_signals_tell_of_events_and_of_subscribers_that_fell_behind(settin
     subscriber_dropped.disconnect(fell_behind)
     assert [channel for channel, _ in lags] == ["news"] * 3
     assert all(0 <= lag < 60 for _, lag in lags)
+
+
+class Price(Serializer):
+    eur = DecimalField(max_digits=6, decimal_places=2)
+
+
+async def test_events_of_channels_may_be_typed(visit):
+    class Prices(ChannelStreamView):
+        event_serializers = {"price": Price}
+        first_event_timeout = 0
+
+        def get_channels(self):
+            return ["prices"]
+
+    first = await apublish("prices", {"eur": "1.5", "secret": 1}, event="price")
+    async with visit(Prices.as_view(), headers={"Last-Event-ID": str(first - 1)}) as stream:
+        event = await stream.next()
+        assert (event.data, event.id) == ('{"eur":"1.50"}', str(first))
+        await apublish("prices", "x", event="undeclared")
+        assert (await stream.next()).event == "error"
+
+
+async def test_channels_may_be_read_as_json_lines(visit):
+    class News(ChannelStreamView):
+        renderer_classes = [EventStreamRenderer, JSONLinesRenderer]
+        first_event_timeout = 0
+
+        def get_channels(self):
+            return ["news"]
+
+    first = await apublish("news", "old")
+    headers = {"Accept": "application/jsonl", "Last-Event-ID": str(first)}
+    async with visit(News.as_view(), headers=headers) as stream:
+        number = await apublish("news", {"n": [1]}, event="story")
+        assert await stream.next_chunk() == b'{"event":"story","id":"%d","data":{"n":[1]}}\n' % number
+    assert subscriber_counts() == {}

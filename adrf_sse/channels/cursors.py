@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from adrf_sse.brokers.messages import ChannelEvent, Page, message_body
 from adrf_sse.channels.batches import Batch
+from adrf_sse.events import RESET_EVENT
 from adrf_sse.settings import sse_settings
 
 Read = Callable[[frozenset[str], int | None], Awaitable[tuple[Page, bool]]]
@@ -68,5 +69,5 @@ class Cursor(ABC):
     def reset(self, page: Page, last_event_id: str | int | None) -> None:
         """Tell that events are lost; who comes back with the id of this has what follows still before it."""
         number = page.events[0].number - 1 if page.events else page.position
-        body = message_body({"last_event_id": last_event_id}, "reset")
+        body = message_body({"last_event_id": last_event_id}, RESET_EVENT)
         self._pass(Batch([ChannelEvent("", number, body)], resets=True))
