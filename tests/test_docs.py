@@ -94,7 +94,7 @@ async def test_who_no_longer_owns_an_order_is_asked_to_leave(documented, visit):
     order, alice = await Group.objects.acreate(name="Tea pot"), await User.objects.acreate(username="alice")
     await order.user_set.aadd(alice)
 
-    class Stream(documented["CheckedOrderStream"]):
+    class Stream(documented["MyOrderStream"]):
         reauthorize_interval = 0.01
 
         def get_channels(self):
