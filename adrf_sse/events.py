@@ -103,18 +103,6 @@ class ServerSentEvent:
         return frame + b"\n"
 
 
-class EncodedEvent(bytes):
-    """Hold an event's frame and the event: encoded once, it may be yielded to any number of streams of any format."""
-
-    event: ServerSentEvent
-
-    def __new__(cls, event: ServerSentEvent, to_json: JSONEncode | None = None) -> "EncodedEvent":
-        """Encode the event, as its ``encode()`` does."""
-        self = super().__new__(cls, event.encode(to_json))
-        self.event = event
-        return self
-
-
 def _comment(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"comment must be a str, got {value!r}. Convert it with str().")

@@ -6,7 +6,7 @@ from typing import Any
 
 from adrf_sse import validators
 from adrf_sse.encoders import default_json_encoder
-from adrf_sse.events import EncodedEvent, JSONEncode, ServerSentEvent, fields_of, json_of
+from adrf_sse.events import JSONEncode, ServerSentEvent, fields_of, json_of
 from adrf_sse.parser import FrameParser
 
 _SEPARATORS = {character.encode(): b"\\u%04x" % ord(character) for character in "\x85\u2028\u2029"}
@@ -29,8 +29,6 @@ class LineEncoder:
 
     def __call__(self, item: Any) -> bytes:
         """Return the item's line or lines. Raises ``TypeError`` or ``ValueError`` for what can't be one."""
-        if isinstance(item, EncodedEvent):
-            item = item.event
         if isinstance(item, bytes):
             return b"".join(self._line(event.event, event.data, event.id) for event in self._parser.feed(item))
         event, data, id = fields_of(item)

@@ -8,7 +8,7 @@ from django.db import models
 from rest_framework.renderers import JSONRenderer
 
 from adrf_sse import ServerSentEvent
-from adrf_sse.events import EncodedEvent, FrameEncoder
+from adrf_sse.events import FrameEncoder
 
 SURROGATE = "\ud800"
 
@@ -189,13 +189,3 @@ def test_json_of_several_lines_is_split_into_data_lines():
 
     frame = FrameEncoder(json_encoder(Indented))({"a": 1})
     assert frame == b'data: {\ndata:   "a": 1\ndata: }\n\n'
-
-
-def test_an_encoded_event_is_its_frame_and_knows_its_event():
-    from adrf_sse.encoders import json_encoder
-
-    event = ServerSentEvent({"a": 1}, event="b", id=7)
-    encoded = EncodedEvent(event)
-    assert encoded == FrameEncoder()(encoded) == event.encode()
-    assert encoded.event is event
-    assert EncodedEvent(event, json_encoder(Indented)) == event.encode(json_encoder(Indented))

@@ -6,7 +6,6 @@ from rest_framework.renderers import JSONRenderer
 
 from adrf_sse import ServerSentEvent
 from adrf_sse.encoders import json_encoder
-from adrf_sse.events import EncodedEvent
 from adrf_sse.lines import LineEncoder
 
 # What is yielded, its line, and the line of its data alone.
@@ -30,7 +29,6 @@ LINES = [
      b'{"event":"price","id":"7","data":{"eur":1}}', b'{"eur":1}'),
     (ServerSentEvent("text", id=""), b'{"id":"","data":"text"}', b'"text"'),
     (ServerSentEvent(event="ping"), b'{"event":"ping","data":null}', b"null"),
-    (EncodedEvent(ServerSentEvent({"eur": 1}, id=1)), b'{"id":"1","data":{"eur":1}}', b'{"eur":1}'),
     (b'id: 1\nevent: price\ndata: {"eur":1}\n\n', b'{"event":"price","id":"1","data":"{\\"eur\\":1}"}',
      b'"{\\"eur\\":1}"'),
     (b": comment\nevent: a\0b\ndata: x\ndata: y\n\n", b'{"event":"a\\u0000b","data":"x\\ny"}', b'"x\\ny"'),
@@ -49,7 +47,6 @@ def test_whatever_a_source_yields_is_a_line(item, line, bare):
         ServerSentEvent(retry=1),
         ServerSentEvent(comment="c"),
         ServerSentEvent(id="adrf-sse:end"),
-        EncodedEvent(ServerSentEvent(comment="c")),
         b"",
         b":\n",
         b"retry: 1\n\n",
