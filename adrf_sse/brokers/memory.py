@@ -83,6 +83,8 @@ class MemoryBroker(Broker):
 
     async def read(self, channels: Collection[str], after: int | None, limit: int) -> Page:
         """Return what is kept after an id."""
+        # As any broker does: else who reads history again and again would keep the event loop from all others.
+        await asyncio.sleep(0)
         with self._lock:
             position = self._last
             if after is None:

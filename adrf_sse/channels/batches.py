@@ -15,9 +15,8 @@ class Batch:
         """It says that events are lost, and sets where its readers are, also backwards."""
         self.first = events[0].number
         self.last = events[-1].number
-
-    def __len__(self) -> int:
-        return len(self.events)
+        self.size = len(events)
+        """Events in it."""
 
     @cached_property
     def chunk(self) -> bytes:

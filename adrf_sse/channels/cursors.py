@@ -61,10 +61,13 @@ class Cursor(ABC):
             self._held += batch.events
 
     def _pass(self, batch: Batch) -> None:
-        new = batch if self.position is None or batch.resets else batch.after(self.position)
-        if new is not None:
-            self.position = new.last
-            self.hand_on(new)
+        if self.position is not None and self.position >= batch.first and not batch.resets:
+            rest = batch.after(self.position)
+            if rest is None:
+                return
+            batch = rest
+        self.position = batch.last
+        self.hand_on(batch)
 
     def reset(self, page: Page, last_event_id: str | int | None) -> None:
         """Tell that events are lost; who comes back with the id of this has what follows still before it."""

@@ -1,15 +1,14 @@
 """What carries a broker's events to the subscribers of one event loop, written once for all brokers."""
 
 import asyncio
-from collections.abc import Collection
 from weakref import WeakKeyDictionary
 
 from adrf_sse.brokers import Broker
 from adrf_sse.brokers.messages import ChannelEvent, Page
 from adrf_sse.brokers.outages import Outage
-from adrf_sse.buffers import CHUNK_SIZE
 from adrf_sse.channels.batches import Batch
 from adrf_sse.channels.cursors import Cursor
+from adrf_sse.channels.rounds import GROUP, Group, Rounds
 from adrf_sse.channels.subscribers import Subscriber
 from adrf_sse.exceptions import BrokerUnavailable
 from adrf_sse.settings import sse_settings
@@ -18,28 +17,29 @@ from adrf_sse.signals import event_received
 PAGE = 200
 """Events of history that are read at once."""
 
-ROUND = 256
-"""Events at most that leave in one round, so that each subscriber's server can send them before the next."""
-
-SHORT_ROUND, LONGEST_REST = 0.002, 0.05
-"""Seconds: a round that took longer is followed by a rest as long, so that what comes meanwhile leaves together."""
-
 MAX_PENDING = 10_000
-"""Events that wait for their round, before they are left to the history instead."""
+"""Events that wait for a group's turn, before they are left to the history instead."""
 
 
 class Feed(Cursor):
     """Hand the events of one set of channels on to all who have subscribed to it."""
 
-    __slots__ = ("catching_up", "joining", "subscribers")
+    __slots__ = ("_groups", "_rounds", "catching_up", "joining", "subscribers")
 
-    def __init__(self, channels: frozenset[str]) -> None:
+    def __init__(self, channels: frozenset[str], rounds: Rounds) -> None:
         super().__init__(channels)
         self.joining: set[Subscriber] = set()
         """Subscribers that read history, and hold what comes."""
-        self.subscribers: dict[Subscriber, None] = {}
+        self.subscribers: dict[Subscriber, Group] = {}
         """Subscribers that are live."""
         self.catching_up: asyncio.Task[None] | None = None
+        self._groups: list[Group] = []
+        self._rounds = rounds
+
+    @property
+    def behind(self) -> bool:
+        """Whether some have yet to get what has come."""
+        return any(group.waiting for group in self._groups)
 
     def receive(self, batch: Batch) -> None:
         """Take what comes, for all."""
@@ -48,20 +48,44 @@ class Feed(Cursor):
         super().receive(batch)
 
     def hand_on(self, batch: Batch) -> None:
-        """Give some events to all who are live; one that falls behind leaves."""
-        for subscriber in self.subscribers:
-            subscriber.receive(batch)
+        """Give some events to all who are live, group by group; one that falls behind leaves."""
+        for group in self._groups:
+            if batch.resets:
+                group.reset(batch)
+            else:
+                self._rounds.add(group, batch.events)
+        self._rounds.go_on()
 
     def joined(self, subscriber: Subscriber) -> None:
         """Give a subscriber that is live now what comes from here on."""
         self.joining.discard(subscriber)
-        self.subscribers[subscriber] = None
+        group = self._group_with_room()
+        group.subscribers[subscriber] = None
+        self.subscribers[subscriber] = group
         if self.position is None:
             self.position, self.live = subscriber.position, True
 
+    def left(self, subscriber: Subscriber) -> None:
+        """Give a subscriber nothing more."""
+        self.joining.discard(subscriber)
+        group = self.subscribers.pop(subscriber, None)
+        if group is None:
+            return
+        del group.subscribers[subscriber]
+        if not group.subscribers:
+            self._groups.remove(group)
+            group.waiting.clear()
+
+    def _group_with_room(self) -> Group:
+        for group in self._groups:
+            if len(group.subscribers) < GROUP:
+                return group
+        self._groups.append(Group())
+        return self._groups[-1]
+
 
 class Hub:
-    """Deliver in rounds: a lone event leaves at once; what comes while it is sent leaves together in the next round."""
+    """Hold the feeds of one event loop, and bring them what the broker's link hears."""
 
     def __init__(self, broker: Broker, loop: asyncio.AbstractEventLoop) -> None:
         self._broker = broker
@@ -69,8 +93,7 @@ class Hub:
         self._link = broker.link(self, loop)
         self._feeds: dict[frozenset[str], Feed] = {}
         self._by_channel: dict[str, list[Feed]] = {}
-        self._pending: list[ChannelEvent] = []
-        self._round: asyncio.Handle | None = None
+        self._rounds = Rounds(loop)
         self._gaps = 0
         self._reading = Outage("reading the history of channels")
 
@@ -95,8 +118,7 @@ class Hub:
         feed = self._feeds.get(subscriber.channels)
         if feed is None:
             return
-        feed.joining.discard(subscriber)
-        feed.subscribers.pop(subscriber, None)
+        feed.left(subscriber)
         if not feed.joining and not feed.subscribers:
             await self._close(feed)
 
@@ -108,7 +130,7 @@ class Hub:
         }
 
     def _open(self, channels: frozenset[str]) -> Feed:
-        feed = self._feeds[channels] = Feed(channels)
+        feed = self._feeds[channels] = Feed(channels, self._rounds)
         for channel in channels:
             self._by_channel.setdefault(channel, []).append(feed)
         return feed
@@ -146,7 +168,6 @@ class Hub:
     def gap(self) -> None:
         """Have every feed catch up from history."""
         self._gaps += 1
-        self._pending.clear()
         for feed in self._feeds.values():
             feed.live = False
             if feed.position is not None and feed.catching_up is None:
@@ -155,7 +176,10 @@ class Hub:
     async def _catch_up(self, feed: Feed) -> None:
         try:
             while not feed.live:
-                await feed.advance(self.read)
+                if feed.behind:
+                    await asyncio.sleep(0)  # each turn of the loop serves some
+                else:
+                    await feed.advance(self.read)
         finally:
             feed.catching_up = None
 
@@ -165,50 +189,11 @@ class Hub:
         """Take an event from the broker."""
         if event_received.has_listeners():
             event_received.send_robust(type(self), channel=event.channel, lag=event.age)
-        self._pending.append(event)
-        if self._round is None:
-            self._deliver()
-        elif len(self._pending) > MAX_PENDING:
+        batch = Batch([event])
+        for feed in self._by_channel.get(event.channel, ()):
+            feed.receive(batch)
+        if self._rounds.behind > MAX_PENDING:
             self.gap()
-
-    def _deliver(self) -> None:
-        """Hand on what is there, and rest until those who got it have sent it."""
-        started = self._loop.time()
-        for feed, events in self._by_feed(self._next_events()).items():
-            feed.receive(Batch(events))
-        # Behind the readers that were just woken.
-        self._round = self._loop.call_soon(self._rest_after, started)
-
-    def _next_events(self) -> list[ChannelEvent]:
-        limit = max(1, min(ROUND, sse_settings.MAX_SUBSCRIBER_BACKLOG // 2))
-        size = number = 0
-        for event in self._pending[:limit]:
-            size += len(event.frame)
-            if number and size > CHUNK_SIZE:
-                break
-            number += 1
-        events = self._pending[:number]
-        del self._pending[:number]
-        return events
-
-    def _by_feed(self, events: Collection[ChannelEvent]) -> dict[Feed, list[ChannelEvent]]:
-        feeds: dict[Feed, list[ChannelEvent]] = {}
-        for event in events:
-            for feed in self._by_channel.get(event.channel, ()):
-                feeds.setdefault(feed, []).append(event)
-        return feeds
-
-    def _rest_after(self, started: float) -> None:
-        took = self._loop.time() - started
-        if took < SHORT_ROUND or len(self._pending) >= ROUND:
-            self._next_round()
-        else:
-            self._round = self._loop.call_later(min(took, LONGEST_REST), self._next_round)
-
-    def _next_round(self) -> None:
-        self._round = None
-        if self._pending:
-            self._deliver()
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Broker, Hub]] = WeakKeyDictionary()

@@ -28,20 +28,21 @@ class Subscriber(Cursor):
         """Take a batch, or end where it would be one too many."""
         if self.lagged:
             return
-        if self.waiting + len(batch) > sse_settings.MAX_SUBSCRIBER_BACKLOG and self.live:
+        waiting = self.waiting + batch.size
+        if waiting > sse_settings.MAX_SUBSCRIBER_BACKLOG and self.live:
             self.lagged = True
             subscriber_dropped.send_robust(type(self), channels=self.channels)
             self.fell_behind()
         else:
-            self.take(batch)
+            self.take(batch, waiting)
 
     @property
     def waiting(self) -> int:
         """Events that are not read yet."""
         raise NotImplementedError
 
-    def take(self, batch: Batch) -> None:
-        """Keep a batch until it is read."""
+    def take(self, batch: Batch, waiting: int) -> None:
+        """Keep a batch until it is read; with it, so many events wait."""
         raise NotImplementedError
 
     def fell_behind(self) -> None:
@@ -64,8 +65,8 @@ class Reader(Subscriber):
         """Events that are not read yet."""
         return len(self._events)
 
-    def take(self, batch: Batch) -> None:
-        """Keep a batch until it is read."""
+    def take(self, batch: Batch, waiting: int) -> None:
+        """Keep a batch until it is read; with it, so many events wait."""
         self._events += batch.events
         self._wake()
 
@@ -119,10 +120,10 @@ class Writer(Subscriber):
         """Events that the server has not taken yet."""
         return self._waiting if self._sink.buffer else 0
 
-    def take(self, batch: Batch) -> None:
+    def take(self, batch: Batch, waiting: int) -> None:
         """Put a batch, as the bytes that all share."""
-        self._waiting = self.waiting + len(batch)
-        self._sink.put(batch.chunk, len(batch))
+        self._waiting = waiting
+        self._sink.put(batch.chunk, batch.size)
 
     def fell_behind(self) -> None:
         """End the stream."""
