@@ -50,8 +50,3 @@ CONTENDERS = (
     Contender(name="sse-starlette", module="starlette_sse", needs=("sse_starlette",)),
     Contender(name="FastAPI", module="fastapi_sse", needs=("fastapi",), note="`EventSourceResponse` of `fastapi.sse`"),
 )
-
-
-def chosen(names: list[str] | None) -> tuple[Contender, ...]:
-    """Return the contenders of these names, with the baseline; all without names."""
-    return tuple(one for one in CONTENDERS if not names or one.name in (*names, BASELINE))

@@ -24,10 +24,10 @@ def request(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n".encode()
 
 
-def answers(port: int) -> bool:
+def answers(port: int, path: str = "/hold/1") -> bool:
     """Tell whether a server streams."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5) as client:
-        client.sendall(request("/hold/1"))
+        client.sendall(request(path))
         return client.recv(12).endswith(b"200")
     return False
 

@@ -13,11 +13,10 @@ from benchmarks.contenders import BASELINE, Contender
 from benchmarks.rounds import Round
 from benchmarks.sizes import Sizes
 
-BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 NONE, TIMES = "—", "\N{MULTIPLICATION SIGN}"
 PACKAGES = (
     *("adrf-sse", "django", "djangorestframework", "adrf", "uvicorn", "uvloop", "httptools", "orjson"),
-    *("django-flosse", "django-eventstream", "sse-starlette", "starlette", "fastapi"),
+    *("django-flosse", "django-eventstream", "sse-starlette", "starlette", "fastapi", "redis"),
 )
 
 
@@ -48,18 +47,23 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 
 def markdown(contenders: tuple[Contender, ...], rounds: list[Round], sizes: Sizes) -> str:
     """Return the table, with what it was measured on and the notes."""
-    shown = columns(sizes)
+    rows = table(contenders, rounds, columns(sizes))
+    notes = [line for contender in contenders for line in remarks(contender, rounds)]
+    return "\n".join([*rows, "", _key(len(rounds), sizes), "", surroundings(), "", *notes]).rstrip() + "\n"
+
+
+def table(contenders: tuple[Contender, ...], rounds: list[Round], shown: tuple[Column, ...]) -> list[str]:
+    """Return the lines of a table."""
     head = ["| | " + " | ".join(column.title for column in shown) + " |", "| --- |" + " ---: |" * len(shown)]
-    rows = [_row(contender, rounds, shown) for contender in contenders]
-    notes = [line for contender in contenders for line in _notes(contender, rounds)]
-    return "\n".join([*head, *rows, "", _key(len(rounds), sizes), "", _surroundings(), "", *notes]).rstrip() + "\n"
+    return [*head, *(_row(contender, rounds, shown) for contender in contenders)]
 
 
-def write(path: Path, text: str) -> None:
-    """Put the table between the markers of a page, or at its end where there are none."""
+def write(path: Path, text: str, name: str) -> None:
+    """Put text between the markers of this name in a page, or at its end where there are none."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     page = path.read_text() if path.exists() else "# Performance\n"
-    block = f"{BEGIN}\n{text}{END}\n"
-    between = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}\n?", re.DOTALL)
+    block = f"{begin}\n{text}{end}\n"
+    between = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}\n?", re.DOTALL)
     path.write_text(between.sub(lambda _: block, page) if between.search(page) else f"{page}\n{block}")
 
 
@@ -95,7 +99,8 @@ def _key(runs: int, sizes: Sizes) -> str:
     )
 
 
-def _surroundings() -> str:
+def surroundings() -> str:
+    """Say what it was measured on."""
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     return ", ".join([system, *filter(None, map(_version, PACKAGES))]) + "."
 
@@ -107,7 +112,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _notes(contender: Contender, rounds: list[Round]) -> Iterator[str]:
+def remarks(contender: Contender, rounds: list[Round]) -> Iterator[str]:
+    """Return the notes on a contender, and why what was not measured was not."""
     if contender.note:
         yield f"- {contender.name}: {contender.note}."
     problems = {(measure, reason) for one in rounds for measure, reason in one[contender.name].problems.items()}

@@ -18,7 +18,14 @@ def main(module: str, fd: str) -> None:
     os.environ["BENCHMARK_APP"] = f"benchmarks.apps.{module}"
     app = f"benchmarks.apps.{module}:application"
     config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", lifespan="off", access_log=False, log_level="warning", backlog=4096
+        app,
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        backlog=4096,
+        timeout_keep_alive=LIFETIME,
     )
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(fd))])
 

@@ -16,3 +16,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "UNAUTHENTICATED_USER": None,
 }
+if "BENCHMARK_REDIS" in os.environ:
+    ADRF_SSE = {
+        "BROKER": {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": os.environ["BENCHMARK_REDIS"]}}
+    }
