@@ -66,13 +66,66 @@ class FrameBuffer:
             self._ready.set_result(None)
 
     def take(self) -> bytes:
-        """Return all that is there as one chunk, and let the source go on."""
+        """Return what is there as one chunk, up to ``CHUNK_SIZE`` where it is several frames; let the source go on."""
         frames = self._frames
-        self.clear()
+        if self._size <= CHUNK_SIZE or len(frames) == 1:
+            self.clear()
+        else:
+            frames = self._take_some()
         return frames[0] if len(frames) == 1 else b"".join(frames)
+
+    def _take_some(self) -> list[bytes]:
+        size = number = 0
+        for frame in self._frames:
+            size += len(frame)
+            if number and size > CHUNK_SIZE:
+                break
+            number += 1
+        frames, self._frames = self._frames[:number], self._frames[number:]
+        self._size -= sum(map(len, frames))
+        return frames
 
     def clear(self) -> None:
         """Drop what is there, and let the source go on."""
         self._frames, self._size = [], 0
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
+
+
+class CountingBuffer(FrameBuffer):
+    """Hold any number of bytes that are shared with other streams, and know how many events they are."""
+
+    __slots__ = ("_counts", "events")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events = 0
+        """Events that the reader has not taken yet."""
+        self._counts: list[int] = []  # of the events in each of the frames
+
+    def put_events(self, frames: bytes, events: int) -> None:
+        """Add the frames of some events, as one."""
+        self.put(frames)
+        self._counts[-1] = events
+        self.events += events
+
+    def put(self, frame: bytes) -> None:
+        """Add a frame that is no event."""
+        self._counts.append(0)
+        super().put(frame)
+
+    def put_first(self, frame: bytes) -> None:
+        """Add a frame that is no event, and leaves before all others."""
+        self._counts.insert(0, 0)
+        super().put_first(frame)
+
+    def _take_some(self) -> list[bytes]:
+        frames = super()._take_some()
+        self.events -= sum(self._counts[: len(frames)])
+        del self._counts[: len(frames)]
+        return frames
+
+    def clear(self) -> None:
+        """Drop what is there."""
+        super().clear()
+        self._counts, self.events = [], 0

@@ -77,6 +77,11 @@ class ServerSentEvent:
         self._set(data, event, id, None, None)
         return self
 
+    @property
+    def dispatches(self) -> bool:
+        """Whether it fires in a browser: it has a name or data."""
+        return self.event is not None or self.data is not None
+
     def with_data(self, data: Any) -> "ServerSentEvent":
         """Return the same event with other data."""
         return ServerSentEvent(data, event=self.event, id=self.id, retry=self.retry, comment=self.comment)

@@ -31,9 +31,9 @@ class LineEncoder:
         """Return the item's line or lines. Raises ``TypeError`` or ``ValueError`` for what can't be one."""
         if isinstance(item, bytes):
             return b"".join(self._line(event.event, event.data, event.id) for event in self._parser.feed(item))
-        event, data, id = fields_of(item)
-        if event is None and data is None and isinstance(item, ServerSentEvent):
+        if isinstance(item, ServerSentEvent) and not item.dispatches:
             return b""
+        event, data, id = fields_of(item)
         return self._line(event, data, id)
 
     def _line(self, event: str | None, data: Any, id: str | None) -> bytes:

@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol
 from django.core.signals import got_request_exception
 from django.http import HttpRequest
 
-from adrf_sse.buffers import FrameBuffer
-from adrf_sse.contexts import enter_stream_thread, stream_threads
+from adrf_sse.buffers import CountingBuffer, FrameBuffer
+from adrf_sse.contexts import StreamContext, enter_stream_thread, stream_threads
 from adrf_sse.events import END_ID, Encode, ServerSentEvent
 from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.failures import failure_event, sole_cause
@@ -162,11 +162,11 @@ class Pump:
         self.buffer.put(frame)
 
     async def _fail(self, error: Exception) -> None:
-        if self._may_be_http_error():
-            self.error = error
-            return
         if isinstance(error, SubscriberLagged):
             self.failed = "timeout"
+            return
+        if self._may_be_http_error():
+            self.error = error
             return
         logger.error("The source %r failed while it was streaming.", self.source, exc_info=error, extra=self.about())
         await got_request_exception.asend_robust(sender=type(self), request=self.request)
@@ -220,13 +220,14 @@ class PushPump(Pump):
     def __init__(self, source: Pushing, options: Options, encode: Encode, *, overrun: Callable[[], None]) -> None:
         super().__init__(source, options, encode)
         self.pushing = source
+        self.buffer: CountingBuffer = CountingBuffer()
         self.overrun = overrun
         """Called where the client is too far behind."""
 
     def put(self, frames: bytes, events: int) -> None:
         """Add the frames of some events."""
         self.events += events
-        self.buffer.put(frames)
+        self.buffer.put_events(frames, events)
 
     async def stop(self, timeout: float) -> None:
         """Stop what is still opening, and leave."""
@@ -237,7 +238,8 @@ class PushPump(Pump):
         try:
             await self.pushing.push_to(self)
         except Exception as exc:
-            await self._fail(exc)
+            async with StreamContext():
+                await self._fail(exc)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or task.exception() is not None or self.error is not None or self.failed is not None:

@@ -118,9 +118,9 @@ class EventSerializers:
         return (event, await self._represented(event, data), *rest)
 
     async def _event(self, item: ServerSentEvent) -> ServerSentEvent:
-        before = item.data
-        if before is None and item.event is None:
+        if not item.dispatches:
             return item
+        before = item.data
         if item.event == RESET_EVENT and RESET_EVENT not in (self._named or {}):
             return item
         data = await self._represented(item.event, before)

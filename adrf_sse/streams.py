@@ -86,7 +86,9 @@ class EventStream:
     @serialize.setter
     def serialize(self, serialize: Serialize | None) -> None:
         if serialize is not None and isinstance(self._pump, PushPump):
+            request = self._pump.request
             self._pump = Pump(self._pump.pushing, self._options, self._pump.encode)
+            self._pump.request = request
         self._pump.serialize = serialize
 
     def reauthorize(self, interval: float, check: Callable[[], Awaitable[None]]) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Collection
+from itertools import islice
 from time import time_ns
 
 from adrf_sse.brokers.base import Broker, Inbox
-from adrf_sse.brokers.messages import ChannelEvent, Page, page_of
+from adrf_sse.brokers.messages import ChannelEvent, Page, page_of, share
 from adrf_sse.loops import running_loop
 from adrf_sse.settings import sse_settings
 
@@ -42,13 +44,9 @@ class _History:
         while self.events and self.events[0].number < oldest:
             self._drop()
 
-    def after(self, number: int) -> list[ChannelEvent]:
-        found = []
-        for event in reversed(self.events):
-            if event.number <= number:
-                break
-            found.append(event)
-        return found
+    def after(self, number: int, limit: int) -> tuple[list[ChannelEvent], bool]:
+        start = bisect_right(self.events, number, key=lambda event: event.number)
+        return list(islice(self.events, start, start + limit)), len(self.events) > start + limit
 
     def _drop(self) -> None:
         self.dropped = self.events.popleft().number
@@ -88,14 +86,15 @@ class MemoryBroker(Broker):
         with self._lock:
             position = self._last
             if after is None:
-                return Page([], position, True, False)
-            events: list[ChannelEvent] = []
-            missed = after > position
-            for channel in channels:
-                history = self._histories.get(channel)
-                missed = missed or after < (self._unknown() if history is None else history.dropped)
-                events += history.after(after) if history is not None else []
-        return page_of(events, position=position, limit=limit, missed=missed)
+                return Page([], position, True, 0)
+            if after > position:
+                return Page([], position, True, position)
+            histories = [self._histories.get(channel) for channel in channels]
+            dropped = [self._unknown() if history is None else history.dropped for history in histories]
+            number = share(limit, len(histories))
+            parts = [history.after(after, number) for history in histories if history is not None]
+        missed_until = max((until for until in dropped if until > after), default=0)
+        return page_of(parts, position=position, limit=limit, missed_until=missed_until)
 
     def link(self, inbox: Inbox, loop: asyncio.AbstractEventLoop) -> "MemoryLink":
         """Return a link to an event loop."""
@@ -118,7 +117,7 @@ class MemoryBroker(Broker):
 
     def _unknown(self) -> int:
         """Return up to which id events of a channel that nothing is kept of may have been dropped."""
-        return max(self._born, _microseconds() - _ttl())
+        return min(max(self._born, _microseconds() - _ttl()), self._last)
 
 
 class MemoryLink:

@@ -1,6 +1,7 @@
 """What brokers carry: events that are encoded once, by whoever publishes them."""
 
 import json
+from bisect import bisect_right
 from collections.abc import Collection
 from time import time
 from typing import Any, NamedTuple
@@ -74,6 +75,11 @@ class ChannelEvent(ServerSentEvent):
     def comment(self) -> None:
         """Nothing: channels carry none."""
 
+    @property
+    def dispatches(self) -> bool:
+        """Yes: also a published ``None`` is data."""
+        return True
+
     def encode(self, to_json: Any = None) -> bytes:
         """Return the frame."""
         return self.frame
@@ -91,11 +97,24 @@ class Page(NamedTuple):
     """The last id that the broker has given, to any channel."""
     complete: bool
     """Whether these are all."""
-    missed: bool
-    """Whether events before these are no longer kept, or the id is none of this broker's."""
+    missed_until: int
+    """The last id up to which events after the one that was asked for may be lost; 0 where none is."""
 
 
-def page_of(events: Collection[ChannelEvent], *, position: int, limit: int, missed: bool) -> Page:
-    """Make a page of what is kept of each channel, at least ``limit`` events of those that have so many."""
-    ordered = sorted(events, key=lambda event: event.number)
-    return Page(ordered[:limit], position, len(ordered) <= limit, missed)
+def page_of(
+    parts: Collection[tuple[list[ChannelEvent], bool]], *, position: int, limit: int, missed_until: int
+) -> Page:
+    """Make a page of parts of channels' histories, each with whether there is more of it.
+
+    It ends where the first of those ends that there is more of: what comes after may not be in the parts.
+    """
+    ends = [events[-1].number for events, more in parts if more]
+    ordered = sorted((event for events, _ in parts for event in events), key=lambda event: event.number)
+    if ends:
+        ordered = ordered[: bisect_right(ordered, min(ends), key=lambda event: event.number)]
+    return Page(ordered[:limit], position, not ends and len(ordered) <= limit, missed_until)
+
+
+def share(limit: int, channels: int) -> int:
+    """Return how many events to read of each channel for a page of all."""
+    return max(2, limit // channels + 1)

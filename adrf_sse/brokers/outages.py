@@ -29,7 +29,8 @@ class Outage:
             logger.warning(message, self._doing, self._failures, extra=about(None))
         self._failures = 0
 
-    async def pause(self) -> None:
-        """Wait before the next attempt."""
-        longest = min(FIRST_PAUSE * 2 ** min(self._failures - 1, 16), LONGEST_PAUSE)
-        await asyncio.sleep(longest * uniform(0.5, 1))
+
+async def pause(attempts: int) -> None:
+    """Wait before the next attempt, after so many in vain."""
+    longest = min(FIRST_PAUSE * 2 ** min(attempts - 1, 16), LONGEST_PAUSE)
+    await asyncio.sleep(longest * uniform(0.5, 1))

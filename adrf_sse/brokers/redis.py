@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from django.core.exceptions import ImproperlyConfigured
 
 from adrf_sse.brokers.base import Broker, Inbox
-from adrf_sse.brokers.messages import ChannelEvent, Page, page_of
+from adrf_sse.brokers.messages import ChannelEvent, Page, page_of, share
 from adrf_sse.brokers.redis_link import RedisLink
 from adrf_sse.brokers.scripts import PUBLISH, READ
 from adrf_sse.exceptions import BrokerUnavailable
@@ -27,6 +27,9 @@ except ImportError as exc:
 
 COMMANDS_AT_ONCE = 8
 """Commands that one event loop has under way, each on a connection of its own."""
+
+PAGE_SIZE = 1024 * 1024
+"""Bytes of history that are read at once, unless single events are larger."""
 
 TIMEOUT = 5.0
 """Seconds that Redis may take to answer, and to be connected to, where ``OPTIONS`` say nothing else."""
@@ -106,18 +109,15 @@ class RedisBroker(Broker):
         """Return what is kept after an id."""
         names = sorted(channels)
         keys = [f"{self._prefix}:state", *map(self._history, names)]
-        arguments = ["" if after is None else after, limit + 1, _ttl()]
+        number = share(limit, len(names))
+        arguments = ["" if after is None else after, number, _ttl(), PAGE_SIZE // len(names)]
         commands = await self._commands()
         try:
-            position, missed, found = await commands.run(commands.read, keys=keys, args=arguments)
+            position, missed_until, found = await commands.run(commands.read, keys=keys, args=arguments)
         except (redis.RedisError, OSError) as exc:
             raise self._unavailable("give its history", exc) from exc
-        events = [
-            ChannelEvent(names[index], int(number.partition(b"-")[0]), fields[3])
-            for index, entries in found
-            for number, fields in entries
-        ]
-        return page_of(events, position=int(position), limit=limit, missed=bool(missed))
+        parts = [([_event(names[index], entry) for entry in entries], bool(more)) for index, more, entries in found]
+        return page_of(parts, position=int(position), limit=limit, missed_until=int(missed_until))
 
     def link(self, inbox: Inbox, loop: asyncio.AbstractEventLoop) -> RedisLink:
         """Return a link to an event loop."""
@@ -155,7 +155,7 @@ class RedisBroker(Broker):
         return commands
 
     async def _lifetime(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator["_Commands", None]:
-        commands = self._loops[loop] = _Commands(self._made_async())
+        commands = self._loops[loop] = _Commands(self._made_async(), self._connection["socket_timeout"])
         _open.add(commands)
         try:
             yield commands
@@ -186,17 +186,25 @@ class RedisBroker(Broker):
 class _Commands:
     """What one event loop sends commands with."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, patience: float | None) -> None:
         self.client = client
         self.publish = client.register_script(PUBLISH)
         self.read = client.register_script(READ)
         self.lifetime: AsyncGenerator[_Commands, None] | None = None
-        self._under_way = asyncio.Semaphore(COMMANDS_AT_ONCE)
+        self._patience = patience
+        self._turns = {
+            script: asyncio.Semaphore(COMMANDS_AT_ONCE) for script in (self.publish, self.read)
+        }  # readers and publishers do not wait for each other
 
     async def run(self, script: Any, **given: Any) -> Any:
-        """Run a script when it is its turn."""
-        async with self._under_way:
+        """Run a script when it is its turn. Raises ``TimeoutError`` where that takes too long."""
+        turn = self._turns[script]
+        async with asyncio.timeout(self._patience):
+            await turn.acquire()
+        try:
             return await script(**given)
+        finally:
+            turn.release()
 
 
 class _Wire:
@@ -225,6 +233,11 @@ class _Wire:
         """Close the connection."""
         await self._connection.disconnect(nowait=True)
         await self._client.aclose()
+
+
+def _event(channel: str, entry: Any) -> ChannelEvent:
+    number, fields = entry
+    return ChannelEvent(channel, int(number.partition(b"-")[0]), fields[3])
 
 
 def _ttl() -> int:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from adrf_sse.brokers.base import Inbox
 from adrf_sse.brokers.messages import ChannelEvent
-from adrf_sse.brokers.outages import Outage
+from adrf_sse.brokers.outages import Outage, pause
 from adrf_sse.exceptions import BrokerUnavailable
 
 AT_ONCE = 1000
@@ -45,6 +45,7 @@ class RedisLink:
         self._wire: Wire | None = None
         self._task: asyncio.Task[None] | None = None
         self._outage = Outage("hearing from Redis")
+        self._heard = False  # Redis has confirmed a subscription, since the last attempt
         self._missing: set[str] = set()  # after a reconnection, channels that are not subscribed to again yet
 
     async def add(self, channels: Collection[str]) -> None:
@@ -56,9 +57,9 @@ class RedisLink:
         for channel in channels:
             if channel in new:
                 self._unconfirmed[channel].append([])
-            if self._unconfirmed[channel]:
+            if waiting := self._unconfirmed.get(channel):
                 future = loop.create_future()
-                self._unconfirmed[channel][-1].append(future)
+                waiting[-1].append(future)
                 confirmed.append(future)
         if self._task is None:
             self._task = loop.create_task(self._run(), name="adrf_sse redis")
@@ -70,7 +71,8 @@ class RedisLink:
     async def remove(self, channels: Collection[str]) -> None:
         """Hear no more of channels."""
         self._wanted.difference_update(channels)
-        self._missing.difference_update(channels)
+        for channel in channels:
+            self._miss_no_more(channel)
         await self._send("UNSUBSCRIBE", list(channels))
 
     async def aclose(self) -> None:
@@ -90,14 +92,15 @@ class RedisLink:
             pass  # whoever receives learns of it too
 
     async def _run(self) -> None:
-        first = True
+        first, attempts = True, 0
         while True:
             try:
                 await self._listen(first)
-            except BrokerUnavailable as exc:
+            except Exception as exc:  # whatever it is, streams stay open, and it is tried again
                 self._outage.failed(exc)
-            first = False
-            await self._outage.pause()
+            attempts = 1 if self._heard else attempts + 1
+            first = self._heard = False
+            await pause(attempts)
 
     async def _listen(self, first: bool) -> None:
         wire = await self._connect()
@@ -139,13 +142,18 @@ class RedisLink:
     def _take(self, reply: list[Any]) -> None:
         kind = reply[0]
         if kind == b"message":
-            channel = reply[1].decode().removeprefix(self._prefix)
-            number, _, body = reply[2].partition(b":")
-            self._inbox.receive(ChannelEvent(channel, int(number), body))
+            if not self._missing:  # else what is missing comes first, from history, and this with it
+                self._receive_message(reply[1].decode().removeprefix(self._prefix), reply[2])
         elif kind == b"subscribe":
             self._confirm(reply[1].decode().removeprefix(self._prefix))
 
+    def _receive_message(self, channel: str, message: bytes) -> None:
+        number, mark, body = message.partition(b":")
+        if mark and number.isdigit():  # anybody may publish to Redis
+            self._inbox.receive(ChannelEvent(channel, int(number), body))
+
     def _confirm(self, channel: str) -> None:
+        self._heard = True
         self._outage.over()
         waiting = self._unconfirmed.get(channel)
         if not waiting:
@@ -155,7 +163,10 @@ class RedisLink:
                 future.set_result(None)
         if not waiting:
             del self._unconfirmed[channel]
-        if self._missing:
+        self._miss_no_more(channel)
+
+    def _miss_no_more(self, channel: str) -> None:
+        if channel in self._missing:
             self._missing.discard(channel)
             if not self._missing:
                 self._inbox.gap()

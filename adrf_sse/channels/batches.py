@@ -4,24 +4,32 @@ from bisect import bisect_right
 from functools import cached_property
 
 from adrf_sse.brokers.messages import ChannelEvent
+from adrf_sse.buffers import CHUNK_SIZE
 
 
 class Batch:
-    """Hold some events of a feed, in the order of their ids; never none."""
+    """Hold some events, in the order of their ids; never none."""
 
-    def __init__(self, events: list[ChannelEvent], *, resets: bool = False) -> None:
+    def __init__(self, events: list[ChannelEvent]) -> None:
         self.events = events
-        self.resets = resets
-        """It says that events are lost, and sets where its readers are, also backwards."""
         self.first = events[0].number
         self.last = events[-1].number
         self.size = len(events)
         """Events in it."""
 
     @cached_property
-    def chunk(self) -> bytes:
-        """The frames of all."""
-        return b"".join([event.frame for event in self.events])
+    def chunks(self) -> list[tuple[bytes, int]]:
+        """The frames of all, in chunks as they may leave, each with the number of its events."""
+        chunks: list[tuple[bytes, int]] = []
+        frames: list[bytes] = []
+        size = 0
+        for event in self.events:
+            if frames and size + len(event.frame) > CHUNK_SIZE:
+                chunks.append((b"".join(frames), len(frames)))
+                frames, size = [], 0
+            frames.append(event.frame)
+            size += len(event.frame)
+        return [*chunks, (b"".join(frames), len(frames))]
 
     def after(self, number: int) -> "Batch | None":
         """Return the part that comes after an id."""

@@ -1,59 +1,40 @@
 """What carries a broker's events to the subscribers of one event loop, written once for all brokers."""
 
 import asyncio
-from weakref import WeakKeyDictionary
+from collections import Counter
 
 from adrf_sse.brokers import Broker
 from adrf_sse.brokers.messages import ChannelEvent, Page
-from adrf_sse.brokers.outages import Outage
 from adrf_sse.channels.batches import Batch
-from adrf_sse.channels.cursors import Cursor
+from adrf_sse.channels.history import History
 from adrf_sse.channels.rounds import GROUP, Group, Rounds
 from adrf_sse.channels.subscribers import Subscriber
-from adrf_sse.exceptions import BrokerUnavailable
-from adrf_sse.settings import sse_settings
+from adrf_sse.loops import after_fork
 from adrf_sse.signals import event_received
-
-PAGE = 200
-"""Events of history that are read at once."""
 
 MAX_PENDING = 10_000
 """Events that wait for a group's turn, before they are left to the history instead."""
 
 
-class Feed(Cursor):
+class Feed:
     """Hand the events of one set of channels on to all who have subscribed to it."""
 
-    __slots__ = ("_groups", "_rounds", "catching_up", "joining", "subscribers")
-
-    def __init__(self, channels: frozenset[str], rounds: Rounds) -> None:
-        super().__init__(channels)
+    def __init__(self, rounds: Rounds) -> None:
         self.joining: set[Subscriber] = set()
         """Subscribers that read history, and hold what comes."""
-        self.subscribers: dict[Subscriber, Group] = {}
-        """Subscribers that are live."""
-        self.catching_up: asyncio.Task[None] | None = None
-        self._groups: list[Group] = []
         self._rounds = rounds
+        self._live: dict[Subscriber, Group] = {}
+        self._groups: list[Group] = []
 
-    @property
-    def behind(self) -> bool:
-        """Whether some have yet to get what has come."""
-        return any(group.waiting for group in self._groups)
+    def __len__(self) -> int:
+        return len(self.joining) + len(self._live)
 
     def receive(self, batch: Batch) -> None:
-        """Take what comes, for all."""
+        """Take what comes: for those who are live, group by group."""
         for subscriber in self.joining:
             subscriber.receive(batch)
-        super().receive(batch)
-
-    def hand_on(self, batch: Batch) -> None:
-        """Give some events to all who are live, group by group; one that falls behind leaves."""
         for group in self._groups:
-            if batch.resets:
-                group.reset(batch)
-            else:
-                self._rounds.add(group, batch.events)
+            self._rounds.add(group, batch.events)
         self._rounds.go_on()
 
     def joined(self, subscriber: Subscriber) -> None:
@@ -61,19 +42,26 @@ class Feed(Cursor):
         self.joining.discard(subscriber)
         group = self._group_with_room()
         group.subscribers[subscriber] = None
-        self.subscribers[subscriber] = group
-        if self.position is None:
-            self.position, self.live = subscriber.position, True
+        self._live[subscriber] = group
 
     def left(self, subscriber: Subscriber) -> None:
         """Give a subscriber nothing more."""
         self.joining.discard(subscriber)
-        group = self.subscribers.pop(subscriber, None)
+        group = self._live.pop(subscriber, None)
         if group is None:
             return
         del group.subscribers[subscriber]
         if not group.subscribers:
             self._groups.remove(group)
+            group.waiting.clear()
+
+    def fall_back(self, heard: int | None) -> None:
+        """Have all who are live read what they may have missed after ``heard``."""
+        live, self._live, self._groups = self._live, {}, []
+        self.joining |= live.keys()
+        for subscriber, group in live.items():
+            subscriber.fall_back(group.waiting, heard)
+        for group in set(live.values()):
             group.waiting.clear()
 
     def _group_with_room(self) -> Group:
@@ -94,8 +82,9 @@ class Hub:
         self._feeds: dict[frozenset[str], Feed] = {}
         self._by_channel: dict[str, list[Feed]] = {}
         self._rounds = Rounds(loop)
+        self._history = History(broker, loop)
         self._gaps = 0
-        self._reading = Outage("reading the history of channels")
+        self._heard: int | None = None  # the last id that the link has brought
 
     # Subscribing.
 
@@ -110,8 +99,9 @@ class Hub:
     async def advance(self, subscriber: Subscriber) -> None:
         """Bring a subscriber one page of history on."""
         await subscriber.advance(self.read)
-        if subscriber.live:
-            self._feeds[subscriber.channels].joined(subscriber)
+        feed = self._feeds.get(subscriber.channels)
+        if subscriber.live and feed is not None and subscriber in feed.joining:
+            feed.joined(subscriber)
 
     async def leave(self, subscriber: Subscriber) -> None:
         """Give a subscriber nothing more; the last one of a channel ends its subscription."""
@@ -119,69 +109,45 @@ class Hub:
         if feed is None:
             return
         feed.left(subscriber)
-        if not feed.joining and not feed.subscribers:
-            await self._close(feed)
+        if not len(feed):
+            await self._close(subscriber.channels, feed)
 
     def count(self) -> dict[str, int]:
         """Return how many subscribers each channel has."""
-        return {
-            channel: sum(len(feed.joining) + len(feed.subscribers) for feed in feeds)
-            for channel, feeds in self._by_channel.items()
-        }
+        return {channel: sum(map(len, feeds)) for channel, feeds in list(self._by_channel.items())}
 
     def _open(self, channels: frozenset[str]) -> Feed:
-        feed = self._feeds[channels] = Feed(channels, self._rounds)
+        feed = self._feeds[channels] = Feed(self._rounds)
         for channel in channels:
             self._by_channel.setdefault(channel, []).append(feed)
         return feed
 
-    async def _close(self, feed: Feed) -> None:
-        del self._feeds[feed.channels]
-        if feed.catching_up is not None:
-            feed.catching_up.cancel()
-        for channel in feed.channels:
+    async def _close(self, channels: frozenset[str], feed: Feed) -> None:
+        del self._feeds[channels]
+        for channel in channels:
             self._by_channel[channel].remove(feed)
-        silent = [channel for channel in feed.channels if not self._by_channel[channel]]
+        silent = [channel for channel in channels if not self._by_channel[channel]]
         for channel in silent:
             del self._by_channel[channel]
         if self._feeds:
             await self._link.remove(silent)
         else:
-            _hubs[self._loop].pop(self._broker, None)
+            _forget(self._loop, self._broker)
             await self._link.aclose()
 
     # History.
 
     async def read(self, channels: frozenset[str], after: int | None) -> tuple[Page, bool]:
-        """Read a page of history, as soon as the broker is there to give it, and say whether it meets what comes."""
-        while True:
-            gaps = self._gaps
-            try:
-                page = await self._broker.read(channels, after, min(PAGE, sse_settings.MAX_SUBSCRIBER_BACKLOG))
-            except BrokerUnavailable as exc:
-                self._reading.failed(exc)
-                await self._reading.pause()
-            else:
-                self._reading.over()
-                return page, gaps == self._gaps
+        """Read a page of history, and say whether it meets what comes."""
+        gaps = self._gaps
+        page = await self._history.read(channels, after)
+        return page, gaps == self._gaps
 
     def gap(self) -> None:
-        """Have every feed catch up from history."""
+        """Have everybody catch up from history."""
         self._gaps += 1
         for feed in self._feeds.values():
-            feed.live = False
-            if feed.position is not None and feed.catching_up is None:
-                feed.catching_up = self._loop.create_task(self._catch_up(feed))
-
-    async def _catch_up(self, feed: Feed) -> None:
-        try:
-            while not feed.live:
-                if feed.behind:
-                    await asyncio.sleep(0)  # each turn of the loop serves some
-                else:
-                    await feed.advance(self.read)
-        finally:
-            feed.catching_up = None
+            feed.fall_back(self._heard)
 
     # Delivery.
 
@@ -189,6 +155,7 @@ class Hub:
         """Take an event from the broker."""
         if event_received.has_listeners():
             event_received.send_robust(type(self), channel=event.channel, lag=event.age)
+        self._heard = event.number
         batch = Batch([event])
         for feed in self._by_channel.get(event.channel, ()):
             feed.receive(batch)
@@ -196,11 +163,21 @@ class Hub:
             self.gap()
 
 
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Broker, Hub]] = WeakKeyDictionary()
+_hubs: dict[asyncio.AbstractEventLoop, dict[Broker, Hub]] = {}
+after_fork(_hubs.clear)
+
+
+def _forget(loop: asyncio.AbstractEventLoop, broker: Broker) -> None:
+    hubs = _hubs.get(loop, {})
+    hubs.pop(broker, None)
+    if not hubs:
+        _hubs.pop(loop, None)
 
 
 def hub_of(broker: Broker) -> Hub:
     """Return the hub of the running loop."""
+    for loop in [loop for loop in _hubs if loop.is_closed()]:
+        del _hubs[loop]  # nobody has left it, and nobody can
     loop = asyncio.get_running_loop()
     hubs = _hubs.setdefault(loop, {})
     if broker not in hubs:
@@ -210,9 +187,8 @@ def hub_of(broker: Broker) -> Hub:
 
 def subscriber_counts() -> dict[str, int]:
     """Return how many subscribers each channel has in this process."""
-    counts: dict[str, int] = {}
-    for hubs in list(_hubs.values()):
-        for hub in list(hubs.values()):
-            for channel, count in hub.count().items():
-                counts[channel] = counts.get(channel, 0) + count
-    return counts
+    counts: Counter[str] = Counter()
+    for loop, hubs in list(_hubs.items()):
+        for hub in list(hubs.values()) if not loop.is_closed() else []:
+            counts.update(hub.count())
+    return dict(counts)

@@ -36,13 +36,6 @@ class Group:
         for subscriber in self.subscribers:
             subscriber.receive(batch)
 
-    def reset(self, batch: Batch) -> None:
-        """Hand on all that waits, and then what says that events are lost: it is for those who are here now."""
-        while self.waiting:
-            self.serve()
-        for subscriber in self.subscribers:
-            subscriber.receive(batch)
-
     def _events_at_once(self) -> int:
         limit = max(1, min(BATCH, sse_settings.MAX_SUBSCRIBER_BACKLOG // 2))
         size = number = 0

@@ -1,5 +1,6 @@
 """Subscriptions: what ``subscribe()`` gives."""
 
+import asyncio
 from types import TracebackType
 
 from adrf_sse.brokers import get_broker
@@ -21,12 +22,13 @@ class Subscription:
         self._number = event_number(last_event_id)
         self._hub: Hub | None = None
         self._subscriber: Subscriber | None = None
+        self._catching_up: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"subscribe({', '.join(sorted(self._channels))})"
 
     async def __aenter__(self) -> "Subscription":
-        self._reader = Reader(self._channels)
+        self._reader = Reader(self._channels, self._number)
         await self._join(self._reader)
         return self
 
@@ -46,6 +48,8 @@ class Subscription:
             )
         reader = self._reader
         while (event := reader.pop()) is None:
+            if self._hub is None:
+                raise StopAsyncIteration  # it was left meanwhile
             if reader.live:
                 await reader.ready()
             else:
@@ -54,15 +58,25 @@ class Subscription:
 
     async def push_to(self, sink: Sink) -> None:
         """Put the events into a stream, from now on."""
-        writer = Writer(self._channels, sink)
+        writer = Writer(self._channels, self._number, sink, self._fell_back)
         await self._join(writer)
-        while self._hub is not None and not writer.live:
-            if sink.buffer:
-                await sink.buffer.wait_for_room()
-            await self._hub.advance(writer)
-        if writer.position is not None:
+        try:
+            await self._catch_up(writer)
+        except BaseException:
+            await self.leave()
+            raise
+        if writer.position is not None and not writer.lagged:
             # Also who sees no event comes back to where this one was.
             sink.put(b"id: %d\n\n" % writer.position, 0)
+
+    def _fell_back(self, writer: Writer) -> None:
+        if self._catching_up is None or self._catching_up.done():
+            self._catching_up = asyncio.get_running_loop().create_task(self._catch_up(writer))
+
+    async def _catch_up(self, writer: Writer) -> None:
+        while self._hub is not None and not writer.live:
+            await writer.room()
+            await self._hub.advance(writer)
 
     async def _join(self, subscriber: Subscriber) -> None:
         """Have what comes from here on, and the first page of what was missed."""
@@ -77,7 +91,6 @@ class Subscription:
             raise
 
     async def _start(self, subscriber: Subscriber, hub: Hub) -> None:
-        subscriber.position = self._number
         if self._last_event_id not in (None, "") and self._number is None:
             page, _ = await hub.read(self._channels, None)
             subscriber.reset(page, self._last_event_id)
@@ -87,4 +100,8 @@ class Subscription:
         """Have nothing more."""
         if self._subscriber is not None and self._hub is not None:
             hub, self._hub = self._hub, None
+            if isinstance(self._subscriber, Reader):
+                self._subscriber.look()
+            if self._catching_up is not None:
+                self._catching_up.cancel()
             await hub.leave(self._subscriber)
