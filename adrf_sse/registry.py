@@ -91,7 +91,6 @@ class OpenStreams:
         self._all.discard(stream)
         if not self._all:
             self._empty.set()
-            self._stop_listening()
 
     # Streams that a view has started, until something reads them. Where the client leaves before Django has begun to,
     # or a middleware answers with another response, nothing else tells the stream: Django then cancels the request's
@@ -121,7 +120,7 @@ class OpenStreams:
             stream.close()
 
     # Shutdown: servers wait for open responses, and an endless one never ends. Each server has set its own handlers;
-    # ours stands in front of them while streams are open, and calls them.
+    # ours stands in front of them from the first stream on, and calls them.
 
     def listen(self) -> None:
         """Hear of SIGTERM and SIGINT; only the main thread can."""
@@ -133,19 +132,12 @@ class OpenStreams:
                 self._found[number] = found
                 signal.signal(number, self._handle)
 
-    def _stop_listening(self) -> None:
-        if self._ending is not None or threading.current_thread() is not threading.main_thread():
-            return
-        for number, found in list(self._found.items()):
-            if signal.getsignal(number) == self._handle:
-                signal.signal(number, found)
-            del self._found[number]
-
     def _handle(self, number: int, frame: FrameType | None) -> None:
         loop = running_loop()
         if self._passing_on:
             return  # the handler that we found calls the one that it found: ours
-        found = self._found[number]  # now: it may be put back, and forgotten, while the streams end
+        self._shut_down = True
+        found = self._found[number]
         if loop is None or self._ending is not None:
             self._tell_streams()
             self._pass_on(found, number, frame)
@@ -160,13 +152,13 @@ class OpenStreams:
             self._passing_on = False
 
     def _tell_streams(self) -> None:
-        self._shut_down = True
         for stream in tuple(self._all):
             self._tell(stream)
 
     def _tell(self, stream: Endable) -> None:
         if stream.loop is not None:
-            stream.loop.call_soon_threadsafe(stream.shut_down)
+            with suppress(RuntimeError):  # its loop is closed
+                stream.loop.call_soon_threadsafe(stream.shut_down)
 
     async def _end(self, found: _Handler, number: int) -> None:
         """End the streams, then let the server have its signal."""
@@ -181,8 +173,6 @@ class OpenStreams:
             self._pass_on(found, number, None)
         finally:
             self._ending = None
-            if not self._all:
-                self._stop_listening()
 
 
 open_streams = OpenStreams()

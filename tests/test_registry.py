@@ -1,4 +1,4 @@
-"""The registry stands in front of a server's signal handlers only while streams are open, and loses no signal."""
+"""The registry stands in front of a server's signal handlers from the first stream on, and loses no signal."""
 
 import asyncio
 import signal
@@ -34,18 +34,6 @@ class Server:
         self.received.put_nowait(number)
 
 
-class Interrupted(dict):
-    """What the registry has found, with one signal that comes while it puts it back."""
-
-    signals = 1
-
-    def items(self):
-        if self.signals:
-            self.signals -= 1
-            signal.raise_signal(signal.SIGTERM)
-        return super().items()
-
-
 @pytest.fixture
 async def server():
     server = Server()
@@ -54,16 +42,16 @@ async def server():
     signal.signal(signal.SIGTERM, before)
 
 
-async def test_the_servers_handler_is_back_when_the_last_stream_has_ended(server):
+async def test_a_signal_reaches_the_server_at_once_where_no_stream_is_open(server):
     streams = OpenStreams()
-    first, last = Stream(streams), Stream(streams)
-    streams.add(first)
-    streams.add(last)
-    assert signal.getsignal(signal.SIGTERM) != server.handle
-    streams.discard(first)
-    assert signal.getsignal(signal.SIGTERM) != server.handle
-    streams.discard(last)
-    assert signal.getsignal(signal.SIGTERM) == server.handle
+    stream = Stream(streams)
+    streams.add(stream)
+    streams.discard(stream)
+    signal.raise_signal(signal.SIGTERM)
+    assert await server.received.get() == signal.SIGTERM
+    streams.add(Stream(streams))
+    while len(streams):
+        await asyncio.sleep(0)
 
 
 async def test_a_signal_ends_the_streams_and_then_reaches_the_server(server):
@@ -73,7 +61,6 @@ async def test_a_signal_ends_the_streams_and_then_reaches_the_server(server):
     assert server.received.empty()
     assert await server.received.get() == signal.SIGTERM
     assert not len(streams)
-    assert signal.getsignal(signal.SIGTERM) == server.handle
 
 
 async def test_a_stream_that_opens_after_the_signal_ends_at_once(server):
@@ -84,13 +71,3 @@ async def test_a_stream_that_opens_after_the_signal_ends_at_once(server):
     streams.add(Stream(streams))
     while len(streams):
         await asyncio.sleep(0)
-
-
-async def test_a_signal_that_comes_as_the_last_stream_ends_reaches_the_server(server):
-    streams = OpenStreams()
-    stream = Stream(streams)
-    streams.add(stream)
-    streams._found = Interrupted(streams._found)
-    streams.discard(stream)
-    assert await server.received.get() == signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) == server.handle

@@ -114,6 +114,7 @@ class EventStreamMixin:
 
     async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Dispatch as adrf does, to a handler of any shape."""
+        open_streams.listen()
         if self.reauthorize_interval is not None:
             self._authorization = Authorization(self)
         method = (request.method or "").lower()
