@@ -162,14 +162,14 @@ class RedisBroker(Broker):
         finally:
             _open.discard(commands)
             self._loops.pop(loop, None)
-            await commands.client.aclose()
+            await _close(commands.client)
 
     async def _wire(self) -> "_Wire":
         client = self._made_async()
         try:
             return _Wire(self, client, await client.connection_pool.get_connection())
         except BaseException as exc:
-            await client.aclose()
+            await _close(client)
             if isinstance(exc, redis.RedisError | OSError):
                 raise self._unavailable("let itself be connected to", exc) from exc
             raise
@@ -232,7 +232,15 @@ class _Wire:
     async def aclose(self) -> None:
         """Close the connection."""
         await self._connection.disconnect(nowait=True)
-        await self._client.aclose()
+        await _close(self._client)
+
+
+async def _close(client: Any) -> None:
+    """Close a client's connections, and those to the sentinels that it asked."""
+    await client.aclose()
+    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    for sentinel in manager.sentinels if manager is not None else ():
+        await sentinel.aclose()
 
 
 def _event(channel: str, entry: Any) -> ChannelEvent:

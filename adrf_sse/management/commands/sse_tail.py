@@ -48,4 +48,9 @@ class Command(BaseCommand):
 def _line(event: ServerSentEvent) -> str:
     text = [line.partition(b":")[2] for line in event.encode().split(b"\n") if line.startswith(b"data:")]
     data = b"\\n".join(line.removeprefix(b" ") for line in text).decode()
-    return f"{event.id} {event.event or 'message'} {data}"
+    return f"{event.id} {_visible(event.event or 'message')} {_visible(data)}"
+
+
+def _visible(text: str) -> str:
+    """Return text that moves nothing on a terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
