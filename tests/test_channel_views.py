@@ -167,7 +167,7 @@ async def test_thousands_of_events_come_each_once_and_in_order(visit):
 
 
 async def test_a_client_that_takes_nothing_is_let_go_and_comes_back(visit, settings):
-    settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 10}
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 10, "CHANNEL_HISTORY": 100_000}
     ends = asyncio.Queue()
 
     def closed(sender, reason, events, **kwargs):
