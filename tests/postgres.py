@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+
+from tests.ports import free_port
 
 
 def programs() -> Path:
@@ -33,8 +34,7 @@ def postgres(max_connections: int) -> Iterator[int]:
     user = "postgres" if os.geteuid() == 0 else None
     if user:
         shutil.chown(folder, user)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
 
     def run(*command: str) -> None:
         subprocess.run([binaries / command[0], *command[1:]], user=user, check=True, stdout=subprocess.DEVNULL, cwd="/")

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import socketserver
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ import pytest
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
+
+from tests.ports import free_port
 
 
 def program(*names: str, package: str) -> str:
@@ -35,8 +36,7 @@ class RedisServer:
     """Run Redis, or Valkey, on a free port, with its data in a folder of its own."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         # One try a hundredth of a second, while it starts.
         self.client = redis.Redis(port=self.port, protocol=2, retry=Retry(ConstantBackoff(0.01), 2000))
@@ -97,8 +97,7 @@ class RedisServer:
     @contextmanager
     def sentinel(self, folder: Path, name: str) -> Iterator[int]:
         """Run a sentinel that watches it under a name, and yield its port."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port: int = free.getsockname()[1]
+        port = free_port()
         config = folder / "sentinel.conf"
         config.write_text(f"port {port}\nsentinel monitor {name} 127.0.0.1 {self.port} 1\n")
         process = subprocess.Popen([self._command[0], str(config), "--sentinel"], stdout=subprocess.DEVNULL)

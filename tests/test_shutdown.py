@@ -4,12 +4,12 @@ import asyncio
 import os
 import re
 import signal
-import socket
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.servers import serve
 from tests.test_servers import ROOT, UVICORN
 
@@ -32,8 +32,7 @@ def with_port(command):
     """Fill a free port in where a command wants one."""
     if "{port}" not in command:
         return command, None
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     return [argument.replace("{port}", str(port)) for argument in command], port
 
 
