@@ -6,6 +6,7 @@ from statistics import median
 from benchmarks.contenders import BASELINE
 from benchmarks.fanout.audience import PROCESSES
 from benchmarks.fanout.contenders import Fanout
+from benchmarks.fanout.measures import PASSES
 from benchmarks.fanout.sizes import IDLE, FanoutSizes
 from benchmarks.rounds import Round
 from benchmarks.table import Column, remarks, surroundings, table
@@ -57,7 +58,8 @@ def _key(rounds: list[Round], sizes: FanoutSizes) -> str:
         f"same run. Each server is a fresh process with one worker on loopback. One request has it publish all events, "
         f"one after the other, each followed by a turn of its event loop. Latency is from just before an event's "
         f"publish call to its arrival, over all deliveries; the rate is over the time from the first call to the last "
-        f"arrival. A lone event goes to the only subscriber, {IDLE * 1000:g} ms after the one before, over "
+        f"arrival; each run's figure is the median of {PASSES} passes. "
+        f"A lone event goes to the only subscriber, {IDLE * 1000:g} ms after the one before, over "
         f"{sizes.lone_events} events; so do the PINGs of the Redis round trip. {PROCESSES} client processes share the "
         f"subscribers; the busier one was occupied for at most {max(busy, default=0):.0f} % of a measure, "
         f"{median(busy or [0]):.0f} % in the median. Each subscriber's events are checked to have come once and in "
