@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from adrf_sse.testing import EventStreamClient, StreamEnded
@@ -44,3 +46,16 @@ async def test_cookies_of_one_request_are_sent(visit):
 
 def test_the_fixture_is_a_client(event_stream_client):
     assert isinstance(event_stream_client, EventStreamClient)
+
+
+async def test_an_application_that_cancels_its_request_has_let_its_client_go():
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+        asyncio.current_task().cancel()
+        await receive()
+
+    async with EventStreamClient(application).get("/") as stream:
+        assert (await stream.next()).data == "1"
+        with pytest.raises(StreamEnded):
+            await stream.next()

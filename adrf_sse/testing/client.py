@@ -130,7 +130,8 @@ class TestStream:
         self._left.set()
         self._changed.set()
         if self._task is not None:
-            await self._task
+            await asyncio.wait([self._task])
+            self._raise_failure(self._task)
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._left.set()
@@ -246,8 +247,13 @@ class TestStream:
         except TimeoutError:
             raise TimeoutError(f"{self.name}: {what} within {timeout:g} s. {self._arrived()}") from None
         if not condition():
-            await task
+            self._raise_failure(task)
             raise StreamEnded(f"{self.name}: {what} before the application ended. {self._arrived()}")
+
+    def _raise_failure(self, task: asyncio.Task[None]) -> None:
+        """Raise what the application raised; one that has cancelled itself has let its client go."""
+        if not task.cancelled():
+            task.result()
 
     def _arrived(self) -> str:
         if not self._started:
