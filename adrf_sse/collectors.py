@@ -45,9 +45,8 @@ class Collector:
     ) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop that runs the source, once it has started."""
-        self._pump = Pump(source, options, wire_format.encoder(), collected=True)
+        self._pump = Pump(source, options, wire_format.encoder(), serialize, collected=True)
         self._pump.request = request
-        self._pump.serialize = serialize
         self._seconds = min(MAX_SECONDS, options.max_duration or MAX_SECONDS)
         self._items: list[Any] = []
         self._size = 0

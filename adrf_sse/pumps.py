@@ -58,11 +58,19 @@ class Pump:
     __slots__ = ("_collected", "_options", "buffer", "committed", "context", "done", "encode", "error", "events",
                  "failed", "request", "serialize", "source", "stopping", "task")  # fmt: skip
 
-    def __init__(self, source: Any, options: Options, encode: Encode, *, collected: bool = False) -> None:
+    def __init__(
+        self,
+        source: Any,
+        options: Options,
+        encode: Encode,
+        serialize: Serialize | None = None,
+        *,
+        collected: bool = False,
+    ) -> None:
         self.source = Source(source)
         self.buffer = FrameBuffer()
         self.request: HttpRequest | None = None
-        self.serialize: Serialize | None = None
+        self.serialize = serialize
         """What items pass through before they are encoded, where events are typed."""
         self.events = 0
         """Events that the source has yielded."""
@@ -230,9 +238,9 @@ class PushPump(Pump):
         self.buffer.put_events(frames, events)
 
     async def stop(self, timeout: float) -> None:
-        """Stop what is still opening, and leave."""
-        await super().stop(timeout)
+        """Leave, and stop what is still opening."""
         await self.pushing.leave()
+        await super().stop(timeout)
 
     async def _run(self) -> None:
         try:

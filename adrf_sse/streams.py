@@ -41,7 +41,14 @@ class EventStream:
     __slots__ = ("__weakref__", "_closed", "_closing", "_guard", "_opened_at", "_options", "_pulse", "_pump",
                  "_reader", "_reason", "bytes", "loop", "wire_format")  # fmt: skip
 
-    def __init__(self, source: Any, options: Options, wire_format: WireFormat | None = None) -> None:
+    def __init__(
+        self,
+        source: Any,
+        options: Options,
+        wire_format: WireFormat | None = None,
+        *,
+        serialize: Serialize | None = None,
+    ) -> None:
         self.wire_format = wire_format or event_stream()
         """What makes bytes of the events; server-sent events, unless another is given."""
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -49,7 +56,7 @@ class EventStream:
         self.bytes = 0
         """Bytes that the server has taken."""
         self._options = options
-        self._pump = self._pump_of(source)
+        self._pump = self._pump_of(source, serialize)
         self._reader: asyncio.Task[Any] | None = None  # the server's, which pulls and sends
         self._pulse: Pulse | None = None  # runs while the body is read
         self._guard: Guard | None = None
@@ -58,11 +65,12 @@ class EventStream:
         self._closing: asyncio.Task[None] | None = None
         self._closed = False
 
-    def _pump_of(self, source: Any) -> Pump:
+    def _pump_of(self, source: Any, serialize: Serialize | None) -> Pump:
         encode = self.wire_format.encoder()
-        if hasattr(type(source), "push_to") and isinstance(encode, FrameEncoder):
+        as_it_is = serialize is None and isinstance(encode, FrameEncoder)
+        if as_it_is and hasattr(type(source), "push_to"):
             return PushPump(source, self._options, encode, overrun=self.let_go)
-        return Pump(source, self._options, encode)
+        return Pump(source, self._options, encode, serialize)
 
     @property
     def events(self) -> int:
@@ -77,19 +85,6 @@ class EventStream:
     @request.setter
     def request(self, request: HttpRequest | None) -> None:
         self._pump.request = request
-
-    @property
-    def serialize(self) -> Serialize | None:
-        """What the source's items pass through before they are encoded, where events are typed."""
-        return self._pump.serialize
-
-    @serialize.setter
-    def serialize(self, serialize: Serialize | None) -> None:
-        if serialize is not None and isinstance(self._pump, PushPump):
-            request = self._pump.request
-            self._pump = Pump(self._pump.pushing, self._options, self._pump.encode)
-            self._pump.request = request
-        self._pump.serialize = serialize
 
     def reauthorize(self, interval: float, check: Callable[[], Awaitable[None]]) -> None:
         """Have ``check`` called every ``interval`` seconds while the stream is open; what it raises ends the stream.

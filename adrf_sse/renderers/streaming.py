@@ -11,6 +11,7 @@ from adrf_sse.encoders import JSONEncode, json_encoder
 from adrf_sse.exceptions import TooManySyncStreams
 from adrf_sse.formats import WireFormat
 from adrf_sse.options import options
+from adrf_sse.pumps import Serialize
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.sources import is_source
 from adrf_sse.streams import EventStream
@@ -49,9 +50,10 @@ class StreamingRenderer(BaseRenderer):
         callbacks.insert(0, lambda rendered: stream_in_place_of(rendered, stream, context.get("request")))
         return b""
 
-    def event_stream(self, source: Any, **given: Any) -> EventStream:
-        """Return a stream of the source's events, their data encoded by ``data_renderer_class``."""
-        return EventStream(source, options(given), self.wire_format(json_encoder(self.data_renderer_class)))
+    def event_stream(self, source: Any, *, serialize: Serialize | None = None, **given: Any) -> EventStream:
+        """Return a stream of the source's events, their data serialized, and encoded by ``data_renderer_class``."""
+        wire_format = self.wire_format(json_encoder(self.data_renderer_class))
+        return EventStream(source, options(given), wire_format, serialize=serialize)
 
     def wire_format(self, to_json: JSONEncode) -> WireFormat:
         """Return the form that the events take on the wire."""

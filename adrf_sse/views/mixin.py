@@ -161,11 +161,9 @@ class EventStreamMixin:
         if not isinstance(renderer, StreamingRenderer):
             discard(response.data)
             raise NotAcceptable(f"{NOT_A_STREAM}{self._advice()}")
-        serialize = event_serializers(self)
-        stream = renderer.event_stream(response.data, **self._options())
+        stream = renderer.event_stream(response.data, serialize=event_serializers(self), **self._options())
         self._keep_authorized(stream)
         stream.request = self.request._request
-        stream.serialize = serialize
         if self.request.method != "HEAD":
             await stream.first_event(loop_of(self.request))
             open_streams.add_unread(stream)
