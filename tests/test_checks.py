@@ -252,9 +252,9 @@ def test_another_broker_may_have_any_number_of_workers(monkeypatch, settings):
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
     settings.ADRF_SSE = {"BROKER": {"BACKEND": "project.Broker"}}
     assert "adrf_sse.W003" not in ids()
-    settings.ADRF_SSE = {"BROKER": {}}
-    assert "adrf_sse.W003" in ids()
     settings.ADRF_SSE = {"BROKER": "project.Broker"}
+    assert "adrf_sse.W003" not in ids(), "that there is no such broker is told already"
+    settings.ADRF_SSE = {}
     assert "adrf_sse.W003" in ids()
 
 

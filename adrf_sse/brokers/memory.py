@@ -9,7 +9,7 @@ from itertools import islice
 from time import time_ns
 
 from adrf_sse.brokers.base import Broker, Inbox
-from adrf_sse.brokers.messages import ChannelEvent, Page, page_of, share
+from adrf_sse.brokers.messages import ChannelEvent, Page, kept_for, page_of, share
 from adrf_sse.loops import running_loop
 from adrf_sse.settings import sse_settings
 
@@ -19,10 +19,6 @@ MAX_WAITING = 10_000
 
 def _microseconds() -> int:
     return time_ns() // 1000
-
-
-def _ttl() -> int:
-    return int(sse_settings.CHANNEL_TTL * 1_000_000)
 
 
 class _History:
@@ -59,7 +55,8 @@ class MemoryBroker(Broker):
 
     def __init__(self) -> None:
         self._born = self._last = _microseconds()
-        # An operating system's signal may publish while its thread does.
+        # Not for an operating system's signal that publishes while its thread does, but so that it does not wait for
+        # itself: such a handler has to hand over.
         self._lock = threading.RLock()
         self._histories: OrderedDict[str, _History] = OrderedDict()  # the one that was published to last comes last
         self._links: set[MemoryLink] = set()
@@ -101,7 +98,7 @@ class MemoryBroker(Broker):
         return MemoryLink(self, inbox, loop)
 
     def _keep(self, event: ChannelEvent) -> None:
-        oldest = event.number - _ttl()
+        oldest = event.number - kept_for()
         history = self._histories.get(event.channel)
         if history is None:
             history = self._histories[event.channel] = _History(self._unknown())
@@ -117,7 +114,7 @@ class MemoryBroker(Broker):
 
     def _unknown(self) -> int:
         """Return up to which id events of a channel that nothing is kept of may have been dropped."""
-        return min(max(self._born, _microseconds() - _ttl()), self._last)
+        return min(max(self._born, _microseconds() - kept_for()), self._last)
 
 
 class MemoryLink:

@@ -7,6 +7,7 @@ from time import time
 from typing import Any, NamedTuple
 
 from adrf_sse.events import ServerSentEvent
+from adrf_sse.settings import sse_settings
 
 _JSON, _TEXT = b"j", b"t"
 _ID = b"id: %d\n"
@@ -113,6 +114,11 @@ def page_of(
     if ends:
         ordered = ordered[: bisect_right(ordered, min(ends), key=lambda event: event.number)]
     return Page(ordered[:limit], position, not ends and len(ordered) <= limit, missed_until)
+
+
+def kept_for() -> int:
+    """Return ``CHANNEL_TTL`` in microseconds, which ids are."""
+    return int(sse_settings.CHANNEL_TTL * 1_000_000)
 
 
 def share(limit: int, channels: int) -> int:

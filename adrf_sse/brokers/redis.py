@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from django.core.exceptions import ImproperlyConfigured
 
 from adrf_sse.brokers.base import Broker, Inbox
-from adrf_sse.brokers.messages import ChannelEvent, Page, page_of, share
+from adrf_sse.brokers.messages import ChannelEvent, Page, kept_for, page_of, share
 from adrf_sse.brokers.redis_link import RedisLink
 from adrf_sse.brokers.scripts import PUBLISH, READ
 from adrf_sse.exceptions import BrokerUnavailable
@@ -110,7 +110,7 @@ class RedisBroker(Broker):
         names = sorted(channels)
         keys = [f"{self._prefix}:state", *map(self._history, names)]
         number = share(limit, len(names))
-        arguments = ["" if after is None else after, number, _ttl(), PAGE_SIZE // len(names)]
+        arguments = ["" if after is None else after, number, kept_for(), PAGE_SIZE // len(names)]
         commands = await self._commands()
         try:
             position, missed_until, found = await commands.run(commands.read, keys=keys, args=arguments)
@@ -129,7 +129,7 @@ class RedisBroker(Broker):
     def _publishing(self, channel: str, body: bytes) -> dict[str, Any]:
         return {
             "keys": [f"{self._prefix}:state", self._history(channel)],
-            "args": [self._channel + channel, body, sse_settings.CHANNEL_HISTORY, _ttl()],
+            "args": [self._channel + channel, body, sse_settings.CHANNEL_HISTORY, kept_for()],
         }
 
     def _made(self, client: Any, sentinel: Any, retry: Any) -> Any:
@@ -192,9 +192,8 @@ class _Commands:
         self.read = client.register_script(READ)
         self.lifetime: AsyncGenerator[_Commands, None] | None = None
         self._patience = patience
-        self._turns = {
-            script: asyncio.Semaphore(COMMANDS_AT_ONCE) for script in (self.publish, self.read)
-        }  # readers and publishers do not wait for each other
+        # Readers and publishers do not wait for each other.
+        self._turns = {script: asyncio.Semaphore(COMMANDS_AT_ONCE) for script in (self.publish, self.read)}
 
     async def run(self, script: Any, **given: Any) -> Any:
         """Run a script when it is its turn. Raises ``TimeoutError`` where that takes too long."""
@@ -246,7 +245,3 @@ async def _close(client: Any) -> None:
 def _event(channel: str, entry: Any) -> ChannelEvent:
     number, fields = entry
     return ChannelEvent(channel, int(number.partition(b"-")[0]), fields[3])
-
-
-def _ttl() -> int:
-    return int(sse_settings.CHANNEL_TTL * 1_000_000)

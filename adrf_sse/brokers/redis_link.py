@@ -36,9 +36,8 @@ class RedisLink:
         self._connect = connect
         self._inbox = inbox
         self._prefix = prefix
-        self._silence = (
-            silence  # seconds, after which Redis is asked whether it is there, and after as many more is not
-        )
+        # Seconds, after which Redis is asked whether it is there, and after as many more is not.
+        self._silence = silence
         self._wanted: set[str] = set()
         # For each SUBSCRIBE that Redis has yet to confirm, who waits for it, in the order they were sent.
         self._unconfirmed: defaultdict[str, deque[list[asyncio.Future[None]]]] = defaultdict(deque)

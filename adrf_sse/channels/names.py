@@ -25,8 +25,8 @@ def channel_name(value: Any) -> str:
 
 def channel_names(values: Iterable[Any]) -> frozenset[str]:
     """Return the names of a subscriber's channels, each once."""
-    if isinstance(values, str):
-        raise TypeError(f"channels must be a list of names, got the text {values!r}. Write [{values!r}].")
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"channels must be a list of names, got {values!r}. Return a list, such as ['orders.42'].")
     names = frozenset(channel_name(value) for value in values)
     if not 1 <= len(names) <= MAX_CHANNELS:
         raise ValueError(

@@ -3,16 +3,14 @@
 import os
 import shlex
 from argparse import ArgumentError, ArgumentParser
-from collections.abc import Mapping
 from typing import Any
 
-from django.conf import settings
 from django.core import checks
-from django.utils.module_loading import import_string
+from django.core.exceptions import ImproperlyConfigured
 
+from adrf_sse.brokers import get_broker
 from adrf_sse.checks.project import AppConfigs
-
-MEMORY_BROKER = "adrf_sse.brokers.memory.MemoryBroker"
+from adrf_sse.settings import sse_settings
 
 WORKER_VARIABLES = ("WEB_CONCURRENCY", "UVICORN_WORKERS", "GRANIAN_WORKERS")
 """Environment variables that hold a number of worker processes; uvicorn and gunicorn both read the first."""
@@ -23,11 +21,12 @@ GUNICORN_ARGUMENTS = "GUNICORN_CMD_ARGS"
 def check_workers(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
     """Warn where several worker processes are asked for and events reach the subscribers of one only."""
     variable, workers = _workers()
-    if workers < 2 or not _is_process_local(_broker()):
+    if workers < 2 or not _is_process_local():
         return []
+    broker = sse_settings.BROKER["BACKEND"]
     return [
         checks.Warning(
-            f"{variable} asks for {workers} worker processes, and the broker {_broker()} reaches one: what is "
+            f"{variable} asks for {workers} worker processes, and the broker {broker} reaches one: what is "
             "published in a process arrives at the streams of that process only.",
             hint="Name a broker that connects processes in ADRF_SSE['BROKER'], run one worker, or silence this where "
             "the project publishes nothing to channels.",
@@ -36,17 +35,11 @@ def check_workers(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMe
     ]
 
 
-def _is_process_local(backend: str) -> bool:
+def _is_process_local() -> bool:
     try:
-        return bool(import_string(backend).process_local)
-    except (ImportError, AttributeError):
-        return False  # using it will tell what is wrong
-
-
-def _broker() -> str:
-    values: Any = getattr(settings, "ADRF_SSE", None)
-    broker = values.get("BROKER") if isinstance(values, Mapping) else None
-    return (broker.get("BACKEND") if isinstance(broker, Mapping) else None) or MEMORY_BROKER
+        return get_broker().process_local
+    except ImproperlyConfigured:
+        return False  # which other checks report
 
 
 def _workers() -> tuple[str, int]:
