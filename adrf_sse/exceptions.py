@@ -1,11 +1,12 @@
 """What the package raises.
 
     rest_framework.exceptions.APIException
-    ├── BrokerUnavailable     503: an event can't be published, or history not be read
-    ├── ServerStopping        503: the server was told to end while it collected a stream
-    └── TooManySyncStreams    503: every thread for synchronous sources is taken
+    └── Unavailable               503, to be tried again later
+        ├── BrokerUnavailable     an event can't be published, or history not be read
+        ├── ServerStopping        the server was told to end while it collected a stream
+        └── TooManySyncStreams    every thread for synchronous sources is taken
     Exception
-    └── SubscriberLagged      a subscriber fell too far behind
+    └── SubscriberLagged          a subscriber fell too far behind
 
 Bad values are plain ``TypeError`` and ``ValueError``; bad settings are Django's ``ImproperlyConfigured``.
 """
@@ -14,46 +15,37 @@ from rest_framework import status
 from rest_framework.exceptions import APIException
 
 
-class ServerStopping(APIException):
-    """Refuse a stream as a list because the server ends before the stream does.
-
-    Goes out as 503 with ``Retry-After``.
-    """
+class Unavailable(APIException):
+    """Refuse for now: goes out as 503 with ``Retry-After``."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+
+    wait = 5
+    """Seconds, sent as ``Retry-After`` (REST framework reads this name)."""
+
+
+class ServerStopping(Unavailable):
+    """Refuse a stream as a list because the server ends before the stream does."""
+
     default_detail = "The server is stopping. Try again later."
     default_code = "server_stopping"
 
-    wait = 5
-    """Seconds, sent as ``Retry-After`` (REST framework reads this name)."""
 
+class TooManySyncStreams(Unavailable):
+    """Refuse a stream because ``MAX_SYNC_STREAMS`` synchronous sources already run in this process."""
 
-class TooManySyncStreams(APIException):
-    """Refuse a stream because ``MAX_SYNC_STREAMS`` synchronous sources already run in this process.
-
-    Goes out as 503 with ``Retry-After``.
-    """
-
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "Too many streams are open. Try again later."
     default_code = "too_many_sync_streams"
 
-    wait = 5
-    """Seconds, sent as ``Retry-After`` (REST framework reads this name)."""
 
-
-class BrokerUnavailable(APIException):
+class BrokerUnavailable(Unavailable):
     """Tell a publisher that its event may not have been published, because the broker did not say that it was.
 
     ``str()`` says what failed and what to check, for logs. Clients of a view that lets it pass get a 503 without that.
     """
 
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "Events can't be published at the moment. Try again later."
     default_code = "broker_unavailable"
-
-    wait = 5
-    """Seconds, sent as ``Retry-After``."""
 
     def __init__(self, problem: str) -> None:
         super().__init__()
