@@ -111,12 +111,14 @@ class CountingBuffer(FrameBuffer):
 
     def put(self, frame: bytes) -> None:
         """Add a frame that is no event."""
-        self._counts.append(0)
+        if frame:
+            self._counts.append(0)
         super().put(frame)
 
     def put_first(self, frame: bytes) -> None:
         """Add a frame that is no event, and leaves before all others."""
-        self._counts.insert(0, 0)
+        if frame:
+            self._counts.insert(0, 0)
         super().put_first(frame)
 
     def _take_some(self) -> list[bytes]:

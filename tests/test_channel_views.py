@@ -272,3 +272,23 @@ async def test_channels_may_be_read_as_json_lines(visit):
         number = await apublish("news", {"n": [1]}, event="story")
         assert await stream.next_chunk() == b'{"event":"story","id":"%d","data":{"n":[1]}}\n' % number
     assert subscriber_counts() == {}
+
+
+async def test_streams_share_an_events_bytes_and_have_no_task_of_their_own(visit):
+    async with visit(Orders.as_view()) as one, visit(Orders.as_view()) as other:
+        assert (await one.next_chunk()).startswith(b"id: ")
+        assert (await other.next_chunk()).startswith(b"id: ")
+        await apublish("orders.42", "x")
+        assert await one.next_chunk() is await other.next_chunk()
+        assert not [task for task in asyncio.all_tasks() if task.get_name() == "Subscription"]
+
+
+@pytest.mark.parametrize("names", [None, "news", 5])
+async def test_what_is_no_list_of_names_is_the_developers_fault(visit, names, caplog):
+    class Wrong(ChannelStreamView):
+        def get_channels(self):
+            return names
+
+    async with visit(Wrong.as_view()) as stream:
+        assert stream.status_code == 500
+    assert "channels must be a list of names, got " in caplog.text

@@ -35,9 +35,12 @@ async def test_each_of_many_gets_each_event_once_in_order(turn):
     assert subscriber_counts() == {}
 
 
-async def test_others_come_to_their_turn_before_all_are_served(broker):
-    if broker != "memory":
-        pytest.skip("over Redis, when an event comes is not known")
+# Over Redis, when an event comes is not known.
+only_memory = pytest.mark.parametrize("broker", ["memory"], indirect=True)
+
+
+@only_memory
+async def test_others_come_to_their_turn_before_all_are_served():
     async with AsyncExitStack() as stack:
         first, *_, last = await entered(stack, MANY)
         got = []
@@ -82,9 +85,8 @@ async def test_what_is_too_much_to_wait_comes_from_history(monkeypatch):
             assert await take(events, 1) == ["live"]
 
 
-async def test_a_reset_comes_after_all_that_waited(broker, monkeypatch, settings):
-    if broker != "memory":
-        pytest.skip("over Redis, how much waits is not known")
+@only_memory
+async def test_a_reset_comes_after_all_that_waited(monkeypatch, settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "CHANNEL_HISTORY": 10}
     monkeypatch.setattr(hubs_module, "MAX_PENDING", 20)
     async with AsyncExitStack() as stack:

@@ -148,6 +148,12 @@ def test_a_buffer_of_shared_chunks_gives_up_to_a_chunk_and_counts_events():
     assert buffer.take() == b":\n" + b"y" * 10
     assert buffer.events == 0
     assert not buffer
+    buffer.put(b"")
+    buffer.put_first(b"")
+    buffer.put_events(b"x" * CHUNK_SIZE, 3)
+    buffer.put_events(b"y", 1)
+    assert len(buffer.take()) == CHUNK_SIZE
+    assert buffer.events == 1
 
 
 class Wire:
