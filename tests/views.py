@@ -19,6 +19,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView as SyncAPIView
 
+import adrf_sse
 from adrf_sse import ServerSentEvent
 from adrf_sse.decorators import event_stream
 from adrf_sse.registry import open_streams
@@ -26,6 +27,7 @@ from adrf_sse.renderers import EventStreamRenderer, JSONLinesRenderer, NDJSONRen
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView, EventStreamMixin
 
+PACKAGE = Path(adrf_sse.__file__).parent
 WORDS = ("one", "two", "three")
 
 
@@ -252,7 +254,7 @@ async def ending_plain(request):
 async def left(request):
     """Tell what is left of the streams, once all that nobody holds has been collected."""
     gc.collect()
-    tasks = [repr(task) for task in asyncio.all_tasks() if "adrf_sse" in task.get_coro().cr_code.co_filename]
+    tasks = [repr(task) for task in asyncio.all_tasks() if PACKAGE in Path(task.get_coro().cr_code.co_filename).parents]
     return JsonResponse([len(open_streams), *tasks], safe=False)
 
 
