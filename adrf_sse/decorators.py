@@ -7,9 +7,9 @@ from typing import Any, overload
 from adrf.decorators import api_view
 from rest_framework.views import APIView
 
-from adrf_sse.options import checked
 from adrf_sse.renderers import EventStreamRenderer
-from adrf_sse.serializers import Declared
+from adrf_sse.serializers.event_serializers import Declared
+from adrf_sse.streams.options import checked
 from adrf_sse.views import EventStreamMixin
 
 Function = Callable[..., Any]

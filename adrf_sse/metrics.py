@@ -9,7 +9,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
 from adrf_sse import signals
-from adrf_sse.streams import EventStream
+from adrf_sse.streams.stream import EventStream
 
 try:
     import prometheus_client as prometheus

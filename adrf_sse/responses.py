@@ -7,11 +7,11 @@ from typing import Any
 
 from django.http import HttpRequest, StreamingHttpResponse
 
-from adrf_sse.encoders import default_json_encoder
+from adrf_sse.events.json_encoders import default_json_encoder
 from adrf_sse.exceptions import TooManySyncStreams
-from adrf_sse.loops import background_loop, served_by_loop
-from adrf_sse.options import options
-from adrf_sse.streams import EventStream
+from adrf_sse.runtime.loops import background_loop, served_by_loop
+from adrf_sse.streams.options import options
+from adrf_sse.streams.stream import EventStream
 
 
 class EventStreamResponse(StreamingHttpResponse):

@@ -9,10 +9,10 @@ from django.core.asgi import get_asgi_application
 from django.urls import path
 
 from adrf_sse.testing import EventStreamClient, TestStream
-from tests.example import ENDLESS, migrated, serve_example
-from tests.redis_server import RedisServer, redis_server, use_redis
-from tests.servers import Server
-from tests.views import WORDS
+from tests.project.views import WORDS
+from tests.support.example import ENDLESS, migrated, serve_example
+from tests.support.redis_server import RedisServer, redis_server, use_redis
+from tests.support.servers import Server
 
 # No example may fail for the machine being busy.
 hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -47,7 +47,7 @@ def visit(settings: Any) -> Visit:
 
 @pytest.fixture
 def gates(tmp_path: Path) -> Path:
-    """Named pipes that hold a source back before each word but the first; see ``tests.views.gate``."""
+    """Named pipes that hold a source back before each word but the first; see ``tests.project.views.gate``."""
     for word in WORDS[1:]:
         os.mkfifo(tmp_path / word)
     return tmp_path

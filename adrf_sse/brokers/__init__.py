@@ -7,7 +7,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from adrf_sse.brokers.base import Broker
-from adrf_sse.loops import after_fork
+from adrf_sse.runtime.loops import after_fork
 from adrf_sse.settings import NAME, sse_settings
 
 __all__ = ["Broker", "get_broker"]

@@ -10,7 +10,7 @@ from time import time_ns
 
 from adrf_sse.brokers.base import Broker, Inbox
 from adrf_sse.brokers.messages import ChannelEvent, Page, kept_for, page_of, share
-from adrf_sse.loops import running_loop
+from adrf_sse.runtime.loops import running_loop
 from adrf_sse.settings import sse_settings
 
 MAX_WAITING = 10_000

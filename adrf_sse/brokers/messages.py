@@ -6,7 +6,7 @@ from collections.abc import Collection
 from time import time
 from typing import Any, NamedTuple
 
-from adrf_sse.events import ServerSentEvent
+from adrf_sse.events.event import ServerSentEvent
 from adrf_sse.settings import sse_settings
 
 _JSON, _TEXT = b"j", b"t"

@@ -4,10 +4,10 @@ from typing import Any
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import message_body
-from adrf_sse.channels.hubs import subscriber_counts
+from adrf_sse.channels.hub import subscriber_counts
 from adrf_sse.channels.names import channel_name, channel_names
-from adrf_sse.channels.subscriptions import Subscription
-from adrf_sse.events import ServerSentEvent
+from adrf_sse.channels.subscription import Subscription
+from adrf_sse.events.event import ServerSentEvent
 from adrf_sse.settings import sse_settings
 
 __all__ = ["apublish", "publish", "subscribe", "subscriber_counts"]

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from functools import cached_property
 
 from adrf_sse.brokers.messages import ChannelEvent
-from adrf_sse.buffers import CHUNK_SIZE
+from adrf_sse.streams.buffer import CHUNK_SIZE
 
 
 class Batch:

@@ -4,10 +4,10 @@ import asyncio
 from collections import deque
 
 from adrf_sse.brokers.messages import ChannelEvent
-from adrf_sse.buffers import CHUNK_SIZE
 from adrf_sse.channels.batches import Batch
 from adrf_sse.channels.subscribers import Subscriber
 from adrf_sse.settings import sse_settings
+from adrf_sse.streams.buffer import CHUNK_SIZE
 
 GROUP = 64
 """Subscribers of a group, and those that are served in one turn of the event loop."""

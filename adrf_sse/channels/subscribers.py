@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from adrf_sse.brokers.messages import ChannelEvent, Page, message_body
-from adrf_sse.buffers import CountingBuffer
 from adrf_sse.channels.batches import Batch
-from adrf_sse.events import RESET_EVENT
+from adrf_sse.events.event import RESET_EVENT
 from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.settings import sse_settings
 from adrf_sse.signals import subscriber_dropped
+from adrf_sse.streams.buffer import CountingBuffer
 
 Read = Callable[[frozenset[str], int | None], Awaitable[tuple[Page, bool]]]
 """Reads a page of history after an id; the second part says whether all that is published since is received."""

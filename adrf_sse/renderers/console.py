@@ -11,7 +11,7 @@ from rest_framework.utils.urls import remove_query_param
 from rest_framework.views import APIView
 
 from adrf_sse.renderers.event_stream import EventStreamRenderer
-from adrf_sse.sources import discard, is_source
+from adrf_sse.streams.sources import discard, is_source
 
 
 class NotStarted:

@@ -1,7 +1,7 @@
 """Server-sent events: one line in ``renderer_classes`` makes a view stream."""
 
-from adrf_sse import formats
-from adrf_sse.encoders import JSONEncode
+from adrf_sse.events import wire_formats
+from adrf_sse.events.json_encoders import JSONEncode
 from adrf_sse.renderers.streaming import StreamingRenderer
 
 
@@ -12,6 +12,6 @@ class EventStreamRenderer(StreamingRenderer):
     format = "sse"
     charset = "utf-8"
 
-    def wire_format(self, to_json: JSONEncode) -> formats.WireFormat:
+    def wire_format(self, to_json: JSONEncode) -> wire_formats.WireFormat:
         """Return the format of server-sent events."""
-        return formats.event_stream(to_json)
+        return wire_formats.event_stream(to_json)

@@ -2,8 +2,8 @@
 
 from typing import Self
 
-from adrf_sse import formats
-from adrf_sse.encoders import JSONEncode
+from adrf_sse.events import wire_formats
+from adrf_sse.events.json_encoders import JSONEncode
 from adrf_sse.renderers.streaming import StreamingRenderer
 
 
@@ -23,9 +23,9 @@ class JSONLinesRenderer(StreamingRenderer):
     other_media_types: tuple[str, ...] = ("application/x-ndjson",)
     """What else a client may ask for this format as."""
 
-    def wire_format(self, to_json: JSONEncode) -> formats.WireFormat:
+    def wire_format(self, to_json: JSONEncode) -> wire_formats.WireFormat:
         """Return the format of JSON Lines."""
-        return formats.json_lines(to_json, envelope=self.envelope, media_type=self.media_type)
+        return wire_formats.json_lines(to_json, envelope=self.envelope, media_type=self.media_type)
 
     def alternatives(self) -> list[Self]:
         """Return this renderer, and one more like it for each of the other media types."""

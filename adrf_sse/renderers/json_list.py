@@ -2,8 +2,8 @@
 
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 
-from adrf_sse.encoders import value_encoder
-from adrf_sse.formats import WireFormat, json_list
+from adrf_sse.events.json_encoders import value_encoder
+from adrf_sse.events.wire_formats import WireFormat, json_list
 
 
 def is_json(renderer: BaseRenderer) -> bool:

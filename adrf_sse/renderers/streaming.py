@@ -7,14 +7,14 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from adrf_sse.encoders import JSONEncode, json_encoder
+from adrf_sse.events.json_encoders import JSONEncode, json_encoder
+from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import TooManySyncStreams
-from adrf_sse.formats import WireFormat
-from adrf_sse.options import options
-from adrf_sse.pumps import Serialize
 from adrf_sse.responses import EventStreamResponse
-from adrf_sse.sources import is_source
-from adrf_sse.streams import EventStream
+from adrf_sse.streams.options import options
+from adrf_sse.streams.pump import Serialize
+from adrf_sse.streams.sources import is_source
+from adrf_sse.streams.stream import EventStream
 
 
 class StreamingRenderer(BaseRenderer):

@@ -14,8 +14,8 @@ from django.db import close_old_connections
 from django.test import AsyncClient, AsyncRequestFactory
 from django.utils.datastructures import CaseInsensitiveMapping
 
-from adrf_sse.events import ServerSentEvent
-from adrf_sse.parser import EventParser
+from adrf_sse.events.event import ServerSentEvent
+from adrf_sse.events.parsers import EventParser
 
 UNREAD_LIMIT = 64 * 1024
 """Bytes that may wait for the test before the server is made to wait, as a real one's socket would."""

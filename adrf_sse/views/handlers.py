@@ -8,7 +8,7 @@ from typing import Any, cast
 from asgiref.sync import sync_to_async
 from django.http.response import HttpResponseBase
 
-from adrf_sse.sources import kind_of
+from adrf_sse.streams.sources import kind_of
 
 Handler = Callable[..., Any]
 

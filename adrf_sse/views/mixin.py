@@ -14,21 +14,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView as DRFAPIView
 
-from adrf_sse.authorization import Authorization
-from adrf_sse.collectors import Collector, StreamTooLong
-from adrf_sse.events import END_ID
-from adrf_sse.formats import WireFormat
-from adrf_sse.options import OPTION_NAMES, STREAM_OPTION_NAMES, checked, default_of, options
-from adrf_sse.registry import open_streams
+from adrf_sse.events.event import END_ID
+from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.renderers.console import EventStreamConsoleRenderer
 from adrf_sse.renderers.event_stream import EventStreamRenderer
 from adrf_sse.renderers.json_lines import JSONLinesRenderer
 from adrf_sse.renderers.json_list import is_json, list_format
 from adrf_sse.renderers.streaming import StreamingRenderer, stream_in_place_of
 from adrf_sse.responses import EventStreamResponse
-from adrf_sse.serializers import Declared, check_declarations, event_serializers
-from adrf_sse.sources import discard, is_source
-from adrf_sse.streams import EventStream
+from adrf_sse.serializers.event_serializers import Declared, check_declarations, event_serializers
+from adrf_sse.streams.collector import Collector, StreamTooLong
+from adrf_sse.streams.open_streams import open_streams
+from adrf_sse.streams.options import OPTION_NAMES, STREAM_OPTION_NAMES, checked, default_of, options
+from adrf_sse.streams.reauthorization import Authorization
+from adrf_sse.streams.sources import discard, is_source
+from adrf_sse.streams.stream import EventStream
 from adrf_sse.views.handlers import Handler, call, checked_response
 from adrf_sse.views.requests import last_event_id, loop_of
 

@@ -6,7 +6,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest
 from rest_framework.request import Request
 
-from adrf_sse.loops import background_loop
+from adrf_sse.runtime.loops import background_loop
 
 
 def last_event_id(request: HttpRequest | Request) -> str | None:

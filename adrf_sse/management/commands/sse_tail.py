@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.channels import subscribe
-from adrf_sse.channels.subscriptions import Subscription
-from adrf_sse.events import ServerSentEvent
+from adrf_sse.channels.subscription import Subscription
+from adrf_sse.events.event import ServerSentEvent
 
 
 class Command(BaseCommand):

@@ -1,0 +1,1 @@
+"""OpenAPI descriptions of streams, through drf-spectacular (extra ``adrf-sse[openapi]``)."""

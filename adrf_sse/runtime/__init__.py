@@ -1,0 +1,1 @@
+"""Event loops, threads and thread contexts: what depends on the internals of asgiref and Django."""

@@ -1,0 +1,1 @@
+"""Typed events: serializers for the data of events."""

@@ -1,0 +1,1 @@
+"""A source on its way to one client."""

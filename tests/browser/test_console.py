@@ -1,0 +1,421 @@
+"""The console in Chromium, under a Content-Security-Policy that allows nothing inline."""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+
+from adrf_sse.testing import EventParser
+from tests.project.console_views import EVIL, FLOOD, TORN
+from tests.servers.test_servers import ROOT
+from tests.support.browsers import WatchedPage, chromium, watched_page
+from tests.support.servers import Server, serve
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+UVICORN = ["-m", "uvicorn", "tests.project.console_asgi:application", "--fd", "{fd}"]
+MAX_ROWS = 300
+FORBIDDEN = "Authentication credentials were not provided."
+VIOLATIONS = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", event => {
+    violations.push(`${event.violatedDirective} ${event.sourceFile}`);
+});
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve(UVICORN, env={"DJANGO_SETTINGS_MODULE": "tests.project.console_settings"}, cwd=ROOT) as server:
+        yield server
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+async def watched(browser: Browser, server: Server) -> AsyncIterator[WatchedPage]:
+    async with watched_page(browser, base_url=server.url) as watched:
+        await watched.page.context.add_init_script(VIOLATIONS)
+        yield watched
+        assert await watched.page.evaluate("window.violations") == []
+        assert await watched.page.evaluate("window.hacked") is None
+        forgive_refusals(watched)
+
+
+def forgive_refusals(watched: WatchedPage) -> None:
+    """Forget what Chromium reports for each answer that is no success."""
+    watched.errors[:] = [error for error in watched.errors if "responded with a status of" not in error]
+
+
+@pytest.fixture
+def page(watched: WatchedPage) -> Page:
+    return watched.page
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    os.mkfifo(tmp_path / "gate")
+    return tmp_path / "gate"
+
+
+async def go_on(pipe: Path) -> None:
+    """Let a gated stream send the rest."""
+    await asyncio.to_thread(pipe.write_bytes, b".")
+
+
+def part(page: Page, name: str) -> Locator:
+    return page.locator(f"[data-sse={name}]")
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.locator(".sse-console").get_by_role("button", name=name)
+
+
+def rows(page: Page) -> Locator:
+    return page.locator("[data-sse=rows] > li")
+
+
+async def shown(page: Page) -> list[list[str]]:
+    """Return each row's event name, id and data; the newest first."""
+    return await rows(page).evaluate_all("rows => rows.map(row => [...row.children].slice(1).map(e => e.textContent))")
+
+
+async def connect(page: Page, path: str) -> None:
+    await page.goto(path)
+    await button(page, "Connect").click()
+
+
+async def expect_state(page: Page, state: str, text: str) -> None:
+    await expect(part(page, "state")).to_have_text(text)
+    await expect(part(page, "state")).to_have_attribute("data-state", state)
+
+
+# Reading a stream
+
+
+async def test_nothing_is_read_before_connect(watched: WatchedPage) -> None:
+    page = watched.page
+    await page.goto("/prices/")
+    await expect(button(page, "Connect")).to_be_enabled()
+    await expect_state(page, "idle", "Not connected")
+    await expect(page.locator(".response-info")).to_be_hidden()
+    assert watched.statuses_of("/prices/") == [200]
+
+
+@pytest.mark.parametrize("path", ["/prices/", "/stock/"])
+async def test_events_are_shown_newest_first_with_their_names_ids_and_data(page: Page, path: str) -> None:
+    await connect(page, path)
+    await expect_state(page, "live", "Connected")
+    await expect(part(page, "total")).to_have_text("7")
+    await expect(part(page, "comments")).to_have_text("1")
+    await expect(part(page, "last-id")).to_have_text("3")
+    events = await shown(page)
+    assert events[:6] == [
+        ["error", '{"detail": "A server error occurred.", "code": "error"}'],
+        ["message", "just text"],
+        ["comment", "half time"],
+        ["exact", "[12345678901234567890, 1.0, {}, []]"],
+        ["short", '{"eur": 1}'],
+        ["price", "id 3", events[5][2]],
+    ]
+    price = {"eur": 3, "what": "Thing 3", "sizes": ["S", "M", "L"], "origin": {"country": "NL"}}
+    assert events[5][2] == json.dumps(price, indent=2)
+    await expect(rows(page).first.locator("time")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d\.\d{3}$"))
+
+
+async def test_the_parser_follows_the_specification(page: Page) -> None:
+    await connect(page, "/torn/")
+    parser = EventParser()
+    events = parser.feed(TORN)
+    await expect(part(page, "total")).to_have_text(str(len(events)))
+    await expect_state(page, "waiting", "Stream ended, reconnecting in 600 s")
+    told = [[row[0], row[-1]] for row in await shown(page) if row[0] != "comment"]
+    assert told == [[event.event or "message", event.data] for event in reversed(events)]
+    await expect(part(page, "retry")).to_have_text("600,000 ms")
+    await expect(part(page, "last-id")).to_have_text("\N{EN DASH}")
+
+
+async def test_stop_closes_the_connection_and_connect_opens_another(page: Page) -> None:
+    await connect(page, "/prices/")
+    await expect(part(page, "total")).to_have_text("7")
+    async with page.expect_event("requestfailed", lambda request: request.url.endswith("/prices/")):
+        await button(page, "Stop").click()
+    await expect_state(page, "stopped", "Stopped")
+    await expect(rows(page)).to_have_count(8)
+    await button(page, "Connect").click()
+    await expect_state(page, "live", "Connected")
+    await expect(part(page, "total")).to_have_text("7")
+    await expect(rows(page)).to_have_count(8)
+
+
+async def test_a_paused_panel_counts_and_shows_what_came_when_it_goes_on(page: Page, pipe: Path) -> None:
+    await connect(page, f"/gated/?first=2&second=3&gate={pipe}")
+    await expect(part(page, "total")).to_have_text("2")
+    await button(page, "Pause").click()
+    await go_on(pipe)
+    await expect(part(page, "total")).to_have_text("5")
+    await expect(part(page, "missed")).to_have_text("Paused, 3 new.")
+    await expect(rows(page)).to_have_count(2)
+    await button(page, "Resume").click()
+    await expect(rows(page)).to_have_count(5)
+    assert [data for _, data in await shown(page)] == ["1002", "1001", "1000", "1", "0"]
+    await expect(part(page, "missed")).to_be_empty()
+
+
+async def test_clear_empties_the_list_and_the_counts_and_reads_on(page: Page, pipe: Path) -> None:
+    await connect(page, f"/gated/?first=4&second=1&gate={pipe}")
+    await expect(rows(page)).to_have_count(4)
+    await button(page, "Clear").click()
+    await expect(rows(page)).to_have_count(0)
+    await expect(part(page, "total")).to_have_text("0")
+    await go_on(pipe)
+    await expect(part(page, "total")).to_have_text("1")
+    assert await shown(page) == [["even", "1000"]]
+
+
+async def test_the_filter_shows_the_events_of_a_name_and_forgets_none(page: Page, pipe: Path) -> None:
+    await connect(page, f"/gated/?first=4&second=2&gate={pipe}")
+    await expect(rows(page)).to_have_count(4)
+    await page.get_by_label("Filter by event name").fill("odd")
+    await expect(rows(page)).to_have_count(2)
+    await go_on(pipe)
+    await expect(part(page, "total")).to_have_text("6")
+    await expect(rows(page)).to_have_count(3)
+    assert await shown(page) == [["odd", "1001"], ["odd", "3"], ["odd", "1"]]
+    await page.get_by_label("Filter by event name").fill("")
+    await expect(rows(page)).to_have_count(6)
+
+
+async def test_a_rare_event_that_the_filter_shows_stays_while_others_flood(page: Page, pipe: Path) -> None:
+    await connect(page, f"/gated/?first=2&second=1000&gate={pipe}")
+    await page.get_by_label("Filter by event name").fill("odd")
+    await expect(rows(page)).to_have_count(1)
+    await go_on(pipe)
+    await expect(part(page, "total")).to_have_text("1,002")
+    await expect(rows(page)).to_have_count(MAX_ROWS)
+    await page.get_by_label("Filter by event name").fill("nothing like it")
+    await expect(rows(page)).to_have_count(0)
+
+
+async def test_a_thousand_events_a_second_are_counted_and_the_page_keeps_the_last(page: Page) -> None:
+    await connect(page, "/flood/")
+    # By keyboard, and while the events come: the page must take input.
+    await button(page, "Pause").press("Enter")
+    await button(page, "Resume").press("Enter")
+    await expect(button(page, "Pause")).to_be_visible()
+    await expect(part(page, "total")).to_have_text(f"{FLOOD:,}")
+    await expect(rows(page)).to_have_count(MAX_ROWS)
+    events = await shown(page)
+    assert [row[1] for row in events] == [f"id {number}" for number in range(FLOOD - 1, FLOOD - 1 - MAX_ROWS, -1)]
+    await expect(part(page, "peak")).not_to_have_text("peak 0 a second")
+    await expect(part(page, "graph")).to_have_accessible_name(re.compile(r"^Rate over the last minute: [\d,]+ events"))
+
+
+# Coming back, and the end
+
+
+async def test_a_stream_that_ends_is_resumed_from_its_last_event(watched: WatchedPage) -> None:
+    page = watched.page
+    await connect(page, "/resumed/")
+    await expect(part(page, "total")).to_have_text("6")
+    assert [data for *_, data in await shown(page)] == ["6", "5", "4", "3", "2", "1"]
+    await expect(part(page, "reconnects")).to_have_text("2")
+    await expect(part(page, "last-id")).to_have_text("6")
+    await expect(part(page, "retry")).to_have_text("1 ms")
+    await expect_state(page, "live", "Connected")
+    assert await sent_ids(watched, "/resumed/") == [None, None, "2", "4"]  # the first is the page
+
+
+async def test_a_last_event_id_can_be_given(watched: WatchedPage) -> None:
+    page = watched.page
+    await page.goto("/resumed/")
+    await page.get_by_label("Connect with last event id").fill("40")
+    await button(page, "Connect").click()
+    await expect(part(page, "last-id")).to_have_text("42")
+    assert await sent_ids(watched, "/resumed/") == [None, "40"]
+
+
+async def sent_ids(watched: WatchedPage, path: str) -> list[str | None]:
+    requests = [response.request for response in watched.responses if response.url.endswith(path)]
+    return [(await request.all_headers()).get("last-event-id") for request in requests]
+
+
+async def test_a_finite_stream_is_told_not_to_come_back(watched: WatchedPage) -> None:
+    await connect(watched.page, "/finite/")
+    await expect_state(watched.page, "ended", "Ended: the server says not to come back")
+    await expect(part(watched.page, "total")).to_have_text("2")
+    await expect(button(watched.page, "Connect")).to_be_visible()
+    assert watched.statuses_of("/finite/") == [200, 200, 204]
+
+
+async def test_a_server_that_goes_away_is_asked_again(browser: Browser) -> None:
+    environment = {"DJANGO_SETTINGS_MODULE": "tests.project.console_settings"}
+    with serve(UVICORN, env=environment, cwd=ROOT) as server:
+        async with watched_page(browser, base_url=server.url) as watched:
+            await connect(watched.page, "/prices/")
+            await expect_state(watched.page, "live", "Connected")
+            await asyncio.to_thread(server.terminate)
+            await expect(part(watched.page, "state")).to_contain_text("Connection lost, reconnecting in")
+            await button(watched.page, "Stop").click()
+            await expect_state(watched.page, "stopped", "Stopped")
+            watched.errors.clear()
+
+
+# What the server refuses
+
+
+async def test_a_refusal_shows_the_servers_status_and_detail(page: Page) -> None:
+    response = await page.goto("/members/")
+    assert response is not None
+    assert response.status == 403
+    await expect(page.locator(".response-info")).to_contain_text(FORBIDDEN)
+    await button(page, "Connect").click()
+    await expect_state(page, "refused", "Refused: 403 Forbidden")
+    await expect(part(page, "answer")).to_contain_text(f"403 Forbidden {FORBIDDEN}")
+    await expect(button(page, "Connect")).to_be_visible()
+
+
+async def test_what_is_sent_is_text_and_never_html(page: Page) -> None:
+    await connect(page, "/evil/")
+    await expect(part(page, "total")).to_have_text("2")
+    written = json.dumps({"a": EVIL}, indent=2)
+    assert await shown(page) == [["message", EVIL], [EVIL, f"id {EVIL}", written], ["comment", EVIL]]
+    await expect(part(page, "last-id")).to_have_text(EVIL)
+    assert await page.locator("#sse-names option").evaluate_all("all => all.map(e => e.value)") == [EVIL, "message"]
+    assert await page.locator(".sse-console :is(img, script)").count() == 0
+
+
+async def test_what_is_refused_is_text_and_never_html(page: Page) -> None:
+    await connect(page, "/evil-refusal/")
+    await expect_state(page, "refused", "Refused: 403 Forbidden")
+    await expect(part(page, "answer-body")).to_have_text(json.dumps({"reason": EVIL, "others": [EVIL]}, indent=2))
+    assert await page.locator(".sse-console :is(img, script)").count() == 0
+
+
+# Streams that are posted to
+
+
+async def test_a_form_opens_the_stream_with_its_content(watched: WatchedPage) -> None:
+    page = watched.page
+    await page.goto("/ask/")
+    await page.locator("[name=text]").fill("<b>Why?</b>")
+    await page.locator("[name=times]").fill("2")
+    await page.locator("#post-object-form").get_by_role("button", name="POST").click()
+    await expect_state(page, "ended", "Ended")
+    assert await shown(page) == [
+        ["answer", '{"text": "<b>Why?</b>", "number": 1}'],
+        ["answer", '{"text": "<b>Why?</b>", "number": 0}'],
+    ]
+    assert watched.statuses_of("/ask/") == [405, 200]
+
+
+async def test_connect_sends_the_form_that_is_seen_and_shows_what_is_wrong_with_it(page: Page) -> None:
+    await page.goto("/ask/")
+    await page.get_by_role("link", name="Raw data").click()
+    content = page.locator("#post-generic-content-form textarea")
+    await content.fill('{"text": "", "times": 0}')
+    await button(page, "Connect").click()
+    await expect_state(page, "refused", "Refused: 400 Bad Request")
+    await expect(part(page, "answer-body")).to_contain_text("may not be blank")
+    await content.fill('{"text": "Why?", "times": 1}')
+    await button(page, "Connect").click()
+    await expect_state(page, "ended", "Ended")
+    await expect(part(page, "answer")).to_be_hidden()
+    assert await shown(page) == [["answer", '{"text": "Why?", "number": 0}']]
+
+
+async def test_a_post_that_is_answered_with_data_leaves_the_stream_as_it_is(page: Page) -> None:
+    await connect(page, "/chat/")
+    await expect(part(page, "total")).to_have_text("1")
+    await page.locator("form textarea").fill('{"say": "hi"}')
+    await page.locator("form").get_by_role("button", name="POST").click()
+    await expect(part(page, "answer")).to_contain_text("201 Created")
+    await expect(part(page, "answer-body")).to_have_text('{"posted": {"say": "hi"}}')
+    await expect_state(page, "live", "Connected")
+    await expect(rows(page)).to_have_count(1)
+
+
+# The page around it
+
+
+async def test_rest_frameworks_own_buttons_work_and_the_panel_with_them(page: Page) -> None:
+    await page.goto("/things/")
+    await expect(page.get_by_role("button", name="Log out")).to_be_visible()
+    await page.get_by_role("button", name="Extra actions").click()
+    await expect(page.get_by_role("link", name="Others")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await button(page, "Connect").click()
+    await expect(part(page, "total")).to_have_text("1")
+    # This puts another document in the place of the present one.
+    async with page.expect_event("requestfailed", lambda request: request.method == "GET"):
+        await page.get_by_role("button", name="OPTIONS").click()
+    await expect(page.locator(".response-info")).to_contain_text("A viewset that alice is logged in to.")
+    await expect_state(page, "idle", "Not connected")
+    await button(page, "Connect").click()
+    await expect(part(page, "total")).to_have_text("1")
+
+
+async def test_the_panel_can_be_used_by_keyboard_and_tells_its_state_politely(page: Page) -> None:
+    await page.goto("/prices/")
+    await expect(button(page, "Connect")).to_be_enabled()
+    await button(page, "Connect").focus()
+    await page.keyboard.press("Enter")
+    await expect(part(page, "total")).to_have_text("7")
+    focused = "document.activeElement.dataset.sse ?? document.activeElement.className"
+    order = []
+    for _ in range(6):
+        order.append(await page.evaluate(focused))
+        await page.keyboard.press("Tab")
+    assert order == ["toggle", "pause", "clear", "filter", "resume", "sse-scroller"]
+    await button(page, "Pause").focus()
+    await page.keyboard.press("Space")
+    await expect(button(page, "Resume")).to_be_focused()
+    style = await button(page, "Resume").evaluate("button => getComputedStyle(button).outlineStyle")
+    assert style == "solid"
+    live = page.locator(".sse-console :is([role=status], [aria-live], [role=log], [role=alert])")
+    assert await live.evaluate_all("all => all.map(e => [e.dataset.sse, e.role])") == [
+        ["state", "status"],
+        ["answer", "status"],
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+async def test_the_page_fits_and_its_text_can_be_read(
+    browser: Browser, server: Server, scheme: str, width: int
+) -> None:
+    options = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}, "base_url": server.url}
+    async with watched_page(browser, **options) as watched:
+        await connect(watched.page, "/evil/")
+        await expect(part(watched.page, "total")).to_have_text("2")
+        assert await watched.page.evaluate("document.documentElement.scrollWidth") == width
+        for selector in ("body", ".sse-state", ".sse-rows b", ".sse-rows pre", ".sse-rows time", ".sse-primary"):
+            assert await watched.page.evaluate(CONTRAST, selector) >= 4.5, selector
+        forgive_refusals(watched)  # there is no favicon
+
+
+CONTRAST = """selector => {
+    const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+    const luminance = color => {
+        canvas.fillStyle = color;
+        canvas.fillRect(0, 0, 1, 1);
+        const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map(v => v / 255)
+            .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const element = document.querySelector(selector);
+    let behind = element;
+    while (behind && getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
+    const ground = behind ? getComputedStyle(behind).backgroundColor : "white";
+    const [low, high] = [luminance(getComputedStyle(element).color), luminance(ground)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+}"""

@@ -1,0 +1,83 @@
+"""What Chromium's own EventSource makes of the streams."""
+
+import asyncio
+
+import django
+import pytest
+
+from tests.project.views import WORDS
+from tests.servers.test_servers import ROOT, UVICORN
+from tests.support.browsers import chromium, watched_page
+from tests.support.servers import serve
+
+pytestmark = [pytest.mark.server, pytest.mark.browser]
+
+LISTEN = """url => {
+    window.events = [];
+    window.source = new EventSource(url);
+    window.source.addEventListener("error", () => window.shownAtFirstEnd ??= window.events.length);
+    for (const name of ["message", "one", "two", "three"])
+        window.source.addEventListener(name, event => window.events.push([name, event.data, event.lastEventId]));
+}"""
+GZIP = "django.middleware.gzip.GZipMiddleware"
+
+
+@pytest.fixture
+async def browse():
+    """Open the test project, behind some middleware, in a page."""
+
+    async def browse(*middleware):
+        environment = {"DJANGO_SETTINGS_MODULE": "tests.project.settings", "TEST_MIDDLEWARE": " ".join(middleware)}
+        server = stack.enter_context(serve(UVICORN, env=environment, cwd=ROOT))
+        browser = await stack.enter_async_context(chromium())
+        watched = await stack.enter_async_context(watched_page(browser))
+        await watched.page.goto(f"{server.url}/page/")
+        return watched
+
+    from contextlib import AsyncExitStack
+
+    async with AsyncExitStack() as stack:
+        yield browse
+
+
+async def words_one_by_one(page, gates):
+    for count, word in enumerate(WORDS, 1):
+        await page.wait_for_function("count => window.events.length === count", arg=count)
+        if count < len(WORDS):
+            await asyncio.to_thread((gates / WORDS[count]).write_bytes, b".")
+        assert (await page.evaluate("window.events"))[-1][0] in (word, "message")
+    return await page.evaluate("window.events")
+
+
+async def test_named_events_fire_with_the_right_last_event_id_and_the_end_is_the_end(browse):
+    watched = await browse()
+    await watched.page.evaluate(LISTEN, "/finite/")
+    await watched.page.wait_for_function("window.source.readyState === EventSource.CLOSED")
+    assert await watched.page.evaluate("window.events") == [
+        [word, f'{{"word":"{word}"}}', f"é-{word}"] for word in WORDS
+    ]
+    assert watched.statuses_of("/finite/") == [200, 204]
+
+
+@pytest.mark.parametrize("view", ["view", "plain", "renderer-only-sync"])
+async def test_behind_gzip_middleware_all_events_are_shown_one_by_one(browse, gates, view):
+    watched = await browse(GZIP)
+    await watched.page.evaluate(LISTEN, f"/{view}/async/?status=200&gates={gates}")
+    events = await words_one_by_one(watched.page, gates)
+    assert [data for _, data, _ in events] == list(WORDS)
+
+
+@pytest.mark.skipif(django.VERSION >= (6, 0), reason="Django 6 compresses a stream as one gzip member")
+async def test_fact_13_without_the_package_the_browser_shows_one_event_behind_gzip_middleware(browse):
+    watched = await browse(GZIP)
+    await watched.page.evaluate(LISTEN, "/naive/")
+    await watched.page.wait_for_function("window.shownAtFirstEnd !== undefined")
+    assert await watched.page.evaluate("window.shownAtFirstEnd") == 1
+
+
+async def test_fact_15_without_the_package_a_stream_that_ended_is_run_again(browse):
+    watched = await browse()
+    await watched.page.evaluate(LISTEN, "/naive/")
+    await watched.page.wait_for_function("window.events.length > 3")
+    await watched.page.evaluate("window.source.close()")
+    assert (await watched.page.evaluate("window.events"))[3][1] == WORDS[0]

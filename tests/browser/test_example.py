@@ -1,0 +1,221 @@
+"""The example's pages in Chromium: what its own ``EventSource`` makes of the streams."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, Page, Request, expect
+
+from tests.support.browsers import WatchedPage, chromium, watched_page
+from tests.support.servers import Server
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+MESSAGES = [f"Message {number} of 5" for number in range(1, 6)]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+async def quick(browser: Browser, quick_server: Server) -> AsyncIterator[WatchedPage]:
+    async with watched_page(browser, base_url=quick_server.url) as watched:
+        yield watched
+    print(quick_server.described())  # pytest shows it where the test failed
+
+
+@pytest.fixture
+async def slow(browser: Browser, slow_server: Server) -> AsyncIterator[WatchedPage]:
+    async with watched_page(browser, base_url=slow_server.url) as watched:
+        yield watched
+    print(slow_server.described())
+
+
+async def expect_state(page: Page, state: str, within: str = "main") -> None:
+    await expect(page.locator(f"{within} .state")).to_have_attribute("data-state", state)
+
+
+async def toggle(page: Page, card: str) -> None:
+    await page.locator(f"{card} [data-toggle]").click()
+
+
+async def log_in(page: Page) -> None:
+    await page.get_by_label("Username").fill("demo")
+    await page.get_by_label("Password").fill("demo")
+    await page.get_by_role("button", name="Log in").click()
+
+
+# The index
+
+
+async def test_index_shows_the_messages_of_both_views(quick: WatchedPage) -> None:
+    await quick.page.goto("/")
+    for card in ("#test", "#test2"):
+        await expect(quick.page.locator(f"{card} .log .data")).to_have_text(MESSAGES)
+        await expect_state(quick.page, "ended", card)
+
+
+async def test_index_shows_the_first_message_before_the_second_exists(slow: WatchedPage) -> None:
+    await slow.page.goto("/")
+    for card in ("#test", "#test2"):
+        await expect(slow.page.locator(f"{card} .log .data")).to_have_text(MESSAGES[:1])
+        await expect_state(slow.page, "live", card)
+
+
+async def test_index_opens_four_streams_at_once_and_no_more(slow: WatchedPage) -> None:
+    page = slow.page
+    await page.goto("/")
+    await expect(page.locator("[data-count]")).to_have_text("3")
+    await toggle(page, "#countdown")
+    await expect_state(page, "live", "#countdown")
+    await expect(page.locator("[data-count]")).to_have_text("4")
+    await toggle(page, "#progress-jobs")
+    await expect_state(page, "live", "#progress-jobs")
+    await expect_state(page, "displaced", "#test")
+    await expect(page.locator("[data-count]")).to_have_text("4")
+
+
+async def test_index_stops_a_stream_and_starts_it_anew(slow: WatchedPage) -> None:
+    page, card = slow.page, "#news-and-weather"
+    await page.goto("/")
+    await expect(page.locator(f"{card} .log li")).to_have_count(2)
+    await page.get_by_role("button", name="Stop News and weather").click()
+    await expect_state(page, "stopped", card)
+    await page.get_by_role("button", name="Start News and weather").click()
+    await expect_state(page, "live", card)
+    await expect(page.locator(f"{card} .log li")).to_have_count(2)
+
+
+async def test_index_shows_every_stream(quick: WatchedPage) -> None:
+    page = quick.page
+    await page.goto("/")
+    for card, last in [("#countdown", "Blastoff!"), ("#countdown-sync", "Blastoff!"), ("#progress-jobs", "100")]:
+        await toggle(page, card)
+        await expect(page.locator(f"{card} .log li").last).to_contain_text(last)
+        await expect_state(page, "ended", card)
+    await expect_state(page, "live", "#news-and-weather")
+
+
+async def test_index_says_that_a_stranger_is_refused(quick: WatchedPage) -> None:
+    await quick.page.goto("/")
+    await toggle(quick.page, "#members")
+    await expect_state(quick.page, "refused", "#members")
+    await expect(quick.page.locator("#members").get_by_role("link", name="Log in")).to_be_visible()
+    assert quick.statuses_of("/members/events/") == [403]
+    assert [error for error in quick.errors if "403" not in error] == []
+    quick.errors.clear()
+
+
+# Streams that end
+
+
+@pytest.mark.parametrize("path", ["/countdown/", "/countdown/sync/"])
+async def test_countdown_blasts_off_and_is_not_asked_for_again(quick: WatchedPage, path: str) -> None:
+    page = quick.page
+    async with page.expect_response(lambda response: response.status == 204) as last:
+        await page.goto(path)
+        await expect(page.locator("[data-number]")).to_have_text("Blastoff!")
+    await expect_state(page, "ended")  # the browser's own EventSource is closed: it will not come back
+    assert quick.statuses_of("/events/") == [200, 204]
+    assert (await (await last.value).request.all_headers())["last-event-id"] == "adrf-sse:end"
+    await expect(page.locator("[data-number]")).to_have_text("Blastoff!")
+
+
+async def test_countdown_shows_the_first_number_before_the_second_exists(slow: WatchedPage) -> None:
+    await slow.page.goto("/countdown/")
+    await expect(slow.page.locator("[data-number]")).to_have_text("10")
+
+
+async def test_countdown_can_be_had_again(quick: WatchedPage) -> None:
+    await quick.page.goto("/countdown/")
+    await expect_state(quick.page, "ended")
+    await quick.page.get_by_role("button", name="Count down again").click()
+    await expect_state(quick.page, "ended")
+    assert quick.statuses_of("/events/") == [200, 204, 200, 204]
+    await expect(quick.page.locator("[data-number]")).to_have_text("Blastoff!")
+
+
+async def test_progress_bar_fills_and_the_stream_is_not_asked_for_again(quick: WatchedPage) -> None:
+    page = quick.page
+    async with page.expect_response(lambda response: response.status == 204):
+        await page.goto("/progress/")
+        await page.get_by_role("button", name="Start a job").click()
+        await expect(page.locator("output")).to_have_text("Done")
+    await expect_state(page, "ended")
+    await expect(page.get_by_label("Progress of the job")).to_have_js_property("value", 100)
+    assert quick.statuses_of("/events/") == [200, 204]
+    assert quick.statuses_of("/progress/jobs/") == [201]
+    await expect(page.get_by_role("button", name="Start a job")).to_be_enabled()
+
+
+# Streams that go on
+
+
+async def test_news_and_weather_each_arrive_at_their_place(quick: WatchedPage) -> None:
+    await quick.page.goto("/news-and-weather/")
+    await expect(quick.page.locator("[data-feed=news] li")).to_have_count(6)
+    await expect(quick.page.locator("[data-feed=weather] li")).to_have_count(6)
+    # By keyboard: the lists grow a hundred times a second here, and move what a click would aim at.
+    await quick.page.get_by_role("button", name="Stop").press("Enter")
+    await expect_state(quick.page, "stopped")
+
+
+async def test_a_page_closes_its_stream_when_it_is_left_and_opens_it_when_it_comes_back(slow: WatchedPage) -> None:
+    page = slow.page
+    await page.goto("/news-and-weather/")
+    await expect_state(page, "live")
+    async with page.expect_event("requestfailed", is_of_stream):
+        await page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
+    await expect_state(page, "stopped")
+    await page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    await expect_state(page, "live")
+
+
+def is_of_stream(request: Request) -> bool:
+    return request.url.endswith("/events/")
+
+
+# Members
+
+
+async def test_a_stranger_is_sent_to_log_in_and_then_greeted(quick: WatchedPage) -> None:
+    page = quick.page
+    await page.goto("/members/")
+    await expect(page.get_by_text("You are not logged in")).to_be_visible()
+    assert quick.statuses_of("/events/") == []
+    await page.get_by_role("link", name="Log in to see it").click()
+    await log_in(page)
+    await expect(page.locator("[data-greeting]")).to_have_text("Hello, demo!")
+    await expect(page.locator("[data-time]")).to_contain_text("UTC")
+    await expect_state(page, "live")
+
+
+async def test_a_member_starts_a_job_and_logs_out(quick: WatchedPage) -> None:
+    page = quick.page
+    await page.goto("/login/?next=/progress/")
+    await log_in(page)
+    await page.get_by_role("button", name="Start a job").click()
+    await expect(page.locator("output")).to_have_text("Done")
+    await page.get_by_role("button", name="Log out").click()
+    await expect(page.get_by_text("You are not logged in")).to_be_visible()
+
+
+# Consoles
+
+
+async def test_the_index_leads_to_consoles_and_a_form_opens_a_stream(quick: WatchedPage) -> None:
+    page = quick.page
+    await page.goto("/")
+    await page.locator("#countdown").get_by_role("link", name="Watch it in its console").click()
+    await page.get_by_role("button", name="Connect").click()
+    await expect(page.locator("[data-sse=state]")).to_have_attribute("data-state", "ended")
+    await expect(page.locator("[data-sse=total]")).to_have_text("11")
+    await page.goto("/words/")
+    await page.locator("[name=text]").fill("to be")
+    await page.locator("#post-object-form").get_by_role("button", name="POST").click()
+    await expect(page.locator("[data-sse=state]")).to_have_text("Ended")
+    await expect(page.locator("[data-sse=rows] pre")).to_have_text(["{}", '{"word": "be"}', '{"word": "to"}'])
+    assert quick.statuses_of("/words/") == [405, 200]
+    quick.errors[:] = [error for error in quick.errors if "responded with a status of" not in error]

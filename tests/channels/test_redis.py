@@ -1,0 +1,289 @@
+"""Redis goes away and comes back, in every way that it can: streams stay open, catch up, or learn that they can't."""
+
+import asyncio
+import logging
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from adrf_sse.brokers import get_broker
+from adrf_sse.brokers.redis import RedisBroker
+from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
+from adrf_sse.exceptions import BrokerUnavailable
+from tests.support.redis_server import redis_server, use_redis
+
+KEPT = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+
+
+@pytest.fixture
+def redis(request, settings):
+    """A Redis of the test's own, which keeps its data where the test asks for it."""
+    with redis_server(*getattr(request, "param", ())) as server:
+        use_redis(settings, server.url, socket_timeout=0.2)
+        yield server
+
+
+@pytest.fixture
+def records(caplog):
+    caplog.set_level(logging.INFO, "adrf_sse")
+    return lambda: [record for record in caplog.records if record.name == "adrf_sse"]
+
+
+async def published(data):
+    """Publish as soon as Redis takes it."""
+    while True:
+        try:
+            return await apublish("news", data)
+        except BrokerUnavailable:
+            continue
+
+
+async def logged(records, words, count=1):
+    """Wait until the log has said something so many times."""
+    while sum(words in record.getMessage() for record in records()) < count:
+        await asyncio.sleep(0)
+
+
+def lost(server):
+    return f"Failed at hearing from Redis, and goes on trying: Redis at 127.0.0.1:{server.port} must"
+
+
+@pytest.mark.parametrize("redis", [KEPT], indirect=True)
+async def test_redis_is_killed_and_restarted(redis, records):
+    async with subscribe("news") as events:
+        await apublish("news", 1)
+        assert (await anext(events)).data == 1
+        redis.kill()
+        await logged(records, lost(redis))
+        with pytest.raises(BrokerUnavailable, match=r"got .*Check that it runs and can be reached\."):
+            await apublish("news", "lost")
+        with pytest.raises(BrokerUnavailable, match=rf"Redis at 127\.0\.0\.1:{redis.port} must take the event"):
+            publish("news", "lost")
+        redis.start()
+        last = await published(2)  # maybe before we listen again
+        await published(3)
+        assert [(await anext(events)).data, (await anext(events)).data] == [2, 3]
+    assert len([record for record in records() if record.levelno >= logging.ERROR]) == 1
+    async with subscribe("news", last_event_id=last) as events:
+        assert (await anext(events)).data == 3
+
+
+@pytest.mark.parametrize("redis", [KEPT], indirect=True)
+async def test_a_stream_that_opens_while_redis_is_away_gets_what_it_missed_when_it_is_back(redis):
+    first = await apublish("news", 1)
+    await apublish("news", 2)
+    redis.kill()
+    subscription = subscribe("news", last_event_id=first)
+    entering = asyncio.create_task(subscription.__aenter__())
+    redis.start()
+    events = await entering
+    assert (await anext(events)).data == 2
+    await subscription.__aexit__(None, None, None)
+    assert subscriber_counts() == {}
+
+
+async def test_a_subscriber_can_leave_while_redis_is_away(redis, records):
+    async with subscribe("news"):
+        redis.kill()
+        await logged(records, lost(redis))
+    entering = asyncio.create_task(subscribe("news").__aenter__())
+    await asyncio.sleep(0)
+    entering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+    assert subscriber_counts() == {}
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_redis_comes_back_with_its_data_gone(redis, records):
+    async with subscribe("news") as events:
+        number = await apublish("news", 1)
+        assert (await anext(events)).data == 1
+        redis.kill()
+        await logged(records, lost(redis))
+        redis.start()
+        await published(2)
+        reset = await anext(events)
+        assert (reset.event, reset.data) == ("reset", {"last_event_id": number})
+        event = await anext(events)
+        assert event.data == 2
+        assert int(event.id) > number, "ids go on growing"
+    async with subscribe("news", last_event_id=number) as events:
+        assert (await anext(events)).event == "reset"
+
+
+async def test_redis_hangs_and_goes_on(redis, records):
+    async with subscribe("news") as events:
+        await apublish("news", 1)
+        assert (await anext(events)).data == 1
+        redis.pause()
+        with pytest.raises(BrokerUnavailable, match="must take the event, got TimeoutError"):
+            await apublish("news", 2)  # it is in Redis' socket, and will be taken after all
+        await logged(records, "Failed at hearing from Redis")
+        redis.go_on()
+        await published(3)
+        assert [(await anext(events)).data, (await anext(events)).data] == [2, 3]
+
+
+async def test_the_reader_is_killed(redis, records):
+    async with subscribe("news", "other") as events, subscribe("news") as others:
+        for n in range(5):
+            redis.client.client_kill_filter(_type="pubsub")
+            await apublish("news", n)
+            assert (await anext(events)).data == n
+            assert (await anext(others)).data == n
+        await listeners(redis, 2)
+
+
+async def listeners(redis, *channels):
+    """Wait until there are just these connections that listen, to so many channels each."""
+    while sorted(int(client["sub"]) for client in redis.client.client_list() if client["sub"] != "0") != [*channels]:
+        await asyncio.sleep(0)
+
+
+async def test_events_that_are_published_while_the_reader_reconnects_are_each_there_once(redis):
+    async def publisher():
+        for n in range(500):
+            if n % 50 == 0:
+                redis.client.client_kill_filter(_type="pubsub")
+            await apublish("news", n)
+
+    async with subscribe("news") as events, subscribe("news", "more") as others:
+        publishing = asyncio.create_task(publisher())
+        for subscriber in (events, others):
+            assert [(await anext(subscriber)).data for _ in range(500)] == list(range(500))
+        await publishing
+
+
+async def test_redis_is_out_of_memory(redis):
+    async with subscribe("news") as events:
+        first = await apublish("news", 1)
+        redis.client.config_set("maxmemory", 1)
+        hint = r"maxmemory.* Raise its maxmemory, or keep less with CHANNEL_HISTORY"
+        with pytest.raises(BrokerUnavailable, match=hint):
+            await apublish("news", "x" * 1000)
+        with pytest.raises(BrokerUnavailable, match=hint):
+            publish("news", "x" * 1000)
+        async with subscribe("news", last_event_id=first - 1) as others:
+            assert (await anext(others)).data == 1
+        redis.client.config_set("maxmemory", 0)
+        await apublish("news", 2)
+        assert [(await anext(events)).data, (await anext(events)).data] == [1, 2]
+
+
+async def test_a_long_outage_is_logged_once(redis, records):
+    async with subscribe("news") as events:
+        redis.kill()
+        with redis.taken_by_a_stranger() as attempts:
+            for _ in range(5):
+                await asyncio.to_thread(attempts.get)
+        redis.start()
+        await published("back")
+        assert (await anext(events)).event == "reset"
+        assert (await anext(events)).data == "back"
+        await logged(records, "Succeeded again at hearing from Redis")
+    about_listening = [record for record in records() if "hearing from Redis" in record.getMessage()]
+    assert [record.levelname for record in about_listening] == ["ERROR", "WARNING"]
+
+
+async def test_publishing_is_one_round_trip(redis):
+    await apublish("news", 1)  # makes Redis know the script
+    redis.client.config_resetstat()
+    for n in range(5):
+        await apublish("news", n)
+        publish("news", n)
+    asked = redis.client.info("commandstats")
+    inside = {"hmget", "hset", "time", "xrevrange", "xadd", "xtrim", "pexpire", "publish"}
+    assert asked["cmdstat_evalsha"]["calls"] == 10
+    assert {name.removeprefix("cmdstat_") for name in asked} - inside - {"config|resetstat", "info"} <= {
+        "evalsha",
+        "hello",
+        "auth",
+        "client|setinfo",
+        "select",
+    }
+
+
+async def test_history_is_bounded_in_redis(settings, redis):
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "CHANNEL_HISTORY": 5}
+    for n in range(12):
+        await apublish("news", n)
+    key = "{adrf_sse}:history:news"
+    assert redis.client.xlen(key) == 5
+    assert 0 < redis.client.pttl(key) <= 86_400_000
+
+
+async def test_a_prefix_and_a_database_keep_projects_apart(redis):
+    default, other = RedisBroker(redis.url), RedisBroker(redis.url, prefix="other")
+    elsewhere = RedisBroker(redis.url.replace("/0", "/1"))
+    heard = []
+
+    class Inbox:
+        def receive(self, event):
+            heard.append(event.frame)
+
+        def gap(self):
+            raise AssertionError
+
+    link = default.link(Inbox(), asyncio.get_running_loop())
+    await link.add(["news"])
+    other.publish("news", b"tother\n\n")
+    elsewhere.publish("news", b"telsewhere\n\n")
+    number = default.publish("news", b"tours\n\n")
+    while not heard:
+        await asyncio.sleep(0)
+    await link.aclose()
+    assert heard == [b"id: %d\nours\n\n" % number]
+    assert {key.split(b":")[0] for key in redis.client.scan_iter()} == {b"{adrf_sse}", b"{other}"}
+
+
+async def test_a_wrong_password_says_so(redis, settings):
+    redis.client.config_set("requirepass", "secret")
+    use_redis(settings, redis.url)
+    with pytest.raises(BrokerUnavailable, match=r"Give the password in the URL"):
+        publish("news", "x")
+    use_redis(settings, redis.url.replace("redis://", "redis://:wrong@"))
+    with pytest.raises(BrokerUnavailable, match=r"Correct the user and password in the URL") as refusal:
+        await apublish("news", "x")
+    assert "wrong@" not in str(refusal.value)
+    use_redis(settings, redis.url.replace("redis://", "redis://:secret@"))
+    assert publish("news", "x")
+
+
+async def test_sentinel_finds_the_primary(redis, settings, tmp_path):
+    with redis.sentinel(tmp_path, "ours") as port:
+        options = {"sentinels": [("127.0.0.1", port)], "service": "ours"}
+        broker = {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": options}
+        settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": broker}
+        async with subscribe("news") as events:
+            numbers = [await apublish("news", 1), publish("news", 2)]
+            assert [int((await anext(events)).id) for _ in range(2)] == numbers
+
+
+def test_a_client_of_a_view_gets_503_and_no_word_about_redis():
+    error = BrokerUnavailable("Redis at 10.0.0.1 must take the event, got …")
+    assert error.status_code == 503
+    assert "Redis" not in str(error.detail)
+    assert str(error).startswith("Redis at 10.0.0.1")
+
+
+@pytest.mark.parametrize("options", [{"url": "http://x"}, {"url": "redis://h:p"}, {"nonsense": 1}])
+def test_bad_options_are_refused(settings, options):
+    broker = {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": options}
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": broker}
+    with pytest.raises(ImproperlyConfigured, match=r"ADRF_SSE\['BROKER'\]\['OPTIONS'\] must be what redis-py takes"):
+        get_broker()
+
+
+async def test_the_last_subscriber_closes_the_connection(redis):
+    async with subscribe("a"), subscribe("b"):
+        await listeners(redis, 2)
+    await listeners(redis)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_the_last_subscriber_of_a_channel_unsubscribes(redis):
+    async with subscribe("a"):
+        async with subscribe("b"):
+            await listeners(redis, 2)
+        await listeners(redis, 1)

@@ -1,7 +1,0 @@
-import os
-
-from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
-from django.core.asgi import get_asgi_application
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.console_settings")
-application = ASGIStaticFilesHandler(get_asgi_application())

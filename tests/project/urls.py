@@ -1,0 +1,3 @@
+from tests.project.views import urlpatterns
+
+__all__ = ["urlpatterns"]

@@ -1,0 +1,316 @@
+"""The example as a real server sends it, byte by byte."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from adrf_sse.events import ServerSentEvent
+from adrf_sse.testing import EventParser
+from tests.support.example import ENDLESS, RUNSERVER, log_in, manage, serve_example
+from tests.support.servers import Server
+
+pytestmark = pytest.mark.server
+
+MESSAGES = b"".join(b"data: Message %d of 5\n\n" % number for number in range(1, 6))
+COUNTDOWN = b"".join(b"event: tick\ndata: %d\n\n" % number for number in range(10, 0, -1))
+BLASTOFF = b"event: blastoff\ndata: Blastoff!\n\nid: adrf-sse:end\n\n"
+
+
+@pytest.fixture
+def quick(quick_server: Server) -> Iterator[httpx.Client]:
+    with client_of(quick_server) as client:
+        yield client
+
+
+@pytest.fixture
+def slow(slow_server: Server) -> Iterator[httpx.Client]:
+    with client_of(slow_server) as client:
+        yield client
+
+
+@contextmanager
+def client_of(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        yield client
+    print(server.described())  # pytest shows it where the test failed
+
+
+def events_of(body: bytes) -> list[tuple[str | None, Any]]:
+    return [(event.event, event.data) for event in EventParser().feed(body)]
+
+
+def take(client: httpx.Client, url: str, count: int) -> list[ServerSentEvent]:
+    """Read so many events of a stream that goes on, then leave."""
+    parser, events = EventParser(), []
+    with client.stream("GET", url) as response:
+        assert response.status_code == 200
+        for chunk in response.iter_raw():
+            events += parser.feed(chunk)
+            if len(events) >= count:
+                return events
+    raise AssertionError(f"The stream ended after {events}, {count} were expected.")
+
+
+def start_job(client: httpx.Client) -> str:
+    response = client.post("/progress/jobs/")
+    assert response.status_code == 201
+    return response.json()["events"]
+
+
+# Stock adrf view, plain Django view
+
+
+@pytest.mark.parametrize("url", ["/test/", "/test2/"])
+def test_the_first_message_arrives_before_the_second_exists(slow: httpx.Client, url: str) -> None:
+    with slow.stream("GET", url) as response:
+        assert next(response.iter_raw()) == b"data: Message 1 of 5\n\n"
+
+
+@pytest.mark.parametrize("url", ["/test/", "/test2/"])
+def test_all_messages_arrive_with_the_headers_of_a_stream(quick: httpx.Client, url: str) -> None:
+    response = quick.get(url, headers={"Accept": "text/event-stream"})
+    assert response.content == MESSAGES
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["cache-control"] == "no-cache, no-transform"
+    assert "content-length" not in response.headers
+
+
+# Countdown
+
+
+@pytest.mark.parametrize("url", ["/countdown/events/", "/countdown/sync/events/"])
+def test_countdown_ends_with_blastoff_and_the_end_id(quick: httpx.Client, url: str) -> None:
+    assert quick.get(url).content == COUNTDOWN + BLASTOFF
+
+
+@pytest.mark.parametrize("url", ["/countdown/events/", "/countdown/sync/events/"])
+def test_a_client_that_has_seen_the_end_gets_204(quick: httpx.Client, url: str) -> None:
+    response = quick.get(url, headers={"Last-Event-ID": "adrf-sse:end"})
+    assert response.status_code == 204
+    assert response.content == b""
+
+
+def test_the_first_tick_arrives_before_the_second_exists(slow: httpx.Client) -> None:
+    with slow.stream("GET", "/countdown/events/") as response:
+        assert next(response.iter_raw()) == b"event: tick\ndata: 10\n\n"
+
+
+# News and weather
+
+
+def test_news_and_weather_come_from_two_producers_in_one_stream(slow: httpx.Client) -> None:
+    first, second = take(slow, "/news-and-weather/events/", 2)
+    assert {first.event, second.event} == {"news", "weather"}
+
+
+def test_news_and_weather_go_on_each_at_its_own_pace(quick: httpx.Client) -> None:
+    events = take(quick, "/news-and-weather/events/", 20)
+    news, weather = ([event.data for event in events if event.event == name] for name in ("news", "weather"))
+    assert len(news) > len(weather) > 1
+    assert news[:2] == ["Local cat elected mayor, promises longer naps", "Chess club wins regatta by a pawn"]
+    assert weather[:2] == ["Sunny, 21 °C", "Light breeze from the west"]
+
+
+# Planets
+
+
+def test_one_view_can_be_read_in_three_ways(quick: httpx.Client) -> None:
+    stream, lines, whole = (
+        quick.get("/planets/", headers={"Accept": accept})
+        for accept in ("text/event-stream", "application/jsonl", "application/json")
+    )
+    assert stream.content.startswith(b'id: 1\nevent: planet\ndata: {"name":"Mercury","moons":0}\n\n')
+    assert stream.content.endswith(b'data: {"name":"Mars","moons":2}\n\nid: adrf-sse:end\n\n')
+    assert lines.content == (
+        b'{"event":"planet","id":"1","data":{"name":"Mercury","moons":0}}\n'
+        b'{"event":"planet","id":"2","data":{"name":"Venus","moons":0}}\n'
+        b'{"event":"planet","id":"3","data":{"name":"Earth","moons":1}}\n'
+        b'{"event":"planet","id":"4","data":{"name":"Mars","moons":2}}\n'
+    )
+    assert whole.json() == [json.loads(line) for line in lines.iter_lines()]
+    assert whole.headers["content-type"] == "application/json"
+
+
+def test_the_first_line_arrives_before_the_second_exists(slow: httpx.Client) -> None:
+    with slow.stream("GET", "/planets/", headers={"Accept": "application/jsonl"}) as response:
+        assert next(response.iter_raw()) == b'{"event":"planet","id":"1","data":{"name":"Mercury","moons":0}}\n'
+
+
+# Progress
+
+
+def test_a_job_reports_its_progress_up_to_its_end(quick: httpx.Client) -> None:
+    body = quick.get(start_job(quick)).content
+    *progress, done = events_of(body)
+    percents = [int(re.fullmatch(r'\{"percent":(\d+)\}', data)[1]) for _, data in progress]
+    assert {name for name, _ in progress} == {"progress"}
+    assert percents == sorted(set(percents))
+    assert percents[-1] == 100
+    assert done == ("done", '{"percent":100}')
+    assert body.endswith(b"\n\nid: adrf-sse:end\n\n")
+
+
+def test_a_late_client_gets_the_present_state_first(quick: httpx.Client) -> None:
+    url = start_job(quick)
+    quick.get(url)
+    assert events_of(quick.get(url).content) == [("progress", '{"percent":100}'), ("done", '{"percent":100}')]
+
+
+def test_two_clients_may_watch_one_job(slow: httpx.Client) -> None:
+    url = start_job(slow)
+    assert take(slow, url, 1) == take(slow, url, 1)
+
+
+def test_an_unknown_job_is_a_404_with_a_json_body(quick: httpx.Client) -> None:
+    response = quick.get("/progress/jobs/none/events/", headers={"Accept": "text/event-stream"})
+    assert response.status_code == 404
+    assert response.json() == {"detail": "Not found."}
+
+
+def test_finished_jobs_are_forgotten_when_there_are_many(quick: httpx.Client) -> None:
+    url = start_job(quick)
+    quick.get(url)
+    for _ in range(50):
+        quick.get(start_job(quick))
+    assert quick.get(url).status_code == 404
+
+
+def test_no_more_than_fifty_jobs_may_run(example_database: Path) -> None:
+    with serve_example(example_database, ENDLESS) as server, client_of(server) as client:
+        for _ in range(50):
+            start_job(client)
+        refusal = client.post("/progress/jobs/")
+    assert refusal.status_code == 503
+    assert refusal.json() == {"detail": "Too many jobs are running. Try again when one is done."}
+
+
+# Members
+
+
+def test_a_stranger_gets_a_403_with_a_json_body(quick: httpx.Client) -> None:
+    response = quick.get("/members/events/", headers={"Accept": "text/event-stream"})
+    assert response.status_code == 403
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == {"detail": "Authentication credentials were not provided."}
+
+
+def test_a_stranger_is_shown_where_to_log_in(quick: httpx.Client) -> None:
+    page = quick.get("/members/").text
+    assert "You are not logged in" in page
+    assert 'href="/login/?next=/members/"' in page
+
+
+def test_a_member_is_greeted_and_told_the_time(quick: httpx.Client) -> None:
+    log_in(quick)
+    greeting, *times = take(quick, "/members/events/", 4)
+    assert (greeting.event, greeting.data) == ("greeting", "Hello, demo!")
+    assert {event.event for event in times} == {"time"}
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d UTC", event.data) for event in times)
+
+
+def test_a_job_of_a_member_needs_the_csrf_token(quick: httpx.Client) -> None:
+    log_in(quick)
+    assert quick.post("/progress/jobs/").status_code == 403
+    token = {"X-CSRFToken": quick.cookies["csrftoken"]}
+    assert quick.post("/progress/jobs/", headers=token).status_code == 201
+
+
+# Pages
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("/", "/countdown/", "/countdown/sync/", "/news-and-weather/", "/progress/", "/members/", "/login/"),
+        *("/chat/", "/chat/tea-room/", "/orders/"),
+    ],
+)
+def test_pages_and_all_that_they_load_are_there(quick: httpx.Client, url: str) -> None:
+    page = quick.get(url)
+    assert page.status_code == 200
+    assets = re.findall(r'"(/static/[^"]+)"', page.text)
+    assert len(assets) >= 2
+    assert {quick.get(asset).status_code for asset in assets} == {200}
+
+
+def test_the_index_has_a_curl_line_for_every_stream(quick: httpx.Client) -> None:
+    page = quick.get("/").text
+    for url in (
+        "/test/",
+        "/test2/",
+        "/countdown/events/",
+        "/countdown/sync/events/",
+        "/news-and-weather/events/",
+        "/chat/lobby/events/",
+        "/orders/events/",
+    ):
+        assert f"curl -N {quick.base_url}{url}<" in page
+    assert f"curl -sX POST {quick.base_url}/progress/jobs/" in page
+    assert f"curl -i {quick.base_url}/members/events/" in page
+
+
+# The project
+
+
+def test_the_openapi_document_is_served(quick: httpx.Client) -> None:
+    document = quick.get("/schema/", headers={"Accept": "application/json"}).json()
+    assert document["openapi"] == "3.2.0"
+    stream = document["paths"]["/countdown/events/"]["get"]["responses"]["200"]["content"]["text/event-stream"]
+    assert set(stream) == {"itemSchema"}
+
+
+def test_check_finds_nothing(tmp_path: Path) -> None:
+    assert "no issues" in manage("check", database=tmp_path / "unused.sqlite3")
+
+
+def test_migrations_are_those_of_the_models(tmp_path: Path) -> None:
+    assert "No changes" in manage("makemigrations", "--check", "--dry-run", database=tmp_path / "unused.sqlite3")
+
+
+def test_runserver_streams_under_wsgi(example_database: Path) -> None:
+    with serve_example(example_database, command=RUNSERVER) as server, client_of(server) as client:
+        for url in ("/test/", "/test2/"):
+            assert client.get(url).content == MESSAGES
+        for url in ("/countdown/events/", "/countdown/sync/events/"):
+            assert client.get(url).content == COUNTDOWN + BLASTOFF
+        assert {event.event for event in take(client, "/news-and-weather/events/", 9)} == {"news", "weather"}
+        assert events_of(client.get(start_job(client)).content)[-1] == ("done", '{"percent":100}')
+        log_in(client)
+        assert take(client, "/members/events/", 1)[0].data == "Hello, demo!"
+
+
+def test_runserver_sends_the_first_message_before_the_second_exists(example_database: Path) -> None:
+    with serve_example(example_database, ENDLESS, command=RUNSERVER) as server, client_of(server) as client:
+        for url in ("/test/", "/test2/"):
+            assert take(client, url, 1)[0].data == "Message 1 of 5"
+
+
+# Consoles
+
+
+def test_a_text_that_is_posted_comes_back_word_by_word(quick: httpx.Client) -> None:
+    response = quick.post("/words/", json={"text": "to be"}, headers={"Accept": "text/event-stream"})
+    assert events_of(response.content) == [("word", '{"word":"to"}'), ("word", '{"word":"be"}'), ("done", "{}")]
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("/test/", 200),
+        ("/countdown/events/", 200),
+        ("/countdown/sync/events/", 200),
+        ("/news-and-weather/events/", 200),
+        ("/members/events/", 403),
+        ("/words/", 405),
+    ],
+)
+def test_a_browser_gets_a_console(quick: httpx.Client, url: str, status: int) -> None:
+    page = quick.get(url, headers={"Accept": "text/html"})
+    assert page.status_code == status
+    assert "data-sse-console" in page.text

@@ -1,0 +1,94 @@
+"""Every kind of source, from every kind of view, through real servers: each event arrives before the next exists."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.project.views import SOURCES, VIEWS, WORDS
+from tests.support.servers import serve
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parents[2]
+UVICORN = ["-m", "uvicorn", "tests.project.asgi:application", "--fd", "{fd}", "--log-level", "warning"]
+GUNICORN = ["-m", "gunicorn", "--bind", "fd://{fd}", "--no-control-socket"]
+SERVERS = {
+    "uvicorn": UVICORN,
+    "gunicorn with uvicorn-worker": [*GUNICORN, "-k", "uvicorn_worker.UvicornWorker", "tests.project.asgi:application"],
+    "gunicorn sync": [*GUNICORN, "tests.project.wsgi:application"],
+    "gunicorn gthread": [*GUNICORN, "-k", "gthread", "--threads", "4", "tests.project.wsgi:application"],
+    "runserver": ["-m", "django", "runserver", "127.0.0.1:0", "--noreload"],
+}
+MIDDLEWARE = {
+    "": (),
+    "sync middleware": ("tests.support.middleware.sync_only",),
+    "gzip": ("django.middleware.gzip.GZipMiddleware",),
+}
+
+
+@contextmanager
+def project(server, *middleware):
+    env = {"DJANGO_SETTINGS_MODULE": "tests.project.settings", "TEST_MIDDLEWARE": " ".join(middleware)}
+    with serve(SERVERS[server], env=env, cwd=ROOT) as running, httpx.Client(base_url=running.url, timeout=30) as client:
+        yield client
+
+
+def words_one_by_one(client, url, gates):
+    """Read the stream at ``url``, letting its source go on only when the event before has arrived."""
+    with client.stream("GET", url, params={"gates": gates}) as response:
+        received, words = b"", []
+        for chunk in response.iter_bytes():
+            received += chunk
+            while b"\n\n" in received:
+                frame, _, received = received.partition(b"\n\n")
+                words.append(frame.decode())
+                if len(words) < len(WORDS):
+                    (gates / WORDS[len(words)]).write_bytes(b".")
+        return response, words
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_every_source_from_every_view_streams_event_by_event(server, gates):
+    with project(server) as client:
+        for name in VIEWS:
+            for kind in SOURCES:
+                response, words = words_one_by_one(client, f"/{name}/{kind}/", gates)
+                assert words == ["data: one", "data: two", "data: three"], (name, kind)
+                assert response.status_code == (201 if name.startswith("renderer-only") else 200)
+                assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+
+
+@pytest.mark.parametrize("middleware", [MIDDLEWARE["sync middleware"], MIDDLEWARE["gzip"]], ids=["sync", "gzip"])
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn sync"])
+def test_middleware_does_not_hold_events_back(server, middleware, gates):
+    with project(server, *middleware) as client:
+        for name in VIEWS:
+            _, words = words_one_by_one(client, f"/{name}/async/", gates)
+            assert words == ["data: one", "data: two", "data: three"], name
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_head_of_an_endless_stream_returns_at_once(server):
+    with project(server) as client:
+        response = client.head("/endless/")
+        assert response.status_code == 200
+        assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+
+
+@pytest.mark.parametrize("server", ["gunicorn sync", "gunicorn gthread", "runserver", "uvicorn"])
+def test_heartbeats_flow_and_a_client_that_leaves_ends_the_source(server, tmp_path):
+    marks = tmp_path / "marks"
+    os.mkfifo(marks)
+    env = {"DJANGO_SETTINGS_MODULE": "tests.project.settings", "TEST_HEARTBEAT": "0.05"}
+    with serve(SERVERS[server], env=env, cwd=ROOT) as running:
+        with httpx.stream("GET", f"{running.url}/forever/", params={"marks": str(marks)}, timeout=30) as response:
+            body = b""
+            for chunk in response.iter_raw():
+                body += chunk
+                if body.endswith(b":\n:\n"):
+                    break
+        assert marks.read_bytes() == b"."
+    assert body.startswith(b"data: one\n\n:\n")

@@ -1,0 +1,153 @@
+"""SIGTERM and SIGINT with open streams: every server ends, and tells each client when to come back."""
+
+import asyncio
+import os
+import re
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.servers.test_servers import ROOT, UVICORN
+from tests.support.ports import free_port
+from tests.support.servers import serve
+
+pytestmark = pytest.mark.server
+
+STREAMS = 200
+GUNICORN = ["-m", "gunicorn", "--no-control-socket", "-k", "uvicorn_worker.UvicornWorker", "--bind", "fd://{fd}"]
+SERVERS = {
+    "uvicorn": UVICORN,
+    "uvicorn with workers": [*UVICORN, "--workers", "2"],
+    "uvicorn with reload": [*UVICORN, "--reload", "--reload-dir", "tests/project/settings.py"],
+    "gunicorn with uvicorn-worker": [*GUNICORN, "tests.project.asgi:application"],
+    "hypercorn": ["-m", "hypercorn", "--workers", "0", "--bind", "fd://{fd}", "tests.project.asgi:application"],
+    "daphne": ["-m", "daphne", "--fd", "{fd}", "tests.project.asgi:application"],
+    "granian": ["-m", "granian", "--interface", "asginl", "--port", "{port}", "tests.project.asgi:application"],
+}
+
+
+def with_port(command):
+    """Fill a free port in where a command wants one."""
+    if "{port}" not in command:
+        return command, None
+    port = free_port()
+    return [argument.replace("{port}", str(port)) for argument in command], port
+
+
+class Client:
+    """One connection with one stream."""
+
+    async def open(self, url, path, until=b"data: one\n\n"):
+        host, port = url.removeprefix("http://").split(":")
+        self.reader = None
+        while self.reader is None:  # granian takes no socket that listens already
+            with suppress(ConnectionRefusedError):
+                self.reader, self.writer = await asyncio.open_connection(host, int(port))
+        self.writer.write(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+        await self.reader.readuntil(until)
+
+    async def rest(self):
+        """Return what comes until the response ends as HTTP says it ends, or the connection does."""
+        rest = b""
+        while not rest.endswith(b"0\r\n\r\n") and (chunk := await self.reader.read(65536)):
+            rest += chunk
+        self.writer.close()
+        return rest
+
+
+def send(pid, number):
+    """Signal a server; SIGINT as a terminal does, which sends it to the server's workers too.
+
+    With uvicorn's worker, gunicorn does not end on a SIGINT to it alone, also where no stream is open.
+    """
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if number == signal.SIGINT else []
+    for process in [pid, *map(int, children)]:
+        os.kill(process, number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("server", SERVERS)
+async def test_open_streams_end_cleanly_and_the_server_exits(server, number, tmp_path):
+    marks = tmp_path / "marks"
+    marks.touch()
+    environment = {"DJANGO_SETTINGS_MODULE": "tests.project.settings"}
+    command, port = with_port(SERVERS[server])
+    with serve(command, env=environment, cwd=ROOT) as running:
+        running.url = running.url if port is None else f"http://127.0.0.1:{port}"
+        clients = [Client() for _ in range(STREAMS)]
+        await asyncio.gather(*(client.open(running.url, f"/forever/?marks={marks}") for client in clients))
+        send(running.process.pid, number)
+        ends = await asyncio.gather(*(client.rest() for client in clients))
+        await asyncio.to_thread(running.process.wait, 15)
+        retries = [re.findall(rb"retry: (\d+)\n\n", end) for end in ends]
+        assert {end[-5:] for end in ends} == {b"0\r\n\r\n"}
+        assert all(len(retry) == 1 and 1000 <= int(retry[0]) <= 5000 for retry in retries)
+        assert len({retry[0] for retry in retries}) > 1
+        assert marks.stat().st_size == STREAMS
+        assert running.output.count("Traceback") == 0
+
+
+ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "tests.project.settings"}
+
+
+async def test_a_synchronous_source_that_blocks_does_not_hold_up_the_server():
+    with serve(UVICORN, env=ENVIRONMENT, cwd=ROOT) as running:
+        client = Client()
+        await client.open(running.url, "/blocked/")
+        running.process.terminate()
+        end = await client.rest()
+        assert re.search(rb"retry: \d+\n\n\r\n0\r\n\r\n$", end)
+        await asyncio.to_thread(running.process.wait, 15)
+
+
+async def test_a_client_that_takes_nothing_does_not_hold_up_the_server():
+    with serve(UVICORN, env=ENVIRONMENT, cwd=ROOT) as running:
+        host, port = running.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=2**16)
+        writer.write(b"GET /endless/ HTTP/1.1\r\nHost: test\r\n\r\n")
+        await reader.readuntil(b"data: 0\n\n")
+        # The reader takes no more than its limit, so the server's socket fills up.
+        running.process.terminate()
+        await asyncio.to_thread(running.process.wait, 15)
+        writer.close()
+
+
+async def test_clients_that_come_back_at_once_do_not_hold_up_the_server():
+    with serve(UVICORN, env=ENVIRONMENT, cwd=ROOT) as running:
+        host, port = running.url.removeprefix("http://").split(":")
+
+        async def come_back():
+            """Open one stream after the other, until nothing listens any more."""
+            while True:
+                try:
+                    reader, writer = await asyncio.open_connection(host, int(port))
+                except ConnectionRefusedError:
+                    return
+                writer.write(b"GET /forever/ HTTP/1.0\r\n\r\n")
+                opened.set()
+                with suppress(ConnectionError):
+                    await reader.read()
+                writer.close()
+
+        opened = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(20):
+                group.create_task(come_back())
+            await opened.wait()
+            first = Client()
+            await first.open(running.url, "/forever/")
+            running.process.terminate()
+            await first.rest()
+        await asyncio.to_thread(running.process.wait, 15)
+
+
+async def test_a_second_signal_reaches_the_server_at_once():
+    with serve(UVICORN, env=ENVIRONMENT, cwd=ROOT) as running:
+        client = Client()
+        await client.open(running.url, "/blocked/")
+        running.process.send_signal(signal.SIGINT)
+        running.process.send_signal(signal.SIGINT)
+        await client.rest()
+        await asyncio.to_thread(running.process.wait, 15)

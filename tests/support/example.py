@@ -1,0 +1,72 @@
+"""The example project, as tests run it."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx
+
+from tests.support.servers import Server, serve
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "example"
+UVICORN = ["-m", "uvicorn", "config.asgi:application", "--fd", "{fd}"]
+TWO_WORKERS = [*UVICORN, "--workers", "2"]
+RUNSERVER = ["manage.py", "runserver", "--noreload", "127.0.0.1:0"]
+
+QUICK = 0.01
+"""Seconds between events, where a test reads them all."""
+OAS = {version: {"OAS_VERSION": f"{version}.0"} for version in ("3.0", "3.1", "3.2")}
+OAS_3_0, OAS_3_1, OAS_3_2 = OAS.values()
+"""Settings for ``manage.py spectacular --custom-settings``."""
+
+ENDLESS = 3600
+"""Seconds between events, which no test lives to see the end of: what arrives can't have waited for the next."""
+
+
+def environment(database: Path, tick: float = QUICK, redis_url: str = "") -> dict[str, str]:
+    """Return what the example's processes need to know. The tests' own settings module is not theirs."""
+    return {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "EXAMPLE_DATABASE": str(database),
+        "EXAMPLE_TICK": str(tick),
+        "REDIS_URL": redis_url,
+    }
+
+
+def serve_example(
+    database: Path, tick: float = QUICK, *, command: Sequence[str] = UVICORN, redis_url: str = ""
+) -> AbstractContextManager[Server]:
+    """Run the example on a server of its own."""
+    return serve(command, env=environment(database, tick, redis_url), cwd=EXAMPLE)
+
+
+def manage(*arguments: str, database: Path, redis_url: str = "") -> str:
+    """Run ``manage.py`` of the example and return what it prints."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=EXAMPLE,
+        env=os.environ | environment(database, redis_url=redis_url),
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+def migrated(database: Path) -> Path:
+    """Make the database, with the user ``demo`` in it."""
+    manage("migrate", "--verbosity", "0", database=database)
+    return database
+
+
+def log_in(client: httpx.Client, name: str = "demo") -> None:
+    """Log the client in, through the page that people use."""
+    page = client.get("/login/").text
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+    assert token
+    fields = {"username": name, "password": name, "csrfmiddlewaretoken": token[1]}
+    response = client.post("/login/", data=fields)
+    assert response.status_code == 302, response.text

@@ -1,0 +1,1 @@
+"""Tests that run in one process, named after the modules they test."""

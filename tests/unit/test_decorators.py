@@ -1,0 +1,145 @@
+from contextlib import asynccontextmanager
+
+import pytest
+from rest_framework.decorators import (
+    authentication_classes,
+    parser_classes,
+    permission_classes,
+    renderer_classes,
+    throttle_classes,
+)
+from rest_framework.parsers import JSONParser
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.throttling import BaseThrottle
+
+from adrf_sse.decorators import event_stream
+from adrf_sse.renderers import EventStreamRenderer
+from tests.support.sources import Recorder
+
+
+@event_stream
+async def async_generator(request):
+    """Words about prices."""
+    yield "a"
+
+
+@event_stream
+def sync_generator(request):
+    yield "a"
+
+
+@event_stream
+async def coroutine(request):
+    return Recorder("a").run()
+
+
+@event_stream
+def function(request):
+    return Recorder("a").run()
+
+
+@event_stream
+@asynccontextmanager
+async def manager(request):
+    yield Recorder("a").run()
+
+
+@pytest.mark.parametrize("view", [async_generator, sync_generator, coroutine, function, manager])
+async def test_functions_of_every_shape_stream(visit, view):
+    async with visit(view) as stream:
+        assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        assert await stream.body() == b"data: a\n\n"
+
+
+def test_the_view_is_named_after_the_function():
+    assert async_generator.cls.__name__ == "async_generator"
+    assert async_generator.cls.__module__ == __name__
+    assert async_generator.cls().get_view_description() == "Words about prices."
+
+
+@event_stream(methods=["GET", "POST"], retry=5, finite=True)
+async def with_options(request, **kwargs):
+    yield request.method
+
+
+async def test_methods_and_options(visit):
+    async with visit(with_options) as stream:
+        assert await stream.body() == b"retry: 5\n\ndata: GET\n\nid: adrf-sse:end\n\n"
+    async with visit(with_options, method="post") as stream:
+        assert b"data: POST\n\n" in await stream.body()
+    async with visit(with_options, method="put") as stream:
+        assert stream.status_code == 405
+        assert stream.headers["Allow"] == "GET, POST, HEAD, OPTIONS"
+    async with visit(with_options, method="head") as stream:
+        assert await stream.body() == b""
+    async with visit(with_options, headers={"Last-Event-ID": "adrf-sse:end"}) as stream:
+        assert stream.status_code == 204
+
+
+class Never(BaseThrottle):
+    def allow_request(self, request, view):
+        return False
+
+
+async def test_policy_decorators_compose_as_with_api_view(visit):
+    source = Recorder("a")
+
+    @event_stream
+    @permission_classes([IsAuthenticated])
+    @authentication_classes([])
+    async def private(request):
+        async for item in source.run():
+            yield item
+
+    @event_stream(methods=["POST"])
+    @throttle_classes([Never])
+    @parser_classes([JSONParser])
+    async def limited(request):
+        yield "never"
+
+    async with visit(private) as stream:
+        assert stream.status_code == 403
+    assert not source.started
+    async with visit(limited, method="post") as stream:
+        assert stream.status_code == 429
+    assert limited.cls.parser_classes == [JSONParser]
+
+
+async def test_renderer_classes_below_it_win(visit):
+    @event_stream
+    @renderer_classes([JSONRenderer, EventStreamRenderer])
+    async def view(request):
+        yield "a"
+
+    async with visit(view, headers={"Accept": "text/event-stream"}) as stream:
+        assert await stream.body() == b"data: a\n\n"
+    assert view.cls.renderer_classes == [JSONRenderer, EventStreamRenderer]
+
+
+def test_a_policy_above_it_is_refused_as_above_api_view():
+    with pytest.raises(TypeError, match="must come after"):
+        permission_classes([IsAuthenticated])(async_generator)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"methods": "GET"}, TypeError, "methods must be a list of HTTP methods, got 'GET'. Write methods=['GET']."),
+        (
+            {"hartbeat": 3},
+            TypeError,
+            "options must be among heartbeat, retry, first_event_timeout, max_duration, send_timeout, "
+            "reauthorize_interval, finite, error_event, got 'hartbeat'. Remove or rename it.",
+        ),
+        (
+            {"heartbeat": "3"},
+            TypeError,
+            "heartbeat must be a number of seconds or a timedelta, got '3'. Use a number, such as 15.",
+        ),
+    ],
+)
+def test_a_bad_argument_is_refused_when_the_function_is_decorated(arguments, error, message):
+    with pytest.raises(error) as caught:
+        event_stream(**arguments)
+    assert str(caught.value) == message

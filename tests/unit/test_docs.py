@@ -1,0 +1,166 @@
+"""The examples in the documentation do what it says."""
+
+import re
+from asyncio import run
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db.models.signals import post_save
+from rest_framework import serializers
+
+from adrf_sse.channels import apublish, publish, subscribe
+from adrf_sse.settings import validated
+from adrf_sse.testing import EventStreamClient, StreamEnded
+
+SESSIONS = (
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+)
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+class NameSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Group
+        fields = ["name"]
+
+
+async def present_state() -> dict[str, int]:
+    return {"orders": 3}
+
+
+def examples(document: str, **names: Any) -> dict[str, Any]:
+    """Run a document's Python examples one after the other, and return what they define."""
+    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / document).read_text(), re.DOTALL | re.MULTILINE)
+    assert blocks
+    names["__name__"] = document
+    for block in blocks:
+        exec(block, names)
+    return names
+
+
+@pytest.fixture
+def documented(settings: Any) -> Iterator[dict[str, Any]]:
+    """What the examples of channels define. A group stands for an order: it has users, and a name."""
+    found = examples("channels.md", Order=Group, OrderSerializer=NameSerializer, present_state=present_state)
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": found["urlpatterns"]})
+    settings.ADRF_SSE = {"BROKER": {"BACKEND": "adrf_sse.brokers.memory.MemoryBroker"}}
+    yield found
+    post_save.disconnect(found["announce"], sender=Group)
+
+
+async def test_a_channel_is_streamed(documented, event_stream_client):
+    async with event_stream_client.get("/orders/42/events/") as stream:
+        documented["pay"](Group(pk=42))
+        event = await stream.next()
+    assert (event.event, event.data) == ("order", '{"status":"paid"}')
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_saved_order_is_announced(documented):
+    before = publish("news", "before")
+    order = Group.objects.create(name="Tea pot")
+    event = run(first_event(f"orders.{order.pk}", before))
+    assert (event.event, event.data) == ("order", {"name": "Tea pot"})
+
+
+async def first_event(channel: str, after: int) -> Any:
+    async with subscribe(channel, last_event_id=after) as events:
+        return await anext(events)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_who_does_not_own_an_order_is_refused(documented, visit):
+    order, alice = await Group.objects.acreate(name="Tea pot"), await User.objects.acreate(username="alice")
+
+    class Stream(documented["MyOrderStream"]):
+        def get_channels(self):
+            return [f"orders.{order.pk}"]
+
+    async with visit(Stream.as_view(), user=alice, middleware=SESSIONS) as stream:
+        assert stream.status_code == 403
+    await order.user_set.aadd(alice)
+    async with visit(Stream.as_view(), user=alice, middleware=SESSIONS) as stream:
+        assert stream.status_code == 200
+    async with visit(Stream.as_view()) as stream:
+        assert stream.status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_who_no_longer_owns_an_order_is_asked_to_leave(documented, visit):
+    order, alice = await Group.objects.acreate(name="Tea pot"), await User.objects.acreate(username="alice")
+    await order.user_set.aadd(alice)
+
+    class Stream(documented["MyOrderStream"]):
+        reauthorize_interval = 0.01
+
+        def get_channels(self):
+            return [f"orders.{order.pk}"]
+
+    async with visit(Stream.as_view(), user=alice, middleware=SESSIONS, served=True) as stream:
+        assert stream.status_code == 200
+        await order.user_set.aremove(alice)
+        with pytest.raises(StreamEnded):
+            await stream.next(timeout=30)
+
+
+async def test_a_dashboard_begins_with_the_state_and_has_it_anew_after_a_reset(documented, visit):
+    view = documented["Dashboard"].as_view()
+    async with visit(view) as stream:
+        await apublish("news", "x")
+        state, news = await stream.take(2)
+        assert (state.event, state.data, news.data) == ("state", '{"orders":3}', "x")
+    await apublish("news", "y")
+    async with visit(view, headers={"Last-Event-ID": news.id}) as stream:
+        assert (await stream.next()).data == "y"
+    async with visit(view, headers={"Last-Event-ID": "5"}) as stream:
+        state, *news = await stream.take(3)
+        assert (state.event, [event.data for event in news]) == ("state", ["x", "y"])
+        assert int(state.id) < int(news[0].id)
+
+
+async def test_a_plain_view_streams_a_channel(documented, visit):
+    first = await apublish("news", "x")
+    await apublish("news", "y")
+    async with visit(documented["news"], url=f"/?last_event_id={first}") as stream:
+        assert (await stream.next()).data == "y"
+
+
+async def test_id_zero_asks_for_all_that_is_kept(documented, visit):
+    await apublish("news", "x")
+    async with visit(documented["news"], url="/?last_event_id=0") as stream:
+        assert [event.event or event.data for event in await stream.take(2)] == ["reset", "x"]
+
+
+def test_the_settings_are_right(documented):
+    assert validated(documented["ADRF_SSE"])[1] == []
+
+
+def test_the_broker_counts(documented):
+    broker = documented["CountingBroker"](start=5)
+    assert broker.publish("news", b"tx")
+    assert broker.published == 6
+
+
+# Testing
+
+
+@pytest.fixture
+def tests(documented) -> dict[str, Any]:
+    return examples("testing.md", Order=Group, alice=None)
+
+
+async def test_the_test_of_a_channel_passes(tests, event_stream_client):
+    await tests["test_an_order_is_streamed"](event_stream_client)
+
+
+@pytest.mark.django_db
+def test_the_test_of_an_announcement_passes(tests, django_capture_on_commit_callbacks):
+    tests["test_a_saved_order_is_announced"](None, django_capture_on_commit_callbacks)
+
+
+def test_client_of_the_documentation_is_the_fixture(event_stream_client):
+    assert isinstance(event_stream_client, EventStreamClient)

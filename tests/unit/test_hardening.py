@@ -1,0 +1,403 @@
+"""Where streams meet the unkind: replaced responses, pauses, caches, decorators, shared contexts."""
+
+import asyncio
+import logging
+import sys
+import threading
+from contextlib import asynccontextmanager, suppress
+from functools import wraps
+
+import pytest
+from adrf.views import APIView
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.contrib.auth import get_user_model
+from django.http import HttpResponse, StreamingHttpResponse
+from django.test import Client
+from django.urls import path
+from django.views.decorators.cache import cache_page
+from rest_framework.exceptions import APIException, NotFound
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+from rest_framework.response import Response
+from rest_framework.views import APIView as SyncAPIView
+from rest_framework.viewsets import ViewSet as SyncViewSet
+
+from adrf_sse.renderers import EventStreamRenderer
+from adrf_sse.responses import EventStreamResponse
+from adrf_sse.runtime.threads import sync_slots
+from adrf_sse.streams.buffer import CHUNK_SIZE
+from adrf_sse.streams.open_streams import open_streams
+from adrf_sse.streams.options import options
+from adrf_sse.streams.stream import EventStream
+from adrf_sse.testing import EventParser
+from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
+from tests.support.sources import Recorder
+from tests.unit.test_stream import settled
+
+FULL = b"data: " + b"x" * (CHUNK_SIZE - 8) + b"\n\n"
+
+
+def replacing(get_response):
+    def middleware(request):
+        get_response(request)
+        return HttpResponse("replaced")
+
+    return middleware
+
+
+def rewrapping(get_response):
+    """Answer with a new response around the stream's content, which closes nothing."""
+
+    async def middleware(request):
+        response = await get_response(request)
+        content = response.streaming_content
+
+        async def again():
+            async for chunk in content:
+                yield chunk
+
+        return StreamingHttpResponse(again())
+
+    return middleware
+
+
+rewrapping.async_capable, rewrapping.sync_capable = True, False
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_under_wsgi_a_replaced_response_leaves_nothing(settings, kind):
+    source = Recorder("a")
+
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            return source.run_for_ever() if kind == "async" else source.run_in_thread()
+
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [path("", View.as_view())]})
+    settings.MIDDLEWARE = ["tests.unit.test_hardening.replacing"]
+    for _ in range(3):
+        assert Client().get("/").content == b"replaced"
+    assert source.closed
+    assert len(open_streams) == 0
+    assert sync_slots.taken == 0
+
+
+async def test_a_response_rewrapped_by_middleware_is_let_go_after_send_timeout(visit):
+    source = Recorder(*[FULL] * 100)
+
+    class View(AsyncSSEAPIView):
+        send_timeout = 0.01
+
+        async def get(self, request):
+            return source.run()
+
+    async with visit(View.as_view(), middleware=("tests.unit.test_hardening.rewrapping",), served=True) as stream:
+        await stream.next_chunk()
+    await wait_until(lambda: source.closed)
+    assert len(open_streams) == 0
+
+
+async def wait_until(condition):
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+# A source that is paused at its yield
+
+
+async def test_a_task_group_around_a_yield_sees_its_childs_failure_while_the_source_is_paused(caplog):
+    fail = asyncio.Event()
+
+    async def child():
+        await fail.wait()
+        raise NotFound("gone")
+
+    async def source():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child())
+            while True:
+                yield FULL
+
+    stream = EventStream(source(), options({}))
+    assert await anext(stream) == FULL
+    await settled(lambda: len(asyncio.all_tasks()))
+    fail.set()
+    rest = b"".join([chunk async for chunk in stream])
+    assert rest == FULL * (stream.events - 1) + b'event: error\ndata: {"detail":"gone","code":"not_found"}\n\n'
+
+
+async def test_a_timeout_around_a_yield_works_while_the_source_is_paused():
+    async def source():
+        try:
+            async with asyncio.timeout(0.01):
+                while True:
+                    yield FULL
+        except TimeoutError:
+            timed_out.set()
+            yield b"data: timed out\n\n"
+
+    timed_out = asyncio.Event()
+    stream = EventStream(source(), options({}))
+    assert await anext(stream) == FULL
+    await timed_out.wait()
+    assert b"".join([chunk async for chunk in stream]).endswith(b"data: timed out\n\n")
+
+
+@pytest.mark.parametrize("paused", [True, False])
+async def test_leaving_a_task_group_around_a_yield_is_quiet(caplog, paused):
+    async def source():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.Event().wait())
+            yield FULL
+            while paused:
+                yield FULL
+            await asyncio.Event().wait()
+
+    stream = EventStream(source(), options({}))
+    await anext(stream)
+    await settled(lambda: len(asyncio.all_tasks()))
+    with caplog.at_level(logging.WARNING):
+        await stream.aclose()
+    assert caplog.records == []
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_what_can_not_be_encoded_inside_a_task_group_is_the_error_that_is_reported(caplog):
+    async def source():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.Event().wait())
+            yield "a"
+            yield object()
+
+    body = b"".join([chunk async for chunk in EventStream(source(), options({}))])
+    assert body.startswith(b"data: a\n\nevent: error\n")
+    assert "data must be text or something the JSON renderer can encode" in caplog.text
+
+
+# Failures
+
+
+async def test_a_source_cancelled_before_its_first_event_is_a_500(visit):
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            raise asyncio.CancelledError
+            yield
+
+    async with visit(View.as_view()) as stream:
+        assert stream.status_code == 500
+
+
+async def test_an_error_in_finally_after_leaving_before_the_first_event_is_logged(visit, caplog):
+    started = asyncio.Event()
+
+    class View(AsyncSSEAPIView):
+        first_event_timeout = 60
+
+        async def get(self, request):
+            try:
+                started.set()
+                await asyncio.Event().wait()
+                yield
+            finally:
+                raise ValueError("in finally")
+
+    stream = visit(View.as_view())
+    opening = asyncio.create_task(stream.__aenter__())
+    await started.wait()
+    await stream.disconnect()
+    with suppress(AssertionError):
+        await opening
+    assert "in finally" in caplog.text
+
+
+async def test_a_detail_that_can_not_be_encoded_gives_the_generic_error_event(monkeypatch):
+    monkeypatch.setattr("adrf_sse.streams.pump.logger.disabled", True)  # pytest-xdist can't pass lone surrogates on
+
+    async def source():
+        yield "a"
+        raise APIException("\ud800")
+
+    body = b"".join([chunk async for chunk in EventStream(source(), options({}))])
+    assert b'"detail":"A server error occurred."' in body
+
+
+async def test_the_error_event_is_written_by_the_renderers_own_json(visit):
+    class Spacious(JSONRenderer):
+        compact = False
+
+    class Renderer(EventStreamRenderer):
+        data_renderer_class = Spacious
+
+    class View(APIView):
+        renderer_classes = [Renderer]
+
+        async def get(self, request):
+            async def source():
+                raise NotFound("gone")
+                yield
+
+            return Response(source())
+
+    async with visit(View.as_view()) as stream:
+        assert await stream.body() == b'event: error\ndata: {"detail": "gone", "code": "not_found"}\n\n'
+
+
+# Renderer and response
+
+
+async def test_cache_page_does_not_keep_an_empty_body(visit, settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+    class Sync(SyncAPIView):
+        renderer_classes = [EventStreamRenderer]
+        authentication_classes = []
+
+        def get(self, request):
+            return Response(Recorder("a").run())
+
+    view = cache_page(60)(Sync.as_view())
+    for _ in range(2):
+        async with visit(view) as stream:
+            assert await stream.body() == b"data: a\n\n"
+
+
+async def test_a_page_of_another_renderer_keeps_its_content_type(visit):
+    class View(APIView):
+        renderer_classes = [EventStreamRenderer, BrowsableAPIRenderer]
+        authentication_classes = []
+
+        async def get(self, request):
+            return Response({"a": 1})
+
+    async with visit(View.as_view(), headers={"Accept": "text/html"}) as stream:
+        assert stream.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert b"<!DOCTYPE html>" in await stream.body()
+
+
+def test_content_encoding_is_settled_for_gzip_but_not_claimed():
+    response = EventStreamResponse(Recorder().run())
+    assert response.has_header("Content-Encoding")
+    assert "Content-Encoding" not in response
+    response["Content-Encoding"] = "br"
+    assert "Content-Encoding" in response
+
+
+# Views
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_synchronous_decorator_on_a_handler_may_use_the_orm(visit):
+    def counted(handler):
+        @wraps(handler)
+        def wrapper(self, request):
+            request.count = get_user_model().objects.count()
+            return handler(self, request)
+
+        return wrapper
+
+    class View(AsyncSSEAPIView):
+        @counted
+        async def get(self, request):
+            yield request.count
+
+        @asynccontextmanager
+        async def post(self, request):
+            yield Recorder(threading.current_thread() is threading.main_thread()).run()
+
+    async with visit(View.as_view()) as stream:
+        assert await stream.body() == b"data: 0\n\n"
+    async with visit(View.as_view(), method="post") as stream:
+        assert await stream.body() == b"data: true\n\n"
+
+
+@pytest.mark.parametrize(
+    ("bases", "told"),
+    [
+        ((SyncViewSet, EventStreamMixin), "ViewSet, EventStreamMixin"),
+        ((EventStreamMixin, SyncAPIView), "EventStreamMixin, APIView"),
+    ],
+)
+def test_the_mixin_in_the_wrong_place_is_refused_when_the_class_is_made(bases, told):
+    with pytest.raises(TypeError) as caught:
+        type("V", bases, {})
+    assert str(caught.value) == (
+        f"EventStreamMixin must stand in front of an adrf view or viewset class, got V({told}). "
+        "Put it first, and derive from adrf's class."
+    )
+
+
+async def test_a_base_classes_async_dispatch_is_called(visit):
+    class Audited(APIView):
+        async def async_dispatch(self, request, *args, **kwargs):
+            response = await super().async_dispatch(request, *args, **kwargs)
+            response["X-Audited"] = "yes"
+            return response
+
+    class View(EventStreamMixin, Audited):
+        renderer_classes = [EventStreamRenderer]
+
+        async def get(self, request):
+            yield "a"
+
+    async with visit(View.as_view()) as stream:
+        assert stream.headers["X-Audited"] == "yes"
+        assert await stream.body() == b"data: a\n\n"
+
+
+# Contexts
+
+
+async def test_the_end_of_one_request_does_not_close_anothers_stream_in_a_shared_context(visit):
+    source = Recorder("a")
+
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            return source.run_for_ever()
+
+    async def short(request):
+        return HttpResponse("ok")
+
+    async with ThreadSensitiveContext(), visit(View.as_view(), served=True) as stream:
+        await stream.next()
+        async with visit(short, served=True) as other:
+            assert await other.body() == b"ok"
+        assert not source.closed
+
+
+async def test_work_that_the_view_left_in_the_requests_thread_does_not_hold_up_the_stream(visit, monkeypatch):
+    monkeypatch.setattr("adrf_sse.runtime.contexts.BUSY", 0.01)
+    go, left = threading.Event(), []
+
+    async def view(request):
+        left.append(asyncio.create_task(sync_to_async(go.wait)()))
+        await asyncio.sleep(0)
+        return EventStreamResponse(Recorder("a").run_for_ever())
+
+    async with visit(view, served=True) as stream:
+        assert (await stream.next()).data == "a"
+        go.set()
+        await left[0]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12")
+async def test_eager_tasks_do_not_make_the_first_event_late(visit):
+    class View(AsyncSSEAPIView):
+        first_event_timeout = 3600
+
+        async def get(self, request):
+            yield "a"
+            await asyncio.Event().wait()
+
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)
+    try:
+        async with visit(View.as_view()) as stream:
+            assert (await stream.next()).data == "a"
+    finally:
+        loop.set_task_factory(None)
+
+
+def test_the_parser_survives_a_retry_of_many_digits():
+    parser = EventParser()
+    assert parser.feed(b"retry: " + b"9" * 5000 + b"\n\ndata: a\n\n") != []
+    assert parser.retry is None

@@ -1,0 +1,240 @@
+"""The metrics as Prometheus scrapes them: from a view in process, and from real servers with one and more workers."""
+
+import asyncio
+import re
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from django.http import HttpRequest
+from django.test import Client
+from django.urls import path
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from adrf_sse import metrics as module
+from adrf_sse import signals
+from adrf_sse.decorators import event_stream
+from adrf_sse.metrics import StreamMetrics
+from adrf_sse.testing import EventStreamClient
+from tests.support.example import ENDLESS, EXAMPLE, UVICORN, environment, serve_example
+from tests.support.servers import serve
+from tests.support.sources import Recorder
+
+ROOT = Path(__file__).parents[2]
+A = len(b"data: a\n\n")
+
+
+def samples(text):
+    """Return the values of what a scrape answers, by name and labels in their order, the package's own only."""
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name.startswith("adrf_sse_") and not sample.name.endswith("_created")
+    }
+
+
+@event_stream
+async def endless(request, number):
+    async for item in Recorder("a", "a").run_for_ever():
+        yield item
+
+
+@event_stream
+async def short(request):
+    yield "a"
+
+
+class Counted(StreamMetrics):
+    """Metrics that tell when the timer has counted."""
+
+    ticks = 0
+
+    def __init__(self, registry):
+        self.ticked = threading.Condition()
+        super().__init__(registry)
+
+    def _tick(self):
+        super()._tick()
+        with self.ticked:
+            self.ticks += 1
+            self.ticked.notify_all()
+
+    def wait_for_ticks(self, number):
+        with self.ticked:
+            before = self.ticks
+            self.ticked.wait_for(lambda: self.ticks >= before + number)
+
+
+@pytest.fixture
+def metrics(settings):
+    metrics = Counted(CollectorRegistry())
+    settings.ROOT_URLCONF = type(
+        "URLs",
+        (),
+        {
+            "urlpatterns": [
+                path("endless/<int:number>/", endless, name="endless"),
+                path("short/", short, name="short"),
+                path("metrics/", metrics.view),
+            ]
+        },
+    )
+    yield metrics
+    metrics.disconnect()
+
+
+def scraped(metrics):
+    return samples(metrics.view(request()).content.decode())
+
+
+def request(method="GET"):
+    request = HttpRequest()
+    request.method = method
+    return request
+
+
+def test_the_view_answers_as_prometheus_wants_it(metrics):
+    response = Client().get("/metrics/")
+    assert response.status_code == 200
+    assert response["Content-Type"].startswith("text/plain; version=1.0.0; charset=utf-8")
+    assert b"# TYPE adrf_sse_streams_open gauge" in response.content
+    assert Client().head("/metrics/").status_code == 200
+    assert Client().post("/metrics/").status_code == 405
+
+
+async def test_a_scrape_counts_what_open_streams_have_sent_by_then(metrics):
+    client = EventStreamClient()
+    async with client.get("/endless/1/") as one, client.get("/endless/2/") as two:
+        await one.take(2)
+        await two.take(2)
+        # Over ASGI, as a scrape comes while streams are open. All URLs of a view are one label.
+        async with client.get("/metrics/") as scrape:
+            found = samples((await scrape.body()).decode())
+        assert found["adrf_sse_streams_open", "endless"] == 2
+        assert found["adrf_sse_events_sent_total", "endless"] == 4
+        assert found["adrf_sse_bytes_sent_total", "endless"] == 4 * A
+        assert scraped(metrics)["adrf_sse_events_sent_total", "endless"] == 4
+    found = scraped(metrics)
+    assert found["adrf_sse_streams_open", "endless"] == 0
+    assert found["adrf_sse_streams_closed_total", "disconnected", "endless"] == 2
+    assert found["adrf_sse_events_sent_total", "endless"] == 4
+    assert found["adrf_sse_stream_duration_seconds_count", "endless"] == 2
+
+
+async def test_the_end_of_a_stream_counts_what_it_has_sent(metrics):
+    async with EventStreamClient().get("/short/") as stream:
+        await stream.body()
+    found = samples(generate_latest(metrics.registry).decode())
+    assert found["adrf_sse_streams_closed_total", "completed", "short"] == 1
+    assert found["adrf_sse_events_sent_total", "short"] == 1
+    assert found["adrf_sse_bytes_sent_total", "short"] == A
+    assert found["adrf_sse_stream_duration_seconds_bucket", "86400.0", "short"] == 1
+
+
+async def test_open_streams_are_counted_without_a_scrape_and_without_a_thread_that_stays(metrics, monkeypatch):
+    monkeypatch.setattr(module, "INTERVAL", 0.001)
+    async with EventStreamClient().get("/endless/1/") as stream:
+        await stream.take(2)
+        await asyncio.to_thread(metrics.wait_for_ticks, 2)
+        assert samples(generate_latest(metrics.registry).decode())["adrf_sse_events_sent_total", "endless"] == 2
+    while timers := [thread for thread in threading.enumerate() if thread.name == "adrf_sse metrics"]:
+        timers[0].join()
+    async with EventStreamClient().get("/endless/1/") as stream:
+        await asyncio.to_thread(metrics.wait_for_ticks, 1)
+
+
+async def test_a_stream_that_opened_before_the_metrics_were_made_is_left_out(metrics):
+    async with EventStreamClient().get("/endless/1/") as stream:
+        await stream.next()
+        late = StreamMetrics(CollectorRegistry())
+    late.disconnect()
+    assert scraped(metrics)["adrf_sse_streams_closed_total", "disconnected", "endless"] == 1
+    assert not [key for key in scraped(late) if "endless" in key]
+
+
+async def test_disconnected_metrics_count_nothing_more(metrics):
+    async with EventStreamClient().get("/endless/1/") as stream:
+        await stream.next()
+        metrics.disconnect()
+    async with EventStreamClient().get("/short/") as stream:
+        await stream.body()
+    assert not [key for key in scraped(metrics) if "short" in key]
+    assert not any(
+        signal.has_listeners()
+        for signal in (
+            signals.stream_opened,
+            signals.stream_closed,
+            signals.event_received,
+            signals.subscriber_dropped,
+        )
+    )
+
+
+def test_what_channels_tell_is_counted_without_their_names(metrics):
+    for lag in (0.002, 0.5):
+        signals.event_received.send_robust(sender=None, channel="orders.42", lag=lag)
+    signals.subscriber_dropped.send_robust(sender=None, channels=("orders.42", "news"))
+    found = scraped(metrics)
+    assert found["adrf_sse_subscribers_dropped_total",] == 1
+    assert found["adrf_sse_broker_lag_seconds_count",] == 2
+    assert found["adrf_sse_broker_lag_seconds_sum",] == pytest.approx(0.502)
+    assert found["adrf_sse_broker_lag_seconds_bucket", "0.005"] == 1
+
+
+def test_one_registry_takes_them_once(metrics):
+    with pytest.raises(ValueError, match="Duplicated timeseries"):
+        StreamMetrics(metrics.registry)
+
+
+def test_without_prometheus_client_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    monkeypatch.delitem(sys.modules, "adrf_sse.metrics")
+    with pytest.raises(ImportError, match=r"pip install 'adrf-sse\[metrics\]'"):
+        import adrf_sse.metrics  # noqa: F401
+
+
+def test_the_documentation_names_every_metric(metrics):
+    described = re.findall(r"^\| `(adrf_sse_\w+)`", (ROOT / "docs" / "monitoring.md").read_text(), re.MULTILINE)
+    families = metrics.registry.collect()
+    assert sorted(described) == sorted(f.name + "_total" * (f.type == "counter") for f in families)
+
+
+# Real servers.
+
+
+@pytest.mark.server
+def test_a_real_server_is_scraped_while_streams_are_open(example_database):
+    with (
+        serve_example(example_database, ENDLESS) as server,
+        httpx.Client(base_url=server.url, timeout=30) as client,
+        client.stream("GET", "/countdown/events/") as response,
+    ):
+        chunks = response.iter_raw()
+        first = next(chunks)
+        found = samples(client.get("/metrics/").text)
+    assert found["adrf_sse_streams_open", "countdown-events"] == 1
+    assert found["adrf_sse_events_sent_total", "countdown-events"] == 1
+    assert found["adrf_sse_bytes_sent_total", "countdown-events"] == len(first)
+
+
+@pytest.mark.server
+def test_workers_are_scraped_as_one(example_database, tmp_path):
+    env = environment(example_database) | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    with (
+        serve([*UVICORN, "--workers", "2"], env=env, cwd=EXAMPLE) as server,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        bodies = []
+        while len(bodies) < 8 or len(list(tmp_path.glob("counter_*.db"))) < 2:
+            bodies += pool.map(lambda _: httpx.get(f"{server.url}/countdown/events/", timeout=30).content, range(8))
+        scrapes = [samples(httpx.get(f"{server.url}/metrics/", timeout=30).text) for _ in range(4)]
+    for found in scrapes:
+        assert found["adrf_sse_streams_open", "countdown-events"] == 0
+        assert found["adrf_sse_streams_closed_total", "completed", "countdown-events"] == len(bodies)
+        assert found["adrf_sse_events_sent_total", "countdown-events"] == 11 * len(bodies)
+        assert found["adrf_sse_bytes_sent_total", "countdown-events"] == sum(map(len, bodies))

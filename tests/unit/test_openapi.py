@@ -1,0 +1,611 @@
+"""Streams in OpenAPI documents."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from adrf.views import APIView
+from adrf.viewsets import GenericViewSet, ModelViewSet, ViewSet
+from django.contrib.auth import get_user_model
+from django.urls import path
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.extensions import OpenApiViewExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.settings import patched_settings
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.validation import validate_schema
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from openapi_spec_validator import validate
+from rest_framework import serializers
+from rest_framework.authentication import SessionAuthentication, TokenAuthentication
+from rest_framework.decorators import action
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
+from rest_framework.response import Response
+from rest_framework.routers import SimpleRouter
+from rest_framework.throttling import UserRateThrottle
+from rest_framework.views import APIView as SyncAPIView
+
+from adrf_sse.decorators import event_stream
+from adrf_sse.openapi.schema import EventStreamSchema, EventStreamViewExtension
+from adrf_sse.renderers import EventStreamRenderer
+from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
+from tests.support.example import OAS, manage
+
+ID = {"type": "string", "description": "What a client repeats as Last-Event-ID to go on after this event."}
+RETRY = {"type": "integer", "minimum": 0, "description": "Reconnection delay in milliseconds."}
+REFUSAL = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
+UNTYPED = {
+    "type": "object",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}, "id": ID, "retry": RETRY},
+    "required": ["data"],
+}
+
+
+class PriceSerializer(serializers.Serializer):
+    eur = serializers.FloatField()
+
+
+class CommentSerializer(serializers.Serializer):
+    text = serializers.CharField()
+
+
+class JSONLines(BaseRenderer):
+    media_type = "application/jsonl"
+    format = "jsonl"
+
+
+class BareLines(JSONLines):
+    media_type = "application/x-ndjson"
+    format = "ndjson"
+    envelope = False
+
+
+def document(*patterns, version="3.1", quiet=True):
+    """Return the document of these URLs, which is valid and was made without a warning."""
+    with patched_settings(OAS[version]):
+        schema = SchemaGenerator(patterns=patterns).get_schema(request=None, public=True)
+    assert bool(GENERATOR_STATS) is not quiet
+    validate_schema(schema)
+    schema = json.loads(json.dumps(schema))
+    validate(schema)
+    return schema
+
+
+def operation(view, url="events/", method="get", **kwargs):
+    return document(path(url, view), **kwargs)["paths"][f"/{url}".replace("<int:pk>", "{id}")][method]
+
+
+def content(view, media_type="text/event-stream", **kwargs):
+    return operation(view, **kwargs)["responses"]["200"]["content"][media_type]
+
+
+def parameters(described):
+    return {parameter["name"] for parameter in described.get("parameters", [])}
+
+
+class Prices(AsyncSSEAPIView):
+    event_serializers = {
+        "price": PriceSerializer,
+        "history": PriceSerializer(many=True),
+        "closed": serializers.CharField(),
+        "any": serializers.JSONField,
+    }
+
+    async def get(self, request, **kwargs):
+        yield "price", {"eur": 1}, 7
+        yield "history", [{"eur": 1}]
+        yield "closed", "See you tomorrow."
+        yield "any", [None]
+        raise LookupError
+
+
+class Plain(AsyncSSEAPIView):
+    async def get(self, request, **kwargs):
+        yield 1
+
+
+# The events
+
+
+def event(name, data, **more):
+    return {
+        "title": name,
+        "type": "object",
+        "properties": {"event": {"type": "string", "const": name}, "data": data, "id": ID, **more},
+        "required": ["event", "data"],
+    }
+
+
+def held(schema):
+    return {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
+
+
+PRICE = {"$ref": "#/components/schemas/Price"}
+FAILURE = {"type": "object", "properties": {"detail": {}, "code": {}}, "required": ["detail", "code"]}
+FRAMES = {
+    "oneOf": [
+        event("price", held(PRICE), retry=RETRY),
+        event("history", held({"type": "array", "items": PRICE}), retry=RETRY),
+        event("closed", {"type": "string"}, retry=RETRY),
+        event("any", {"type": "string"}, retry=RETRY),
+        event("error", held(FAILURE), retry=RETRY),
+    ]
+}
+
+
+def test_each_event_is_described_by_name():
+    assert content(Prices.as_view()) == {"schema": FRAMES}
+
+
+def test_openapi_3_2_has_a_keyword_for_the_items_of_a_stream():
+    assert content(Prices.as_view(), version="3.2") == {"itemSchema": FRAMES}
+
+
+def test_openapi_3_0_describes_data_as_what_it_holds():
+    price, history, closed, *_ = content(Prices.as_view(), version="3.0")["schema"]["oneOf"]
+    assert price["properties"]["event"] == {"type": "string", "enum": ["price"]}
+    assert price["properties"]["data"] == PRICE
+    assert history["properties"]["data"] == {"type": "array", "items": PRICE}
+    assert closed["properties"]["data"] == {"type": "string"}
+
+
+@pytest.mark.parametrize("version", OAS)
+def test_a_stream_that_declares_nothing_has_events_of_any_name(version):
+    (schema,) = content(Plain.as_view(), version=version).values()
+    assert schema == UNTYPED
+
+
+@pytest.mark.parametrize("named", [None, {"comment": CommentSerializer}])
+def test_events_without_a_name_are_called_message_as_in_browsers(named):
+    class View(Plain):
+        serializer_class = PriceSerializer
+        event_serializers = named
+
+    described = content(View.as_view())["schema"]["oneOf"]
+    unnamed = next(schema for schema in described if schema.get("title") == "message")
+    assert unnamed["properties"]["event"] == {"type": "string", "const": "message"}
+    assert unnamed["properties"]["data"] == held(PRICE)
+    assert unnamed["required"] == ["data"]
+    others = [schema for schema in described if "title" not in schema]
+    if named:
+        assert not others
+    else:
+        assert others[0]["properties"]["event"] == {"type": "string", "not": {"enum": ["message", "error"]}}
+
+
+def test_the_error_event_has_the_name_that_the_view_gives_it():
+    class View(Prices):
+        error_event = "failure"
+
+    class Own(Prices):
+        event_serializers = {"error": CommentSerializer}
+
+    assert [schema["title"] for schema in content(View.as_view())["schema"]["oneOf"]][-1] == "failure"
+    assert [schema["title"] for schema in content(Own.as_view())["schema"]["oneOf"]] == ["error"]
+
+
+async def test_what_a_stream_sends_is_what_its_document_says(visit):
+    schema = document(path("events/", Prices.as_view()))
+    items = schema["paths"]["/events/"]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
+    validator = Draft202012Validator({**items, "components": schema["components"]})
+    async with visit(Prices.as_view()) as stream:
+        events = [received async for received in stream]
+    assert [received.event for received in events] == ["price", "history", "closed", "any", "error"]
+    for received in events:
+        fields = {"event": received.event, "id": received.id, "data": received.data}
+        validator.validate({name: value for name, value in fields.items() if value is not None})
+        (described,) = [one for one in items["oneOf"] if one["title"] == received.event]
+        if inner := described["properties"]["data"].get("contentSchema"):
+            Draft202012Validator({**inner, "components": schema["components"]}).validate(json.loads(received.data))
+    with pytest.raises(ValidationError):
+        validator.validate({"event": "prize", "data": "1"})
+
+
+# The formats
+
+
+class ThreeWays(Prices):
+    renderer_classes = [EventStreamRenderer, JSONLines, BareLines, JSONRenderer, BrowsableAPIRenderer]
+
+
+def test_one_view_in_every_format_that_it_has_a_renderer_for():
+    described = operation(ThreeWays.as_view())["responses"]["200"]["content"]
+    assert set(described) == {"text/event-stream", "application/jsonl", "application/x-ndjson", "application/json"}
+    history = {"type": "array", "items": PRICE}
+    listed = [event("price", PRICE), event("history", history), event("closed", {"type": "string"}), event("any", {})]
+    assert described["application/jsonl"] == {"schema": {"oneOf": [*listed, event("error", FAILURE)]}}
+    assert described["application/json"] == {"schema": {"type": "array", "items": {"oneOf": listed}}}
+    assert described["application/x-ndjson"] == {"schema": {"anyOf": [PRICE, history, {"type": "string"}, {}, FAILURE]}}
+
+
+def test_only_sequences_have_an_item_schema():
+    described = operation(ThreeWays.as_view(), version="3.2")["responses"]["200"]["content"]
+    assert {media_type for media_type, value in described.items() if "itemSchema" in value} == {
+        "text/event-stream",
+        "application/jsonl",
+        "application/x-ndjson",
+    }
+    assert set(described["application/json"]) == {"schema"}
+
+
+def test_lines_of_a_stream_that_declares_nothing():
+    class View(Plain):
+        renderer_classes = [EventStreamRenderer, JSONLines, BareLines]
+
+    described = operation(View.as_view())["responses"]["200"]["content"]
+    lines = {"type": "object", "properties": {"event": {"type": "string"}, "data": {}, "id": ID}, "required": ["data"]}
+    assert described["application/jsonl"] == {"schema": lines}
+    assert described["application/x-ndjson"] == {"schema": {"description": "The data of an event."}}
+
+
+# Parameters and what may come in a stream's place
+
+
+def test_the_last_event_id_is_a_header_and_a_query_parameter():
+    assert {(one["name"], one["in"]) for one in operation(Plain.as_view())["parameters"]} == {
+        ("Last-Event-ID", "header"),
+        ("last_event_id", "query"),
+    }
+
+
+class Guarded(Plain):
+    permission_classes = [IsAuthenticated]
+    throttle_classes = [type("Throttle", (UserRateThrottle,), {"rate": "1/day"})]
+    finite = True
+
+    def get(self, request, pk):
+        yield pk
+
+
+@pytest.mark.parametrize(
+    ("authentication", "codes"),
+    [
+        ([TokenAuthentication], {"200", "204", "401", "403", "404", "429", "503"}),
+        ([SessionAuthentication], {"200", "204", "403", "404", "429", "503"}),
+    ],
+)
+def test_refusals_are_json(authentication, codes):
+    class View(Guarded):
+        authentication_classes = authentication
+
+    responses = operation(View.as_view(), url="events/<int:pk>/")["responses"]
+    assert set(responses) == codes
+    assert set(responses["204"]) == {"description"}
+    for code in codes - {"200", "204"}:
+        assert responses[code]["content"] == {"application/json": {"schema": REFUSAL}}
+        assert ("Retry-After" in responses[code].get("headers", {})) is (code in ("429", "503"))
+
+
+def test_an_open_stream_has_no_refusals():
+    class View(Plain):
+        permission_classes = [AllowAny]
+
+    assert set(operation(View.as_view())["responses"]) == {"200"}
+
+
+def test_an_exception_handler_of_the_projects_own_may_answer_anything():
+    class View(Plain):
+        def get_exception_handler(self):
+            return print
+
+    responses = operation(View.as_view(), url="events/<int:pk>/")["responses"]
+    assert responses["404"]["content"]["application/json"] == {"schema": {"type": "object"}}
+
+
+# Every kind of view
+
+
+@event_stream(methods=["GET", "POST"], event_serializers={"price": PriceSerializer})
+async def function(request):
+    """Words about prices."""
+    yield "price", {"eur": 1}
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_function_views(method):
+    described = operation(function, method=method)
+    assert described["description"] == "Words about prices."
+    names = [one["title"] for one in described["responses"]["200"]["content"]["text/event-stream"]["schema"]["oneOf"]]
+    assert names == ["price", "error"]
+    assert "requestBody" not in described
+
+
+class StockView(APIView):
+    renderer_classes = [EventStreamRenderer]
+
+    async def get(self, request):
+        return Response(iter([1]))
+
+
+class SyncStockView(SyncAPIView):
+    renderer_classes = [EventStreamRenderer]
+
+    def get(self, request):
+        return Response(iter([1]))
+
+
+class StockViewSet(ViewSet):
+    @action(detail=False, renderer_classes=[EventStreamRenderer])
+    async def events(self, request):
+        return Response(iter([1]))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        StockView.as_view(),
+        SyncStockView.as_view(),
+        StockViewSet.as_view({"get": "events"}, **StockViewSet.events.kwargs),
+    ],
+    ids=["adrf", "sync", "action"],
+)
+def test_views_with_nothing_but_the_renderer(view):
+    described = operation(view)
+    assert described["responses"]["200"]["content"] == {"text/event-stream": {"schema": UNTYPED}}
+    assert parameters(described) == {"Last-Event-ID"}
+
+
+class Users(EventStreamMixin, ModelViewSet):
+    class UserSerializer(serializers.ModelSerializer):
+        class Meta:
+            model = get_user_model()
+            fields = ["username"]
+
+    queryset = get_user_model().objects.all()
+    serializer_class = UserSerializer
+    renderer_classes = [JSONRenderer, EventStreamRenderer]
+    event_serializers = {"renamed": UserSerializer}
+
+    @action(detail=True)
+    async def events(self, request, pk):
+        """What happens to a user."""
+        yield "renamed", None
+
+    @action(detail=False, methods=["post"], url_path="search")
+    async def search(self, request):
+        yield "renamed", None
+
+
+def paths_of(viewset, **kwargs):
+    router = SimpleRouter()
+    router.register("users", viewset)
+    return document(*router.urls, **kwargs)["paths"]
+
+
+def test_the_streams_of_a_viewset_beside_its_other_actions():
+    paths = paths_of(Users)
+    ref = {"$ref": "#/components/schemas/User"}
+    events = paths["/users/{id}/events/"]["get"]
+    assert events["description"] == "What happens to a user."
+    frames = events["responses"]["200"]["content"]["text/event-stream"]["schema"]["oneOf"]
+    assert [one["title"] for one in frames] == ["renamed", "message", "error"]
+    assert "404" in events["responses"]
+    assert paths["/users/search/"]["post"]["requestBody"]["content"]["application/json"] == {"schema": ref}
+
+    listing = paths["/users/"]["get"]
+    assert listing["responses"]["200"]["content"] == {"application/json": {"schema": {"type": "array", "items": ref}}}
+    assert parameters(listing) == {"format"}
+    assert paths["/users/"]["post"]["responses"]["201"]["content"] == {"application/json": {"schema": ref}}
+
+
+def test_list_and_retrieve_that_stream_are_no_list_and_keep_their_names():
+    class Streams(EventStreamMixin, GenericViewSet):
+        queryset = get_user_model().objects.all()
+        renderer_classes = [EventStreamRenderer]
+
+        async def list(self, request):
+            yield 1
+
+        async def retrieve(self, request, pk):
+            yield 1
+
+    paths = paths_of(Streams)
+    many, one = paths["/users/"]["get"], paths["/users/{id}/"]["get"]
+    assert (many["operationId"], one["operationId"]) == ("users_list", "users_retrieve")
+    for described in (many, one):
+        assert described["responses"]["200"]["content"]["text/event-stream"] == {"schema": UNTYPED}
+
+
+def test_views_that_do_not_stream_are_left_alone():
+    class View(APIView):
+        renderer_classes = [JSONRenderer]
+        serializer_class = PriceSerializer
+
+        async def get(self, request):
+            return Response({})
+
+    assert EventStreamViewExtension(View.as_view()).view_replacement() is View
+    assert operation(View.as_view())["responses"]["200"]["content"]["application/json"] == {"schema": PRICE}
+
+
+def test_a_view_keeps_its_own_words_and_gets_none_of_the_packages():
+    class Documented(Plain):
+        """What it is for."""
+
+    assert operation(Documented.as_view())["description"] == "What it is for."
+    assert "description" not in operation(Plain.as_view())
+
+
+def test_no_view_is_changed():
+    def members():
+        return {cls: {name: id(member) for name, member in vars(cls).items()} for cls in views}
+
+    views = (Prices, Users, function.cls, StockView)
+    before = members()
+    document(path("a/", Prices.as_view()), path("b/", function), path("c/", StockView.as_view()))
+    paths_of(Users)
+    for cls, after in members().items():
+        assert before[cls].items() <= after.items()
+        assert "schema" not in after
+
+
+# What the project says itself
+
+
+def test_extend_schema_on_a_handler_adds_to_the_description():
+    class View(Prices):
+        @extend_schema(
+            summary="Prices",
+            parameters=[OpenApiParameter("currency", str), OpenApiParameter("last_event_id", exclude=True)],
+            examples=[OpenApiExample("One", {"event": "price", "data": "{}"}, media_type="text/event-stream")],
+        )
+        async def get(self, request):
+            yield "price", {"eur": 1}
+
+    described = operation(View.as_view())
+    assert described["summary"] == "Prices"
+    assert parameters(described) == {"Last-Event-ID", "currency"}
+    stream = described["responses"]["200"]["content"]["text/event-stream"]
+    assert stream["schema"] == FRAMES
+    assert set(stream["examples"]) == {"One"}
+    assert "itemSchema" in content(View.as_view(), version="3.2")
+
+
+@pytest.mark.parametrize("decorate", ["class", "view", "function", "above"])
+def test_extend_schema_wherever_it_may_stand(decorate):
+    extend = extend_schema(tags=["market"])
+
+    async def prices(request):
+        yield "price", {"eur": 1}
+
+    if decorate == "class":
+        view = extend(type("View", (Prices,), {})).as_view()
+    elif decorate == "view":
+        view = extend_schema_view(get=extend)(type("View", (Prices,), {})).as_view()
+    elif decorate == "function":
+        view = event_stream(event_serializers=Prices.event_serializers)(extend(prices))
+    else:
+        view = extend(event_stream(event_serializers=Prices.event_serializers)(prices))
+    described = operation(view)
+    assert described["tags"] == ["market"]
+    assert described["responses"]["200"]["content"]["text/event-stream"] == {"schema": FRAMES}
+
+
+def test_responses_of_extend_schema_win():
+    class View(Prices):
+        @extend_schema(responses={(200, "text/event-stream"): CommentSerializer})
+        async def get(self, request):
+            yield 1
+
+    assert content(View.as_view(), version="3.2") == {"schema": {"$ref": "#/components/schemas/Comment"}}
+
+
+def test_responses_of_extend_schema_say_that_a_handler_does_not_stream():
+    class View(Prices):
+        @extend_schema(request=CommentSerializer, responses={201: PriceSerializer})
+        async def post(self, request):
+            return Response({"eur": 1}, status=201)
+
+    described = operation(View.as_view(), method="post")
+    assert described["responses"] == {"201": {"content": {"application/json": {"schema": PRICE}}, "description": ""}}
+    assert not parameters(described)
+
+
+def test_a_schema_class_of_the_projects_own_wins():
+    class Own(AutoSchema):
+        def get_tags(self):
+            return ["own"]
+
+        def get_override_parameters(self):
+            return [*super().get_override_parameters(), OpenApiParameter("own", str)]
+
+    class View(Prices):
+        schema = Own()
+
+        @extend_schema(summary="Prices")
+        async def post(self, request):
+            yield "price", {"eur": 1}
+
+    for method in ("get", "post"):
+        described = operation(View.as_view(), method=method)
+        assert described["tags"] == ["own"]
+        assert {"own", "Last-Event-ID"} < parameters(described)
+        assert described["responses"]["200"]["content"]["text/event-stream"] == {"schema": FRAMES}
+
+
+def test_a_schema_class_derived_from_the_packages_is_used_as_it_is():
+    class Own(EventStreamSchema):
+        def get_tags(self):
+            return ["own"]
+
+    class View(Prices):
+        schema = Own()
+
+    assert operation(View.as_view())["tags"] == ["own"]
+
+
+def test_an_extension_of_the_projects_own_wins(monkeypatch):
+    monkeypatch.setattr(OpenApiViewExtension, "_registry", [*OpenApiViewExtension._registry])
+
+    class Own(OpenApiViewExtension):
+        target_class = Prices
+
+        def view_replacement(self):
+            return extend_schema(responses=CommentSerializer)(type("Own", (self.target,), {}))
+
+    assert content(Prices.as_view(), media_type="text/event-stream")["schema"] == {
+        "$ref": "#/components/schemas/Comment"
+    }
+
+
+def test_a_view_that_needs_a_real_request_is_named_in_a_warning(capsys):
+    class View(Plain):
+        @property
+        def event_serializers(self):
+            return {self.request.GET["name"]: PriceSerializer}
+
+    assert content(View.as_view(), quiet=False) == {"schema": UNTYPED}
+    assert "event_serializers and get_serializer_class() of View must work without a real request" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_renderer_whitelist_may_leave_nothing():
+    with patched_settings({"RENDERER_WHITELIST": ["rest_framework.renderers.JSONRenderer"]}):
+        schema = SchemaGenerator(patterns=[path("events/", Plain.as_view())]).get_schema(request=None, public=True)
+    assert schema["paths"]["/events/"]["get"]["responses"] == {"200": {"description": "A stream of events."}}
+
+
+# The example and the app
+
+
+@pytest.mark.parametrize("version", OAS)
+def test_the_example_is_described_without_a_warning(tmp_path, version):
+    settings = f"tests.support.example.OAS_{version.replace('.', '_')}"
+    arguments = ("--fail-on-warn", "--validate", "--format", "openapi-json", "--custom-settings", settings)
+    schema = json.loads(manage("spectacular", *arguments, database=tmp_path / "unused.sqlite3"))
+    assert schema["openapi"] == f"{version}.0"
+    validate(schema)
+    streams = {
+        url
+        for url, operations in schema["paths"].items()
+        if "text/event-stream"
+        in operations.get("get", {"responses": {"200": {}}})["responses"]["200"].get("content", {})
+    }
+    assert {"/test/", "/countdown/events/", "/progress/jobs/{id}/events/", "/members/events/"} <= streams
+    progress = schema["paths"]["/progress/jobs/{id}/events/"]["get"]["responses"]
+    (items,) = progress["200"]["content"]["text/event-stream"].values()
+    assert [one["title"] for one in items["oneOf"]] == ["progress", "done", "error"]
+    assert {"204", "404"} < set(progress)
+
+
+def test_the_app_loads_the_descriptions_only_for_drf_spectacular():
+    script = """
+import sys, django
+from django.conf import settings
+apps = ["django.contrib.contenttypes", "django.contrib.auth", "rest_framework", "adrf_sse", *sys.argv[1:]]
+settings.configure(INSTALLED_APPS=apps)
+django.setup()
+print("adrf_sse.openapi.schema" in sys.modules, "drf_spectacular" in sys.modules)
+"""
+
+    def run(*apps):
+        command = [sys.executable, "-c", script, *apps]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    assert run() == ["False", "False"]
+    assert run("drf_spectacular") == ["True", "True"]

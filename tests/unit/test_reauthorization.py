@@ -1,0 +1,345 @@
+"""What lets a client in is checked again while its stream is open, on a request that knows of nobody yet."""
+
+import asyncio
+import threading
+from datetime import timedelta
+
+import pytest
+from adrf.viewsets import ViewSet
+from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
+from django.core.exceptions import PermissionDenied
+from django.core.signals import got_request_exception
+from django.db import OperationalError
+from django.http import Http404
+from django.test import Client
+from django.urls import path
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication, TokenAuthentication
+from rest_framework.authtoken.models import Token
+from rest_framework.decorators import permission_classes
+from rest_framework.exceptions import APIException, AuthenticationFailed
+from rest_framework.permissions import BasePermission, IsAuthenticated, IsAuthenticatedOrReadOnly
+from rest_framework.versioning import QueryParameterVersioning
+
+from adrf_sse.decorators import event_stream
+from adrf_sse.renderers import EventStreamRenderer
+from adrf_sse.responses import EventStreamResponse
+from adrf_sse.signals import stream_closed
+from adrf_sse.streams import guards
+from adrf_sse.streams.open_streams import open_streams
+from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
+from tests.support.sources import Recorder
+
+SESSIONS = (
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+)
+REFUSALS = [AuthenticationFailed(), PermissionDenied(), Http404()]
+database = pytest.mark.django_db(transaction=True)
+
+
+class Forever(AsyncSSEAPIView):
+    reauthorize_interval = 0.01
+
+    async def get(self, request):
+        return Recorder("a").run_for_ever()
+
+
+class Script(BasePermission):
+    """Allow the request itself, then do at each check what the test says; ``calls`` counts both."""
+
+    def __init__(self, *later):
+        self.later = list(later)
+        self.calls = 0
+
+    def __call__(self):
+        return self
+
+    def has_permission(self, request, view):
+        self.calls += 1
+        answer = True if self.calls == 1 or not self.later else self.later.pop(0)
+        if callable(answer):
+            answer = answer()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+class AsyncScript(Script):
+    async def has_permission(self, request, view):
+        await asyncio.sleep(0)
+        answer = super().has_permission(request, view)
+        return await answer if asyncio.iscoroutine(answer) else answer
+
+
+@pytest.fixture
+def reasons():
+    reasons = []
+
+    def note(reason, **kwargs):
+        reasons.append(reason)
+
+    stream_closed.connect(note)
+    yield reasons
+    stream_closed.disconnect(note)
+
+
+@pytest.fixture
+def alice(transactional_db):
+    return get_user_model().objects.create(username="alice")
+
+
+def view_of(permission, base=Forever, **namespace):
+    return type("View", (base,), {"permission_classes": [permission], **namespace}).as_view()
+
+
+@pytest.mark.parametrize("permission", [IsAuthenticated, IsAuthenticatedOrReadOnly])
+@pytest.mark.parametrize("served", [False, True], ids=["in a test", "served"])
+async def test_a_logout_ends_the_users_streams(visit, alice, reasons, permission, served):
+    """Also where anybody may read: what a handler sends to a user is not for those who are no longer that user."""
+    async with visit(view_of(permission), middleware=SESSIONS, user=alice, served=served) as stream:
+        assert (await stream.next()).data == "a"
+        await Session.objects.all().adelete()
+        assert await stream.body() == b"data: a\n\n"
+    assert reasons == ["revoked"]
+
+
+async def test_a_stream_whose_client_may_go_on_reading_goes_on(visit, alice, reasons):
+    checks = Script()
+
+    class View(Forever):
+        permission_classes = [IsAuthenticated, checks]
+
+        async def get(self, request):
+            while checks.calls < 5:
+                await asyncio.sleep(0.001)
+            yield request.user.username
+
+    async with visit(View.as_view(), middleware=SESSIONS, user=alice, served=True) as stream:
+        assert await stream.body() == b"data: alice\n\n"
+    assert reasons == ["completed"]
+
+
+async def test_deleting_a_token_ends_the_streams_opened_with_it(visit, alice, reasons):
+    token = await Token.objects.acreate(user=alice)
+    view = view_of(IsAuthenticated, authentication_classes=[TokenAuthentication])
+    async with visit(view, headers={"Authorization": f"Token {token.key}"}) as stream:
+        await stream.next()
+        await token.adelete()
+        await stream.body()
+    assert reasons == ["revoked"]
+
+
+async def test_no_authentication_class_finds_what_another_had_found(visit, alice, reasons):
+    """REST framework leaves the user on Django's request, where SessionAuthentication looks for one."""
+
+    class Once(BaseAuthentication):
+        users = [alice]
+
+        def authenticate(self, request):
+            return (self.users.pop(), None) if self.users else None
+
+    view = view_of(IsAuthenticated, authentication_classes=[Once, SessionAuthentication])
+    async with visit(view) as stream:
+        await stream.body()
+    assert reasons == ["revoked"]
+
+
+@pytest.mark.parametrize("script", [Script, AsyncScript])
+@pytest.mark.parametrize("refusal", [False, *REFUSALS], ids=repr)
+async def test_a_permission_that_no_longer_holds_ends_the_stream(visit, reasons, script, refusal):
+    async with visit(view_of(script(True, refusal)), served=True) as stream:
+        assert await stream.body() == b"data: a\n\n"
+    assert reasons == ["revoked"]
+
+
+async def test_an_asynchronous_authentication_class_is_asked_again(visit, reasons):
+    class Users(BaseAuthentication):
+        users = ["alice", "alice"]
+
+        async def authenticate(self, request):
+            await asyncio.sleep(0)
+            if not self.users:
+                raise AuthenticationFailed
+            return self.users.pop(), None
+
+    async with visit(view_of(Script(), authentication_classes=[Users]), served=True) as stream:
+        await stream.body()
+    assert reasons == ["revoked"]
+    assert Users.users == []
+
+
+FAILURES = [
+    Script(OperationalError("secret")),
+    Script(APIException()),
+    Script(asyncio.CancelledError("secret")),
+    AsyncScript(OperationalError("secret")),
+]
+
+
+@pytest.mark.parametrize("failing", FAILURES, ids=lambda failing: repr(failing.later))
+async def test_a_check_that_can_not_be_made_ends_the_stream_as_an_error(visit, reasons, caplog, failing):
+    reported = asyncio.Event()
+    got_request_exception.connect(receiver := lambda **kwargs: loop.call_soon_threadsafe(reported.set))
+    loop = asyncio.get_running_loop()
+    async with visit(view_of(failing), served=True) as stream:
+        assert await stream.body() == (
+            b'data: a\n\nevent: error\ndata: {"detail":"A server error occurred.","code":"error"}\n\n'
+        )
+    await reported.wait()
+    got_request_exception.disconnect(receiver)
+    assert reasons == ["error"]
+    assert "Recorder.run_for_ever" in caplog.text
+
+
+async def test_a_check_that_hangs_ends_the_stream_as_an_error(visit, reasons, caplog, monkeypatch):
+    monkeypatch.setattr(guards, "CHECK_TIMEOUT", 0.01)
+    ended = threading.Event()
+    async with visit(view_of(Script(ended.wait)), served=True) as stream:
+        assert b"event: error" in await stream.body()
+        ended.set()
+    assert reasons == ["error"]
+
+
+async def test_checks_run_in_the_stream_threads_and_events_flow_meanwhile(visit):
+    begun, go, where = asyncio.Event(), threading.Event(), []
+    loop = asyncio.get_running_loop()
+
+    def block():
+        where.append(threading.current_thread().name)
+        loop.call_soon_threadsafe(begun.set)
+        return go.wait()
+
+    class View(Forever):
+        permission_classes = [Script(block)]
+
+        async def get(self, request):
+            yield "a"
+            await begun.wait()
+            yield "b"
+            go.set()
+            yield "c"
+
+    async with visit(View.as_view(), served=True) as stream:
+        assert [event.data for event in await stream.take(3)] == ["a", "b", "c"]
+    assert where == ["adrf_sse streams"]
+
+
+async def test_a_client_that_leaves_during_a_check_leaves_nothing_behind(visit, reasons):
+    begun, before = asyncio.Event(), asyncio.all_tasks()
+
+    async def forever():
+        begun.set()
+        await asyncio.Event().wait()
+
+    class Permission(AsyncScript):
+        async def has_permission(self, request, view):
+            return await forever() if self.later and self.calls else await super().has_permission(request, view)
+
+    async with visit(view_of(Permission(True)), served=True) as stream:
+        await stream.next()
+        await begun.wait()
+    assert reasons == ["disconnected"]
+    assert len(open_streams) == 0
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_check_sees_the_view_as_it_came_to_its_dispatch_with_a_fresh_request(visit):
+    views, seen, twice = [], [], asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Looks(BasePermission):
+        def has_permission(self, request, view):
+            assert view.request is request
+            match = request.resolver_match.url_name
+            views.append((view, request, request._request))
+            seen.append((view.action, view.kwargs, request.version, match, request.data))
+            assert not hasattr(view, "looked_at")
+            view.looked_at = True
+            if len(seen) == 3:
+                loop.call_soon_threadsafe(twice.set)
+            return True
+
+    class Viewset(EventStreamMixin, ViewSet):
+        renderer_classes = [EventStreamRenderer]
+        permission_classes = [Looks]
+        versioning_class = QueryParameterVersioning
+        reauthorize_interval = timedelta(milliseconds=5)
+
+        async def create(self, request):
+            yield request.data
+            await twice.wait()
+            yield "b"
+
+    view = Viewset.as_view({"post": "create"})
+    kwargs = {"data": b'{"n":1}', "content_type": "application/json", "url": "/?version=2"}
+    async with visit(view, method="post", served=True, **kwargs) as stream:
+        assert [event.data for event in await stream.take(2)] == ['{"n":1}', "b"]
+    assert [len(set(map(id, each))) for each in zip(*views[:3], strict=True)] == [3, 3, 3]
+    assert seen[:3] == [("create", {}, "2", None, {"n": 1})] * 3
+
+
+async def test_a_view_may_check_more(visit, reasons):
+    class View(Forever):
+        def reauthorize(self, request):
+            super().reauthorize(request)
+            raise PermissionDenied
+
+    async with visit(View.as_view()) as stream:
+        await stream.body()
+    assert reasons == ["revoked"]
+
+
+async def test_the_checks_hold_for_whatever_stream_a_handler_returns(visit, reasons):
+    class View(Forever):
+        permission_classes = [Script(False)]
+
+        async def get(self, request):
+            return EventStreamResponse(Recorder("a").run_for_ever())
+
+    async with visit(View.as_view()) as stream:
+        await stream.body()
+    assert reasons == ["revoked"]
+
+
+async def test_functions_too(visit, reasons):
+    @event_stream(reauthorize_interval=0.01)
+    @permission_classes([Script(True, False)])
+    async def view(request):
+        yield "a"
+        await asyncio.Event().wait()
+
+    async with visit(view) as stream:
+        await stream.body()
+    assert reasons == ["revoked"]
+
+
+@database
+def test_under_wsgi_too(settings, reasons):
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [path("", view_of(Script(True, False)))]})
+    assert b"".join(Client().get("/").streaming_content) == b"data: a\n\n"
+    assert reasons == ["revoked"]
+
+
+async def test_a_view_that_asks_for_no_checks_gets_none(visit):
+    checks = Script()
+    async with visit(view_of(checks, reauthorize_interval=None, heartbeat=0.001)) as stream:
+        await stream.next()
+        while await stream.next_chunk() != b":\n":
+            pass
+    assert checks.calls == 1
+
+
+def test_a_response_without_a_view_has_nothing_to_check():
+    with pytest.raises(TypeError) as caught:
+        EventStreamResponse(Recorder().run(), reauthorize_interval=5)
+    assert str(caught.value) == (
+        "reauthorize_interval must be an option of a view, whose permissions it checks, got 5.0 without one. "
+        "Set it on an AsyncSSEAPIView, or in @event_stream."
+    )
+    EventStreamResponse(Recorder().run(), reauthorize_interval=None)
+
+
+def test_a_bad_interval_is_refused():
+    with pytest.raises(ValueError, match="reauthorize_interval must be more than 0 seconds, got 0"):
+        type("View", (AsyncSSEAPIView,), {"reauthorize_interval": 0})

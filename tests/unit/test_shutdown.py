@@ -1,0 +1,73 @@
+"""The registry stands in front of a server's signal handlers from the first stream on, and loses no signal."""
+
+import asyncio
+import signal
+
+import pytest
+
+from adrf_sse.streams.open_streams import OpenStreams
+
+
+class Stream:
+    """What the registry needs of a stream."""
+
+    is_read = True
+
+    def __init__(self, streams):
+        self._streams = streams
+        self.loop = asyncio.get_running_loop()
+
+    def close(self):
+        raise NotImplementedError
+
+    def shut_down(self):
+        self._streams.discard(self)
+
+
+class Server:
+    """A server's own handler of SIGTERM."""
+
+    def __init__(self):
+        self.received = asyncio.Queue()
+
+    def handle(self, number, frame):
+        self.received.put_nowait(number)
+
+
+@pytest.fixture
+async def server():
+    server = Server()
+    before = signal.signal(signal.SIGTERM, server.handle)
+    yield server
+    signal.signal(signal.SIGTERM, before)
+
+
+async def test_a_signal_reaches_the_server_at_once_where_no_stream_is_open(server):
+    streams = OpenStreams()
+    stream = Stream(streams)
+    streams.add(stream)
+    streams.discard(stream)
+    signal.raise_signal(signal.SIGTERM)
+    assert await server.received.get() == signal.SIGTERM
+    streams.add(Stream(streams))
+    while len(streams):
+        await asyncio.sleep(0)
+
+
+async def test_a_signal_ends_the_streams_and_then_reaches_the_server(server):
+    streams = OpenStreams()
+    streams.add(Stream(streams))
+    signal.raise_signal(signal.SIGTERM)
+    assert server.received.empty()
+    assert await server.received.get() == signal.SIGTERM
+    assert not len(streams)
+
+
+async def test_a_stream_that_opens_after_the_signal_ends_at_once(server):
+    streams = OpenStreams()
+    streams.add(Stream(streams))
+    signal.raise_signal(signal.SIGTERM)
+    await server.received.get()
+    streams.add(Stream(streams))
+    while len(streams):
+        await asyncio.sleep(0)

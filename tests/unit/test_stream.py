@@ -1,0 +1,395 @@
+import asyncio
+import gc
+import logging
+import threading
+import weakref
+from contextlib import suppress
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.core.signals import request_finished
+
+from adrf_sse import ServerSentEvent
+from adrf_sse.responses import EventStreamResponse
+from adrf_sse.signals import stream_opened
+from adrf_sse.streams.buffer import CHUNK_SIZE
+from adrf_sse.streams.open_streams import open_streams
+from adrf_sse.streams.options import options
+from adrf_sse.streams.stream import EventStream
+from adrf_sse.views import AsyncSSEAPIView
+from tests.support.sources import Recorder
+
+WRAPPERS = [
+    (),
+    ("tests.support.middleware.wrapping",),
+    ("tests.support.middleware.sync_wrapping",),
+    ("tests.support.middleware.sync_only",),
+]
+
+
+def stream_of(source, **given):
+    return EventStream(source, options(given))
+
+
+# Batching
+
+
+async def test_events_that_are_ready_together_leave_in_one_chunk():
+    async def source():
+        yield "a"
+        yield "b"
+        await go.wait()
+        yield "c"
+
+    go = asyncio.Event()
+    stream = stream_of(source())
+    assert await anext(stream) == b"data: a\n\ndata: b\n\n"
+    go.set()
+    assert await anext(stream) == b"data: c\n\n"
+    assert [chunk async for chunk in stream] == []
+
+
+async def test_an_event_that_is_alone_leaves_before_the_next_one_exists():
+    async def source():
+        for number in range(3):
+            yield number
+            await taken.acquire()
+
+    taken = asyncio.Semaphore(0)
+    async for _ in stream_of(source()):
+        taken.release()
+
+
+async def test_a_chunk_holds_at_most_64_kib_and_the_source_waits_for_the_reader():
+    frame = b"data: " + b"x" * 1016 + b"\n\n"  # 1 KiB
+    source = Recorder(*[frame] * 200)
+    stream = stream_of(source.run())
+    assert await anext(stream) == frame * 64 == frame * (CHUNK_SIZE // len(frame))
+    assert source.yielded == 65
+    await asyncio.sleep(0)
+    assert source.yielded <= 129
+    assert b"".join([chunk async for chunk in stream]) == frame * 136
+
+
+async def test_a_frame_larger_than_a_chunk_leaves_alone():
+    big = b"data: " + b"x" * CHUNK_SIZE + b"\n\n"
+    stream = stream_of(Recorder(b"data: a\n\n", big, b"data: b\n\n").run())
+    assert [chunk async for chunk in stream] == [b"data: a\n\n", big, b"data: b\n\n"]
+
+
+async def test_a_client_that_does_not_read_stops_the_source_until_it_does(visit):
+    event = b"data: " + b"x" * 1016 + b"\n\n"
+    source = Recorder(*[event] * 1000)
+
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            return source.run()
+
+    async with visit(View.as_view()) as stream:
+        paused = await settled(lambda: source.yielded)
+        assert paused < 300
+        assert len(await stream.body()) == 1000 * len(event)
+    assert source.yielded == 1000
+
+
+async def settled(read):
+    """Return a number once the event loop, run until nothing in it moves, no longer changes it."""
+    before = None
+    while (now := read()) != before:
+        before = now
+        for _ in range(50):
+            await asyncio.sleep(0)
+    return now
+
+
+# Ends
+
+
+@pytest.fixture
+def order():
+    """What happened, in order; ``request_finished`` is put in by its signal."""
+    order = []
+
+    def finished(**kwargs):
+        order.append("request_finished")
+
+    request_finished.connect(finished)
+    yield order
+    request_finished.disconnect(finished)
+
+
+class Noting(AsyncSSEAPIView):
+    """Stream what its class's ``events`` says, and note when the source is closed, and in which task."""
+
+    order: list
+    started: asyncio.Event | None = None
+    events = "idle"
+    first_event_timeout = 60
+
+    async def get(self, request):
+        task = asyncio.current_task()
+        try:
+            if self.started is not None:
+                self.started.set()
+                await asyncio.Event().wait()
+            yield "a"
+            if self.events == "many":
+                for _ in range(1000):
+                    yield "x" * 1000
+            if self.events == "idle":
+                await asyncio.Event().wait()
+            if self.events == "error":
+                raise ValueError
+        finally:
+            await asyncio.sleep(0)
+            self.order.append("closed" if asyncio.current_task() is task else "closed in another task")
+
+
+@pytest.mark.parametrize("middleware", WRAPPERS, ids=lambda names: "".join(names).rpartition(".")[2])
+@pytest.mark.parametrize("events", ["one", "idle", "many", "error"])
+async def test_the_source_is_closed_in_its_own_task_before_request_finished(visit, order, middleware, events):
+    view = type("View", (Noting,), {"events": events, "order": order}).as_view()
+    async with visit(view, middleware=middleware) as stream:
+        assert (await stream.next()).data == "a"
+        assert stream.chunks[0].startswith(b": wrapped\n") == ("wrapping" in "".join(middleware))
+        if events in ("one", "error"):
+            await stream.body()
+        elif events == "many":
+            await settled(lambda: len(stream.chunks))
+    assert order == ["closed", "request_finished"]
+
+
+async def test_a_client_that_leaves_before_the_first_event_ends_the_source(visit, order):
+    started = asyncio.Event()
+    stream = visit(type("View", (Noting,), {"started": started, "order": order}).as_view())
+    opening = asyncio.create_task(stream.__aenter__())
+    await started.wait()
+    await stream.disconnect()
+    with pytest.raises(AssertionError):
+        await opening
+    assert order == ["closed", "request_finished"]
+
+
+async def test_a_source_that_ignores_cancellation_is_cut_off_and_named_in_the_log(visit, settings, caplog):
+    settings.ADRF_SSE = {"CLEANUP_TIMEOUT": 0.01}
+    let_go = asyncio.Event()
+    stubborn_task = []
+
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            stubborn_task.append(asyncio.current_task())
+            yield "a"
+            while not let_go.is_set():
+                try:
+                    await let_go.wait()
+                except asyncio.CancelledError:
+                    continue
+
+    with caplog.at_level(logging.ERROR, "adrf_sse"):
+        async with visit(View.as_view()) as stream:
+            await stream.next()
+    assert "View.get did not stop within 0.01 s" in caplog.text
+    let_go.set()
+    await asyncio.wait(stubborn_task)
+
+
+async def test_a_source_that_swallows_its_cancellation_and_goes_on_is_closed_at_its_next_yield():
+    closed = asyncio.Event()
+
+    async def source():
+        try:
+            while True:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+                yield "more"
+        finally:
+            closed.set()
+
+    stream = stream_of(source())
+    reading = asyncio.create_task(anext(stream))
+    await settled(lambda: len(asyncio.all_tasks()))
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert closed.is_set()
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+
+
+async def test_nothing_is_left_when_streams_end(visit):
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            yield "a"
+            await asyncio.Event().wait()
+
+    streams = []
+
+    def opened(stream, **kwargs):
+        streams.append(weakref.ref(stream))
+
+    tasks, threads = asyncio.all_tasks(), threading.active_count()
+    stream_opened.connect(opened)
+    for _ in range(20):
+        async with visit(View.as_view()) as visited:
+            await visited.next()
+    stream_opened.disconnect(opened)
+    del visited
+    await settled(lambda: len(asyncio.all_tasks()))
+    assert asyncio.all_tasks() == tasks
+    assert threading.active_count() <= threads + 1  # asgiref's one for synchronous code
+    assert len(open_streams) == 0
+    await sync_to_async(gc.collect)()
+    assert [stream() for stream in streams] == [None] * 20
+
+
+async def test_a_stream_that_was_never_read_leaves_nothing():
+    async def coroutine():
+        raise AssertionError
+
+    for source in (Recorder().run(), Recorder().run_in_thread(), coroutine()):
+        stream = stream_of(source)
+        await stream.aclose()
+        assert [chunk async for chunk in stream] == []
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_closing_from_another_thread_waits_for_the_source():
+    source = Recorder("a")
+    stream = stream_of(source.run_for_ever())
+    await anext(stream)
+    await asyncio.to_thread(stream.close)
+    assert source.closed
+    assert source.close_task is source.start_task
+
+
+async def test_closing_in_the_loops_own_thread_does_not_block_it():
+    source = Recorder("a")
+    stream = stream_of(source.run_for_ever())
+    await anext(stream)
+    stream.close()
+    await settled(lambda: source.closed)
+    assert source.closed
+
+
+async def test_the_loop_that_runs_a_stream_is_not_blocked_by_a_plain_for():
+    stream = stream_of(Recorder("a", "b").run_for_ever())
+    await anext(stream)
+    with pytest.raises(RuntimeError, match="must be read with 'async for'"):
+        next(stream)
+    await stream.aclose()
+
+
+async def test_a_stream_may_be_read_from_another_loop():
+    source = Recorder("a")
+    stream = stream_of(source.run_for_ever())
+    assert await anext(stream) == b"data: a\n\n"
+
+    async def leave():
+        reading = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    await asyncio.to_thread(asyncio.run, leave())
+    assert source.closed
+
+
+# Heartbeats
+
+
+async def test_a_heartbeat_waits_for_silence():
+    async def source():
+        for _ in range(5):
+            await asyncio.sleep(0)
+            yield "a"
+
+    body = b"".join([chunk async for chunk in stream_of(source(), heartbeat=60)])
+    assert body == b"data: a\n\n" * 5
+
+
+async def test_events_come_through_between_heartbeats():
+    async def source():
+        await go.wait()
+        yield "a"
+        await asyncio.Event().wait()
+
+    go = asyncio.Event()
+    stream = stream_of(source(), heartbeat=0.01)
+    assert await anext(stream) == b":\n"
+    go.set()
+    assert (await anext(stream)).endswith(b"data: a\n\n")
+    assert await anext(stream) == b":\n"
+    await stream.aclose()
+
+
+async def test_the_response_of_a_stream_can_be_iterated_without_django():
+    response = EventStreamResponse(Recorder(ServerSentEvent("a", id=1)).run())
+    assert [chunk async for chunk in response] == [b"id: 1\ndata: a\n\n"]
+
+
+# What an idle stream holds
+
+
+async def test_an_idle_stream_does_not_hold_its_last_event(visit):
+    class Event(dict):
+        pass
+
+    events = [Event(n=1)]
+    gone = weakref.ref(events[0])
+
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            return self
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            if events:
+                return events.pop()
+            return await asyncio.Event().wait()
+
+    async with visit(View.as_view()) as stream:
+        assert (await stream.next()).data == '{"n":1}'
+        assert gone() is None
+
+
+@pytest.mark.parametrize("url", ["/", "/?a=1"])
+async def test_an_idle_stream_holds_no_cache_of_its_request_that_can_be_made_again(visit, url):
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            held.append(request._request)
+            yield "a"
+            await go.wait()
+            yield [dict(request.headers)["X-Name"], request.query_params.get("a")]
+
+    held, go = [], asyncio.Event()
+    async with visit(View.as_view(), url=url, headers={"X-Name": "value"}) as stream:
+        await stream.next()
+        assert "headers" not in vars(held[0])
+        assert ("GET" in vars(held[0])) == (url != "/")
+        go.set()
+        assert (await stream.next()).data == '["value",%s]' % ('"1"' if "?" in url else "null")
+
+
+async def test_a_view_whose_stream_is_open_holds_its_handlers_as_it_came(visit):
+    views = []
+
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            views.append((self, self.get))
+            yield "a"
+            yield "b"
+
+    async with visit(View.as_view()) as stream:
+        await stream.body()
+    [(view, answering)] = views
+    assert view.get != answering
+    assert view.get == view.head
+    assert "get" not in vars(view)
+
+
+async def test_streams_with_the_same_options_share_them():
+    assert options({"heartbeat": 3}) is options({"heartbeat": 3.0})
+    assert options({"heartbeat": 3}) is not options({"heartbeat": 4})

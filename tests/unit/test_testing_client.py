@@ -1,0 +1,61 @@
+import asyncio
+
+import pytest
+
+from adrf_sse.testing import EventStreamClient, StreamEnded
+from adrf_sse.views import AsyncSSEAPIView
+from tests.support.sources import Recorder
+
+
+class Idle(AsyncSSEAPIView):
+    async def get(self, request):
+        return Recorder("a").run_for_ever()
+
+
+class Short(AsyncSSEAPIView):
+    async def get(self, request):
+        yield "a"
+        yield "b"
+
+
+async def test_a_timeout_says_what_had_arrived(visit):
+    async with visit(Idle.as_view()) as stream:
+        await stream.next()
+        with pytest.raises(TimeoutError) as caught:
+            await stream.next(timeout=0.01)
+    assert str(caught.value) == (
+        "GET /: nothing came within 0.01 s. Status 200 and 1 events had arrived; the last bytes were b'data: a\\n\\n'."
+    )
+
+
+async def test_the_end_says_what_had_arrived(visit):
+    async with visit(Short.as_view()) as stream:
+        assert [event.data async for event in stream] == ["a", "b"]
+        with pytest.raises(StreamEnded, match="Status 200 and 2 events had arrived"):
+            await stream.next()
+
+
+async def test_cookies_of_one_request_are_sent(visit):
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            yield request.COOKIES
+
+    async with visit(View.as_view(), cookies={"a": "1"}) as stream:
+        assert (await stream.next()).data == '{"a":"1"}'
+
+
+def test_the_fixture_is_a_client(event_stream_client):
+    assert isinstance(event_stream_client, EventStreamClient)
+
+
+async def test_an_application_that_cancels_its_request_has_let_its_client_go():
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+        asyncio.current_task().cancel()
+        await receive()
+
+    async with EventStreamClient(application).get("/") as stream:
+        assert (await stream.next()).data == "1"
+        with pytest.raises(StreamEnded):
+            await stream.next()

@@ -1,3 +1,0 @@
-from tests.views import urlpatterns
-
-__all__ = ["urlpatterns"]
