@@ -1,7 +1,7 @@
-"""JSON as a Django REST Framework renderer writes it, at a fraction of the cost for each value."""
+"""JSON encoders that write what a REST framework renderer writes, at a fraction of its cost per value."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any
@@ -9,14 +9,15 @@ from typing import Any
 from rest_framework.compat import LONG_SEPARATORS, SHORT_SEPARATORS
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 
-JSONEncode = Callable[[Any], bytes]
+from adrf_sse.events.fields import JSONEncode
 
 
 def json_encoder(renderer_class: type[BaseRenderer]) -> JSONEncode:
-    """Return a function that gives the bytes ``renderer_class().render(data)`` would give.
+    """Return a function that encodes a value as ``renderer_class().render(value)`` does.
 
-    ``None`` becomes ``null``, where a renderer gives an empty body. A renderer with a ``render`` of its own is asked
-    for each value; the JSON renderer's own encoder is built once and shared.
+    ``None`` becomes ``null``, although renderers return an empty body for it. If the class overrides ``render()`` or
+    ``get_indent()``, the function calls ``render()`` for each value. Otherwise it bypasses the renderer and uses one
+    shared encoder.
     """
     if issubclass(renderer_class, JSONRenderer) and _renders_like_drf(renderer_class):
         cls: Any = renderer_class
@@ -25,15 +26,15 @@ def json_encoder(renderer_class: type[BaseRenderer]) -> JSONEncode:
 
 
 def default_json_encoder() -> JSONEncode:
-    """Return the encoder of REST framework's own ``JSONRenderer``."""
+    """Return the encoder for REST framework's own ``JSONRenderer``."""
     return json_encoder(JSONRenderer)
 
 
 def value_encoder(renderer_class: type[BaseRenderer]) -> JSONEncode:
-    """Return an encoder of single values for what a JSON renderer is to render as a whole.
+    """Return an encoder for the elements of a list that a JSON renderer later renders as a whole.
 
-    It takes what the renderer takes, by its encoder class, and leaves out what its ``render`` does with keys or puts
-    around them: that comes once, at the end.
+    The encoder accepts the types that the renderer accepts, but does not call ``render()``. Whatever ``render()`` does
+    to keys or adds around the data is applied once, to the whole list.
     """
     cls: Any = renderer_class if issubclass(renderer_class, JSONRenderer) else JSONRenderer
     return _drf_encoder(cls.encoder_class, cls.ensure_ascii, cls.compact, cls.strict)
@@ -45,7 +46,7 @@ def _renders_like_drf(renderer_class: type[JSONRenderer]) -> bool:
 
 @lru_cache(maxsize=32)
 def _drf_encoder(encoder_class: type[Any], ensure_ascii: bool, compact: bool, strict: bool) -> JSONEncode:
-    encode = _json_text(
+    chunks = _chunk_encoder(
         encoder_class(
             ensure_ascii=ensure_ascii,
             allow_nan=not strict,
@@ -54,29 +55,28 @@ def _drf_encoder(encoder_class: type[Any], ensure_ascii: bool, compact: bool, st
     )
 
     def to_json(data: Any) -> bytes:
-        written = encode(data)
-        if not written.isascii():
-            # The renderer escapes these two as well: they end a line in JavaScript before ES2019.
-            written = written.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-        return written.encode()
+        text = "".join(chunks(data, 0))
+        if not text.isascii():
+            # JSONRenderer escapes these two as well, because they end a line in JavaScript before ES2019.
+            text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+        return text.encode()
 
     return to_json
 
 
-def _json_text(encoder: Any) -> Callable[[Any], str]:
-    """Return what gives the text of ``encoder.encode()``.
+def _chunk_encoder(encoder: Any) -> Callable[[Any, int], Iterable[str]]:
+    """Return a function of a value and an indentation level that returns the parts of ``encoder.encode(value)``.
 
-    The standard library makes its C encoder anew for each value, which takes as long as a small value itself. Where the
-    encoder class leaves that to it, one is made here and kept. It looks for no circular references: those end in a
-    ``RecursionError``, where they were a ``ValueError``.
+    The standard library creates a C encoder for each value, which takes as long as encoding a small value. This
+    function creates one C encoder, unless the encoder's class overrides ``encode()`` or ``iterencode()``. The C encoder
+    does not detect circular references, so these raise ``RecursionError`` instead of ``ValueError``.
     """
     cls = type(encoder)
     inherits = cls.encode is json.JSONEncoder.encode and cls.iterencode is json.JSONEncoder.iterencode
-    make: Any = getattr(json.encoder, "c_make_encoder", None)
-    if make is None or not inherits or encoder.indent is not None:
-        plain: Callable[[Any], str] = encoder.encode
-        return plain
-    in_one_go = make(
+    c_make_encoder: Any = getattr(json.encoder, "c_make_encoder", None)
+    if c_make_encoder is None or not inherits or encoder.indent is not None:
+        return lambda value, level: (encoder.encode(value),)
+    chunks: Callable[[Any, int], Iterable[str]] = c_make_encoder(
         None,
         encoder.default,
         encode_basestring_ascii if encoder.ensure_ascii else encode_basestring,
@@ -87,14 +87,14 @@ def _json_text(encoder: Any) -> Callable[[Any], str]:
         encoder.skipkeys,
         encoder.allow_nan,
     )
-    return lambda data: "".join(in_one_go(data, 0))
+    return chunks
 
 
 def _rendered_by(renderer: BaseRenderer) -> JSONEncode:
     def to_json(data: Any) -> bytes:
-        written = renderer.render(data, renderer.media_type, {})
-        if data is None and not written:
+        body = renderer.render(data, renderer.media_type, {})
+        if data is None and not body:
             return b"null"
-        return written.encode() if isinstance(written, str) else bytes(written)
+        return body.encode() if isinstance(body, str) else bytes(body)
 
     return to_json

@@ -1,7 +1,7 @@
 """Server-sent events: one line in ``renderer_classes`` makes a view stream."""
 
 from adrf_sse.events import wire_formats
-from adrf_sse.events.json_encoders import JSONEncode
+from adrf_sse.events.fields import JSONEncode
 from adrf_sse.renderers.streaming import StreamingRenderer
 
 

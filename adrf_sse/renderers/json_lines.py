@@ -3,7 +3,7 @@
 from typing import Self
 
 from adrf_sse.events import wire_formats
-from adrf_sse.events.json_encoders import JSONEncode
+from adrf_sse.events.fields import JSONEncode
 from adrf_sse.renderers.streaming import StreamingRenderer
 
 

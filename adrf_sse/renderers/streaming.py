@@ -7,7 +7,8 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from adrf_sse.events.json_encoders import JSONEncode, json_encoder
+from adrf_sse.events.fields import JSONEncode
+from adrf_sse.events.json_encoders import json_encoder
 from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import TooManySyncStreams
 from adrf_sse.responses import EventStreamResponse

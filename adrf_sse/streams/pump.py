@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 from django.core.signals import got_request_exception
 from django.http import HttpRequest
 
-from adrf_sse.events.event import END_ID, Encode, ServerSentEvent
+from adrf_sse.events.event import END_ID, ServerSentEvent
+from adrf_sse.events.frames import Encode
 from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.logs import about, logger
 from adrf_sse.runtime.contexts import StreamContext, enter_stream_thread, stream_threads

@@ -12,7 +12,8 @@ from django.core.signals import got_request_exception
 from django.dispatch import Signal
 from django.http import HttpRequest
 
-from adrf_sse.events.event import FrameEncoder, ServerSentEvent
+from adrf_sse.events.event import ServerSentEvent
+from adrf_sse.events.frames import FrameEncoder
 from adrf_sse.events.wire_formats import WireFormat, event_stream
 from adrf_sse.logs import log, logger, view_name
 from adrf_sse.runtime.contexts import StreamContext, close_connections, release_request

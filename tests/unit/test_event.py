@@ -8,7 +8,7 @@ from django.db import models
 from rest_framework.renderers import JSONRenderer
 
 from adrf_sse import ServerSentEvent
-from adrf_sse.events.event import FrameEncoder
+from adrf_sse.events.frames import FrameEncoder
 
 SURROGATE = "\ud800"
 
@@ -50,7 +50,7 @@ def test_an_event_has_exactly_these_bytes(event, frame):
 
 REFUSED = [
     ({}, ValueError, "ServerSentEvent must have at least one of data, event, id, retry and comment, got none. "
-     "Pass the one to send; for a JSON null, yield None or pass data='null'."),
+     "Pass one of them; to send a JSON null, yield None or pass data='null'."),
     ({"event": ""}, ValueError, "event must be a non-empty str, got ''. "
      "Leave it out for a default event, which fires 'message'."),
     ({"event": 5}, TypeError, "event must be a non-empty str, got 5. Name the event with a string."),

@@ -1,0 +1,64 @@
+"""Frames: the bytes of an event in an event stream (WHATWG HTML, section 9.2)."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from reprlib import repr as short_repr
+from typing import Any
+
+from adrf_sse import validators
+from adrf_sse.events.event import ServerSentEvent, default_json
+from adrf_sse.events.fields import JSONEncode, data_field, event_field, text_field
+
+Encode = Callable[[Any], bytes]
+"""Encodes an item that a source yields. Returns ``b""`` if the format can't represent the item."""
+
+Fields = tuple[str, Any, str | None]
+"""An event's name, data and ID. The ID is ``None`` if the event has none."""
+
+_COMMON_DATA = (dict, list, str)
+"""The most frequent types of data, which the encoder tests first."""
+
+
+class FrameEncoder:
+    """Encode any item that a source yields as a frame.
+
+    ``docs/events.md`` lists the items and their frames.
+    """
+
+    __slots__ = ("_to_json",)
+
+    def __init__(self, to_json: JSONEncode | None = None) -> None:
+        self._to_json = to_json or default_json()
+
+    def __call__(self, item: Any) -> bytes:
+        """Return the item's frame. Raises ``TypeError`` or ``ValueError`` if the item is not a valid event."""
+        if isinstance(item, _COMMON_DATA):
+            return data_field(item, self._to_json) + b"\n"
+        if isinstance(item, tuple):
+            event, data, id = tuple_fields(item)
+            frame = event_field(event) + data_field(data, self._to_json) + b"\n"
+            return frame if id is None else text_field(b"id", id) + frame
+        if isinstance(item, bytes):
+            return item
+        if isinstance(item, ServerSentEvent):
+            return item.encode(self._to_json)
+        return data_field(item, self._to_json) + b"\n"
+
+
+def tuple_fields(item: tuple[Any, ...]) -> Fields:
+    """Return the fields of ``(event, data)`` or ``(event, data, id)``.
+
+    Raises ``TypeError`` or ``ValueError`` if the tuple has another shape, or if the name or the ID is not valid.
+    """
+    if not 2 <= len(item) <= 3 or not isinstance(item[0], str):
+        raise TypeError(
+            "a tuple must be (event, data) or (event, data, id) with a str as event, "
+            f"got {short_repr(item)}. Yield a list for a JSON array."
+        )
+    id = item[2] if len(item) == 3 else None
+    return _event_name(item[0]), item[1], None if id is None else validators.event_id("id", id)
+
+
+@lru_cache(maxsize=512)
+def _event_name(name: str) -> str:
+    return validators.event_name("event", name)
