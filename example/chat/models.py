@@ -1,4 +1,4 @@
-"""What was said."""
+"""The messages of the chat."""
 
 from django.db import models
 

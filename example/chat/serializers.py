@@ -1,4 +1,4 @@
-"""Messages as clients see them."""
+"""Serializers of the chat."""
 
 from rest_framework import serializers
 
@@ -6,7 +6,7 @@ from chat.models import Message
 
 
 class MessageSerializer(serializers.ModelSerializer):
-    """Checks what is posted: the lengths are the model's."""
+    """Serialize and validate messages. The maximum lengths come from the model."""
 
     class Meta:
         model = Message

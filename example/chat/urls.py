@@ -1,4 +1,4 @@
-"""URLs of the rooms. A room is made by going there."""
+"""URLs of the rooms. A room doesn't have to be created."""
 
 from django.urls import path, register_converter
 from django.urls.converters import SlugConverter

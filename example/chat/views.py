@@ -1,4 +1,4 @@
-"""A room: its page, its messages, and the channel that carries new ones."""
+"""A chat room: its page, its messages, and the stream of new messages."""
 
 from django.db import transaction
 from django.urls import reverse
@@ -12,10 +12,10 @@ from chat.models import Message
 from chat.serializers import MessageSerializer
 
 RECENT = 50
-"""Messages that a page begins with."""
+"""Number of messages that a page shows at first."""
 
 ROOMS = ["lobby", "django", "coffee"]
-"""Rooms that the page links to. Any other name is a room as well."""
+"""Rooms that the page links to. Any other name is also a room."""
 
 
 def channel_of(room):
@@ -39,7 +39,7 @@ class RoomPage(TemplateView):
 
 
 class Messages(ListCreateAPIView):
-    """The last messages, the newest first; and where to post one."""
+    """List the last messages, newest first, and accept new ones."""
 
     serializer_class = MessageSerializer
     renderer_classes = [JSONRenderer]
@@ -50,12 +50,12 @@ class Messages(ListCreateAPIView):
     def perform_create(self, serializer):
         room = self.kwargs["room"]
         serializer.save(room=room)
-        # Robust: what is saved is saved, and its author is told so, also while the broker is away.
+        # robust=True: a saved message is a success for its author, even if the broker is unavailable.
         transaction.on_commit(lambda: publish(channel_of(room), serializer.data), robust=True)
 
 
 class RoomStream(ChannelStreamView):
-    """Each new message, and to who comes back those in between."""
+    """Stream new messages. Clients that reconnect also receive the messages that they missed."""
 
     def get_channels(self):
         return [channel_of(self.kwargs["room"])]

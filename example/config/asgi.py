@@ -7,5 +7,5 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-# Outside of runserver nothing serves static files by itself; in production, leave that to the web server.
+# Only runserver serves static files on its own. In production, use the web server instead.
 application = ASGIStaticFilesHandler(get_asgi_application())

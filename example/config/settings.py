@@ -1,4 +1,4 @@
-"""Settings of the example. They suit a developer's own machine, and nothing else."""
+"""Settings of the example. Use them only on your own machine."""
 
 import os
 from pathlib import Path
@@ -76,7 +76,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "adrf-sse example",
     "VERSION": "1",
-    "OAS_VERSION": "3.2.0",  # the first to have a word for the events of a stream
+    "OAS_VERSION": "3.2.0",  # the first version that can describe the events of a stream
 }
 
 LOGGING = {
@@ -88,5 +88,5 @@ LOGGING = {
 }
 
 if REDIS_URL := os.environ.get("REDIS_URL"):
-    # Channels then reach every process; without it, they stay within one.
+    # Channels then work across processes. Without Redis, each process has its own channels.
     ADRF_SSE = {"BROKER": {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": REDIS_URL}}}

@@ -1,4 +1,4 @@
-"""The WSGI application, for ``manage.py runserver``. Every stream works there too."""
+"""The WSGI application, for ``manage.py runserver``. All streams work with it, too."""
 
 import os
 

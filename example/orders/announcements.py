@@ -1,4 +1,4 @@
-"""What tells the world of an order that was saved: whoever saved it, and only once it is committed."""
+"""Publish every change of an order when its transaction is committed, no matter which code saved the order."""
 
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
@@ -28,11 +28,11 @@ def deleted(sender, instance, using, **kwargs):
 
 
 def announce(pk, event, data, *, using):
-    """Publish when the transaction is committed; at once where there is none. One that is rolled back says nothing."""
+    """Publish when the transaction is committed, or immediately if there is none. A rollback publishes nothing."""
 
     def tell():
         for channel in (ALL, channel_of(pk)):
             publish(channel, data, event=event)
 
-    # Robust: what is saved is saved, also where nobody can be told of it. Then it is in the log.
+    # robust=True: if the broker is unavailable, the order stays saved, and the error is logged.
     transaction.on_commit(tell, using=using, robust=True)

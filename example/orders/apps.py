@@ -5,4 +5,4 @@ class OrdersConfig(AppConfig):
     name = "orders"
 
     def ready(self):
-        from orders import announcements  # noqa: F401  it connects the signals
+        from orders import announcements  # noqa: F401  connects the signal receivers

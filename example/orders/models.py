@@ -1,11 +1,11 @@
-"""Orders."""
+"""The orders."""
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 
 class Order(models.Model):
-    """An order, on its way from new to shipped."""
+    """An order. Its status goes from new to paid to shipped."""
 
     class Status(models.TextChoices):
         NEW = "new"

@@ -1,4 +1,4 @@
-"""Orders as clients see them."""
+"""Serializers of the orders."""
 
 from rest_framework import serializers
 

@@ -1,4 +1,4 @@
-"""Orders: their page, their API, and the channels that tell of each change."""
+"""The orders: their page, their API, and the streams of their changes."""
 
 from django.urls import reverse
 from django.views.generic import TemplateView
@@ -26,7 +26,7 @@ class OrdersPage(TemplateView):
 
 
 class Orders(ModelViewSet):
-    """Knows nothing of streams: the model's signals do."""
+    """List, create, change and delete orders. Signal receivers publish the events, not this view."""
 
     queryset = Order.objects.all()
     serializer_class = OrderSerializer
@@ -34,7 +34,7 @@ class Orders(ModelViewSet):
 
 @extend_schema_view(get=extend_schema(operation_id="orders_stream"))
 class OrdersStream(ChannelStreamView):
-    """Every change of any order."""
+    """Stream the changes of all orders."""
 
     def get_channels(self):
         return [ALL]
@@ -42,7 +42,7 @@ class OrdersStream(ChannelStreamView):
 
 @extend_schema_view(get=extend_schema(operation_id="order_stream"))
 class OrderStream(ChannelStreamView):
-    """Every change of one order; a 404 where there is none."""
+    """Stream the changes of one order. The response is 404 if the order doesn't exist."""
 
     def get_channels(self):
         return [channel_of(get_object_or_404(Order, pk=self.kwargs["pk"]).pk)]

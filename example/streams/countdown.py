@@ -1,4 +1,4 @@
-"""A stream that has an end, from an asynchronous and from a synchronous generator."""
+"""A finite stream, from an asynchronous and from a synchronous generator."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ START = 10
 
 
 class Countdown(AsyncSSEAPIView):
-    """Named events from an asynchronous generator."""
+    """Stream named events from an asynchronous generator."""
 
     renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
     finite = True
@@ -25,7 +25,7 @@ class Countdown(AsyncSSEAPIView):
 
 
 class SyncCountdown(AsyncSSEAPIView):
-    """The same from a synchronous generator, which blocks a thread of its own and never the event loop."""
+    """Stream the same events from a synchronous generator. It blocks its own thread, but never the event loop."""
 
     renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
     finite = True

@@ -1,6 +1,7 @@
-"""Jobs that take a while, run in this process by an event loop of their own.
+"""Long jobs, which run in a separate event loop in this process.
 
-A request's loop won't do: under WSGI it ends with the request. A real project would ask a task queue.
+The event loop of a request can't run them, because under WSGI it ends with the request. A real project would use a
+task queue.
 """
 
 import asyncio
@@ -12,23 +13,23 @@ from django.conf import settings
 
 MAX_JOBS = 50
 STEP = 5
-"""Percent."""
+"""Progress of one step, in percent."""
 
 _jobs = {}
 
 
 class TooManyJobs(Exception):
-    """Say that as many jobs run as may."""
+    """Raised if ``MAX_JOBS`` jobs are already running."""
 
 
 class Job:
-    """Know how far it is, and tell those who watch."""
+    """A job that notifies its watchers of its progress."""
 
     def __init__(self):
         self.id = secrets.token_urlsafe(8)
         self.percent = 0
         self.running = None
-        """The task's future. Keep it: an event loop holds its tasks only weakly."""
+        """The future of the task. The event loop keeps only a weak reference to the task."""
         self._watchers = set()
 
     @property
@@ -43,9 +44,9 @@ class Job:
                 notify()
 
     async def watch(self):
-        """Yield the percentage as it is now, then whenever it has changed, up to 100."""
+        """Yield the current percentage, and then every change, up to 100."""
         changed = asyncio.Event()
-        # The job runs in another thread, which may not touch this loop's event itself.
+        # The job runs in another thread, and asyncio.Event is not thread-safe.
         notify = partial(asyncio.get_running_loop().call_soon_threadsafe, changed.set)
         self._watchers.add(notify)
         try:
@@ -62,7 +63,7 @@ class Job:
 
 
 def start_job():
-    """Start a job and forget the oldest finished ones. Raises ``TooManyJobs``."""
+    """Start a job, and delete the oldest finished jobs if there are too many. Raises ``TooManyJobs``."""
     while len(_jobs) >= MAX_JOBS:
         _forget_oldest()
     job = Job()

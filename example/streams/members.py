@@ -1,4 +1,4 @@
-"""A stream for those who are logged in: REST framework's own permissions guard it."""
+"""A stream for users who are logged in, protected by REST framework's permissions."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from adrf_sse.views import AsyncSSEAPIView
 
 
 class MembersClock(AsyncSSEAPIView):
-    """Without a session, a 403 as JSON; the generator is never started."""
+    """Without a session, the response is a 403 with a JSON body, and the generator never starts."""
 
     renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
     authentication_classes = [SessionAuthentication]

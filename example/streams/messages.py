@@ -1,4 +1,4 @@
-"""The case this package was made for: five messages, one a second, from a stock adrf view."""
+"""Five messages, one each second, from an unmodified adrf view. The package was written for this case."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ async def messages():
 
 
 class StockView(APIView):
-    """An unmodified adrf view: naming the renderer is all it takes. The other one is for browsers."""
+    """Stream from an unmodified adrf view. It only needs the renderer; the second renderer is for browsers."""
 
     renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
 
@@ -27,5 +27,5 @@ class StockView(APIView):
 
 
 async def plain_view(request):
-    """The same events from a plain Django view."""
+    """Stream the same events from a plain Django view."""
     return EventStreamResponse(messages())

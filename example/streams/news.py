@@ -1,4 +1,4 @@
-"""Two producers, one stream: a task group that lives as long as the client listens."""
+"""One stream from two producers. Their task group ends when the client disconnects."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -20,13 +20,13 @@ WEATHER = ["Sunny, 21 °C", "Light breeze from the west", "Clouds, then more clo
 
 
 class NewsAndWeather(AsyncSSEAPIView):
-    """Both producers end with the stream: leaving the task group cancels them."""
+    """Stream the events of two producers. When the stream ends, the task group cancels both."""
 
     renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
 
     @asynccontextmanager
     async def get(self, request):
-        # Bounded, so that producers wait for a slow client instead of filling the memory.
+        # The size is limited, so that the producers wait for a slow client and don't fill the memory.
         events = asyncio.Queue(maxsize=8)
         async with asyncio.TaskGroup() as producers:
             producers.create_task(produce(events, "news", NEWS, every=2))

@@ -1,4 +1,4 @@
-"""The pages. What moves on them comes from the streams."""
+"""The pages. Their JavaScript reads the streams."""
 
 from dataclasses import dataclass
 
@@ -8,27 +8,27 @@ from django.views.generic import TemplateView
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """Show one stream on the index."""
+    """A card of the index page, for one stream."""
 
     title: str
     proves: str
     stream: str
     """Name of the stream's URL."""
     args: tuple[str, ...] = ()
-    """What else that URL takes."""
+    """Arguments of this URL."""
     page: str = ""
-    """Name of the URL of the page that has the stream to itself."""
+    """Name of the URL of the stream's own page."""
     events: str = "message"
-    """Names of its events, with spaces between them."""
+    """Names of the stream's events, separated by spaces."""
     curl: str = "curl -N {url}"
     starts: bool = False
-    """Starts with the page."""
+    """Whether the page starts the stream when it loads."""
     once: bool = False
-    """The page closes it when the server ends it; else the browser would have it all again."""
+    """Whether the page closes the stream when the server ends it. Otherwise, the browser reconnects."""
     console: bool = True
-    """Its address shows a console in a browser."""
+    """Whether the stream's URL shows a console in a browser."""
     job: bool = False
-    """``stream`` is where to POST; the answer tells the stream's URL."""
+    """Whether ``stream`` is a URL for POST requests whose response contains the stream's URL."""
 
     @property
     def url(self):
@@ -42,7 +42,7 @@ class Card:
 CARDS = [
     Card(
         title="Stock adrf view",
-        proves="An unmodified adrf view streams as soon as its renderer is named: each message comes as it is made.",
+        proves="An unmodified adrf view streams with the right renderer. Each message arrives when it is yielded.",
         stream="test",
         starts=True,
         once=True,
@@ -57,7 +57,7 @@ CARDS = [
     ),
     Card(
         title="News and weather",
-        proves="Two producers in a task group feed one stream, and are cancelled when you stop it.",
+        proves="Two producers in a task group write to one stream. When you stop it, both are cancelled.",
         stream="news-and-weather-events",
         page="news-and-weather",
         events="news weather",
@@ -65,21 +65,21 @@ CARDS = [
     ),
     Card(
         title="Countdown",
-        proves="A stream with an end stays ended: the browser comes back once, gets 204, and leaves it at that.",
+        proves="A finite stream is read only once: the browser reconnects, gets a 204 response, and stops.",
         stream="countdown-events",
         page="countdown",
         events="tick blastoff",
     ),
     Card(
         title="Sync countdown",
-        proves="A generator that blocks streams just as well, in a thread of its own and never in the event loop.",
+        proves="A generator that blocks can stream, too. It runs in its own thread, never in the event loop.",
         stream="countdown-sync-events",
         page="countdown-sync",
         events="tick blastoff",
     ),
     Card(
         title="Progress",
-        proves="A job started with POST reports how far it is, and whoever comes late gets its present state first.",
+        proves="A POST request starts a job that reports its progress. A late client gets the current state first.",
         stream="progress-jobs",
         page="progress",
         events="progress done",
@@ -88,15 +88,15 @@ CARDS = [
         console=False,
     ),
     Card(
-        title="Three ways to read",
-        proves="One view gives server-sent events here, JSON Lines to the command below, and a JSON list to others.",
+        title="Three formats",
+        proves="One view sends server-sent events to this page, JSON Lines to this command, or one JSON list.",
         stream="planets",
         events="planet",
         curl="curl -N -H 'Accept: application/jsonl' {url}",
     ),
     Card(
         title="Members only",
-        proves="Permissions are checked before the stream is opened: a stranger gets a real 403, with a JSON body.",
+        proves="Permissions are checked before the stream opens: without a login, you get a 403 with a JSON body.",
         stream="members-events",
         page="members",
         events="greeting time",
@@ -104,14 +104,14 @@ CARDS = [
     ),
     Card(
         title="Chat",
-        proves="Who posts publishes to a channel; every open window hears it, from any process if Redis is there.",
+        proves="A new message is published to a channel and arrives in every window, with Redis from any process.",
         stream="chat-events",
         args=("lobby",),
         page="chat",
     ),
     Card(
         title="Orders",
-        proves="A model's post_save publishes on commit: what the API or the admin saves shows in every window.",
+        proves="A post_save handler publishes saved orders on commit. Changes in the API or admin appear everywhere.",
         stream="orders-events",
         page="orders",
         events="order order-deleted",
@@ -130,7 +130,7 @@ class Index(TemplateView):
 
 
 class Page(TemplateView):
-    """Show one stream; ``stream`` names its URL."""
+    """A page for one stream. ``stream`` is the name of the stream's URL."""
 
     stream = ""
     title = ""

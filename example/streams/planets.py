@@ -1,4 +1,4 @@
-"""One view, read in three ways: as server-sent events, as JSON Lines, and as one JSON list."""
+"""One view in three formats: server-sent events, JSON Lines, and one JSON list."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ MOONS = {"Mercury": 0, "Venus": 0, "Earth": 1, "Mars": 2}
 
 
 class Planets(AsyncSSEAPIView):
-    """What the client accepts decides the form; the source knows nothing of it."""
+    """Stream planets. The client's ``Accept`` header selects the format; the source is the same for all formats."""
 
     renderer_classes = [EventStreamRenderer, JSONLinesRenderer, JSONRenderer]
     finite = True

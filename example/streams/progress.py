@@ -1,4 +1,4 @@
-"""A job started with POST, and a stream that tells how far it is."""
+"""A view that starts a job with POST, and a stream of the job's progress."""
 
 from adrf.views import APIView
 from django.urls import reverse
@@ -14,7 +14,7 @@ from streams.jobs import TooManyJobs, find_job, start_job
 
 
 class Busy(APIException):
-    """503: as many jobs run as may."""
+    """A 503 response: the maximum number of jobs is already running."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "Too many jobs are running. Try again when one is done."
@@ -22,7 +22,7 @@ class Busy(APIException):
 
 class JobSerializer(serializers.Serializer):
     id = serializers.CharField()
-    events = serializers.URLField(help_text="Where the job tells how far it is.")
+    events = serializers.URLField(help_text="URL of the stream of the job's progress.")
 
 
 class ProgressSerializer(serializers.Serializer):
@@ -30,7 +30,7 @@ class ProgressSerializer(serializers.Serializer):
 
 
 class Jobs(APIView):
-    """Starts jobs."""
+    """Start a job."""
 
     renderer_classes = [JSONRenderer]
 
@@ -45,7 +45,7 @@ class Jobs(APIView):
 
 
 class JobProgress(AsyncSSEAPIView):
-    """Starts with the state as it is, so a client may come late or come back. No such job: a 404, as JSON."""
+    """Stream the progress of a job, starting with its current state. An unknown job is a 404 with a JSON body."""
 
     renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
     finite = True

@@ -1,4 +1,4 @@
-"""URLs of the pages and of their streams."""
+"""URLs of the pages and their streams."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""A stream that answers what is posted to it, as a language model would: word by word."""
+"""A stream that returns the posted text word by word, as a language model does."""
 
 import asyncio
 
@@ -11,13 +11,13 @@ from adrf_sse.views import EventStreamMixin
 
 
 class Text(serializers.Serializer):
-    """What is to be said."""
+    """The posted text."""
 
     text = serializers.CharField(max_length=1000)
 
 
 class Words(EventStreamMixin, GenericAPIView):
-    """Says a text again, word by word. In a browser, REST framework's form sends it."""
+    """Return a text word by word. In a browser, send the text with REST framework's form."""
 
     renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
     serializer_class = Text

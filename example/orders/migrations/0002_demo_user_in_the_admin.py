@@ -1,4 +1,4 @@
-"""Let the user ``demo`` into the admin. The example is for one's own machine."""
+"""Give the user ``demo`` access to the admin. Use the example only on your own machine."""
 
 from django.db import migrations
 

@@ -1,4 +1,4 @@
-"""Add the user whose name and password the login page tells everyone."""
+"""Add the user ``demo``. The login page shows the user's name and password."""
 
 from django.contrib.auth.hashers import make_password
 from django.db import migrations

@@ -9,7 +9,7 @@ const list = stage.querySelector("[data-messages]");
 const form = stage.querySelector("[data-compose]");
 const error = stage.querySelector("[data-error]");
 
-// In the order of their ids, each once: an own message comes with the answer, too.
+// Keep the messages in the order of their IDs. A message of this window arrives twice: in the response and as an event.
 function add(message) {
   let next = null;
   for (let line = list.lastElementChild; line !== null; line = line.previousElementSibling) {
@@ -67,5 +67,5 @@ form.addEventListener("submit", async (event) => {
   button.disabled = false;
   form.text.focus();
 });
-form.querySelector("button").disabled = false; // until here a click would have sent the form itself
+form.querySelector("button").disabled = false; // an earlier click would submit the form without this script
 room.start();

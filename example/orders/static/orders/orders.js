@@ -43,7 +43,7 @@ function button(label, order, action) {
   return element;
 }
 
-// What it changes comes back as an event, as it does to every other window.
+// The change arrives as an event, in this window as in all others.
 async function attempt(element, action) {
   element.disabled = true;
   error.hidden = true;
@@ -79,5 +79,5 @@ form.addEventListener("submit", (event) => {
     form.item.focus();
   });
 });
-form.querySelector("button").disabled = false; // until here a click would have sent the form itself
+form.querySelector("button").disabled = false; // an earlier click would submit the form without this script
 orders.start();

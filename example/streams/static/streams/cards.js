@@ -1,4 +1,5 @@
-// The index: a log for each stream, and no more streams at once than leave connections for the rest of the page.
+// The index page shows a log of each stream. The number of open streams is limited, because a browser opens at most
+// six connections to a server, and the page needs some of them itself.
 
 import { Stream, showState, startJob } from "./stream.js";
 
@@ -50,7 +51,7 @@ class Card {
     } finally {
       this.button.disabled = false;
     }
-    makeRoom(); // others may have started meanwhile
+    makeRoom(); // other streams may have started in the meantime
   }
 
   show(state) {

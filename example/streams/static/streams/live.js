@@ -1,4 +1,4 @@
-// A state that is fetched, and a stream of its changes, with nothing lost between the two.
+// Fetch a state and apply a stream of its changes, without losing a change in between.
 
 import { Stream } from "./stream.js";
 
@@ -9,10 +9,11 @@ export class LiveState {
   #onState;
   #onChange;
   #stream;
-  #fresh = true; // the stream is new, and its first changes belong to a state that is not here yet
-  #held = null; // changes that came while the state was under way
+  #fresh = true; // the stream is new, so the state has to be fetched
+  #held = null; // changes that arrive while the state is being fetched
 
-  // `onState(state)` is given what `url` has, at first and after each `reset`; `onChange(name, data)` each event since.
+  // Calls `onState(state)` with the response of `url`, at the start and after each `reset`. Calls `onChange(name, data)`
+  // for each later event.
   constructor({ url, stream, events, onState, onChange, onConnection }) {
     this.#url = url;
     this.#onState = onState;
@@ -32,10 +33,10 @@ export class LiveState {
     this.#stream.start();
   }
 
-  // The stream first, then the state: what changes in between comes as an event, and is held until the state is here.
+  // Open the stream first, then fetch the state. A change in between arrives as an event and waits for the state.
   #connected(name) {
     if (name === "connecting") this.#fresh = true;
-    if (name !== "live" || !this.#fresh) return; // a stream that comes back brings what was missed
+    if (name !== "live" || !this.#fresh) return; // a stream that reconnects sends the missed events
     this.#fresh = false;
     this.#fetch();
   }
@@ -54,7 +55,7 @@ export class LiveState {
     } catch {
       setTimeout(() => this.#fetch(), RETRY);
     }
-    if (this.#held !== held) return; // another one has begun since
+    if (this.#held !== held) return; // a later #fetch() has started
     this.#held = null;
     if (state !== null) this.#onState(state);
     for (const [name, data] of held) this.#onChange(name, JSON.parse(data));
@@ -67,7 +68,7 @@ async function fetched(url) {
   return response.json();
 }
 
-// Sends JSON, and returns the JSON of the answer; throws an error whose message may be shown.
+// Send JSON and return the JSON of the response. Throws an error with a message for the user.
 export async function send(method, url, data) {
   const token = document.querySelector("[data-stream] [name=csrfmiddlewaretoken]").value;
   const headers = { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": token };

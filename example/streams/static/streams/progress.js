@@ -37,4 +37,4 @@ form.addEventListener("submit", async (event) => {
     button.disabled = false;
   }
 });
-button.disabled = false; // until here a click would have sent the form itself
+button.disabled = false; // an earlier click would submit the form without this script

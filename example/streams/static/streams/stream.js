@@ -1,4 +1,4 @@
-// An EventSource that says in one word how it is, and that ends with the page.
+// An EventSource that reports its state, and that is closed when the user leaves the page.
 
 const LABELS = {
   idle: "Not started",
@@ -7,7 +7,7 @@ const LABELS = {
   reconnecting: "Reconnecting…",
   ended: "Ended",
   stopped: "Stopped",
-  displaced: "Made room",
+  displaced: "Replaced",
   refused: "Refused",
 };
 
@@ -21,7 +21,7 @@ export class Stream {
   #onState;
   #once;
 
-  // `once`: close when the server ends the stream, which EventSource would otherwise ask for again.
+  // `once`: close when the server ends the stream. Otherwise, EventSource would request it again.
   constructor({ url, events, onEvent, onState, once = false }) {
     this.url = url;
     this.#events = events;
@@ -50,7 +50,7 @@ export class Stream {
       this.#onState("live");
     });
     source.addEventListener("error", (event) => {
-      // A stream may name one of its events "error" too; that one has data.
+      // A stream can also send an event with the name "error". Such an event has data.
       if (!(event instanceof MessageEvent)) this.#broken(answered);
     });
     for (const name of this.#events) {
@@ -72,7 +72,7 @@ export class Stream {
 
   #broken(answered) {
     if (this.#source.readyState === EventSource.CLOSED) {
-      // The server answered with something else than a stream: 204 when there is no more, 403 and so on when not.
+      // The response was not a stream: it was a 204 at the end of the stream, or an error such as 403.
       this.stop(answered ? "ended" : "refused");
     } else if (this.#once && answered) {
       this.stop("ended");
@@ -87,7 +87,7 @@ export function showState(element, state) {
   element.textContent = LABELS[state];
 }
 
-// Starts a job and returns the URL of its stream; throws where the server won't.
+// Start a job and return the URL of its stream. Throws an error if the server refuses.
 export async function startJob(url, form) {
   const token = form.querySelector("[name=csrfmiddlewaretoken]").value;
   const response = await fetch(url, { method: "POST", headers: { "X-CSRFToken": token } });
@@ -95,7 +95,7 @@ export async function startJob(url, form) {
   return (await response.json()).events;
 }
 
-// A page that is kept for the back button must not keep its connections.
+// The browser may keep the page for its back button, but the page must close its connections.
 window.addEventListener("pagehide", () => {
   suspended = Stream.running;
   for (const stream of suspended) stream.stop();
