@@ -1,1 +1,1 @@
-"""Typed events: serializers for the data of events."""
+"""Typed events: views declare serializers for the data of their events."""

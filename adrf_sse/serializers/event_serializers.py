@@ -1,4 +1,4 @@
-"""Typed events: the data of each event passes through the serializer that is declared for its name."""
+"""Typed events: the serializer that a view declares for an event's name serializes the event's data."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
@@ -18,10 +18,11 @@ Declared = type[fields.Field] | fields.Field  # type: ignore[type-arg]
 """A serializer or field, as a class or as an instance such as ``PriceSerializer(many=True)``."""
 
 Represent = Callable[[Any], Awaitable[Any]]
+"""Serializes the data of one event."""
 
 
 def event_serializers(view: Any) -> "EventSerializers | None":
-    """Return what serializes the events of a view's streams; ``None`` where it declares nothing."""
+    """Return the serializers for one stream of a view, or ``None`` if the view declares none."""
     named, unnamed = view.event_serializers, serializer_of_unnamed(view)
     if named is None and unnamed is None:
         return None
@@ -29,9 +30,10 @@ def event_serializers(view: Any) -> "EventSerializers | None":
 
 
 def serializer_of_unnamed(view: Any) -> Declared | None:
-    """Return the serializer of a view's events without a name: its ``serializer_class``.
+    """Return the serializer for a view's events without a name: its ``serializer_class``.
 
-    A generic view's is what its other handlers take and give, so there it counts only beside ``event_serializers``.
+    A generic view's ``serializer_class`` is for its other handlers. It applies to events only if the view also
+    declares ``event_serializers``.
     """
     if not isinstance(view, GenericAPIView):
         return getattr(view, "serializer_class", None)
@@ -41,21 +43,24 @@ def serializer_of_unnamed(view: Any) -> Declared | None:
 
 
 def has_serializer(view: "GenericAPIView[Any]") -> bool:
-    """Tell whether ``get_serializer_class()`` has something to return."""
+    """Return whether ``get_serializer_class()`` returns a serializer instead of failing an assertion."""
     return view.serializer_class is not None or (
         type(view).get_serializer_class is not GenericAPIView.get_serializer_class
     )
 
 
 def _context_of(view: Any) -> dict[str, Any]:
-    """Return the context that a generic view gives its serializers, of any view."""
+    """Return the serializer context of any view. REST framework defines one for generic views only."""
     if isinstance(view, GenericAPIView):
         return dict(view.get_serializer_context())
     return {"request": view.request, "format": view.format_kwarg, "view": view}
 
 
 def check_declarations(cls: type) -> None:
-    """Raise ``TypeError`` or ``ValueError`` for what a view class itself declares wrongly."""
+    """Raise ``TypeError`` or ``ValueError`` if a view class declares an invalid serializer.
+
+    Inherited attributes and properties are not checked.
+    """
     own = {name: value for name, value in vars(cls).items() if value is not None and not hasattr(value, "__get__")}
     if "event_serializers" in own:
         declared_serializers(own["event_serializers"])
@@ -64,10 +69,10 @@ def check_declarations(cls: type) -> None:
 
 
 def declared_serializers(value: Any) -> Mapping[str, Declared]:
-    """Return what a view declares as ``event_serializers``. Raises ``TypeError`` or ``ValueError`` that says where."""
+    """Return the value of ``event_serializers``. Raises ``TypeError`` or ``ValueError`` if an entry is not valid."""
     if not isinstance(value, Mapping):
         raise TypeError(
-            f"event_serializers must be a dict of event names and their serializers, got {value!r}. "
+            f"event_serializers must be a dict of event names and serializers, got {value!r}. "
             'Write event_serializers = {"price": PriceSerializer}.'
         )
     for name, declared in value.items():
@@ -76,7 +81,7 @@ def declared_serializers(value: Any) -> Mapping[str, Declared]:
 
 
 def declared_serializer(name: str, value: Any) -> Declared:
-    """Return a serializer or field. Raises ``TypeError`` for anything else."""
+    """Return the value. Raises ``TypeError`` if it is neither a serializer nor a field."""
     if isinstance(value, fields.Field) or (isclass(value) and issubclass(value, fields.Field)):
         return value
     raise TypeError(
@@ -86,11 +91,11 @@ def declared_serializer(name: str, value: Any) -> Declared:
 
 
 class EventSerializers:
-    """Serialize the data of a stream's events, each event by what is declared for its name.
+    """Serialize the data of one stream's events by the serializers that the view declares.
 
-    ``named`` is a view's ``event_serializers``, where it has any; then an event of another name is a ``ValueError``.
-    ``unnamed`` is for events without a name. A serializer is made once for a stream, when its first event comes, with
-    what ``context()`` returns, and represents the data of all that follow, as the items of a list where ``many=True``.
+    ``named`` has a serializer for each event name, and ``unnamed`` is for events without a name. If ``named`` is not
+    ``None``, an event that has no serializer raises ``ValueError``. A serializer is created with the result of
+    ``context()`` when its first event is yielded. The same instance then serializes all later events of that name.
     """
 
     __slots__ = ("_context", "_named", "_representers", "_unnamed")
@@ -104,7 +109,10 @@ class EventSerializers:
         self._representers: dict[str | None, Represent] = {}
 
     async def __call__(self, item: Any) -> Any:
-        """Return what a source has yielded, its data serialized. What is no event, or has no data, stays as it is."""
+        """Return the item that a source yielded, with its data serialized.
+
+        ``bytes``, items that are not valid events, and events without data are returned unchanged.
+        """
         if isinstance(item, tuple):
             return await self._tuple(item)
         if isinstance(item, ServerSentEvent):
@@ -113,7 +121,7 @@ class EventSerializers:
 
     async def _tuple(self, item: tuple[Any, ...]) -> tuple[Any, ...]:
         if not 2 <= len(item) <= 3 or not isinstance(item[0], str):
-            return item  # which the encoder refuses
+            return item  # The encoder raises the error.
         event, data, *rest = item
         return (event, await self._represented(event, data), *rest)
 
@@ -122,7 +130,7 @@ class EventSerializers:
             return item
         before = item.data
         if item.event == RESET_EVENT and RESET_EVENT not in (self._named or {}):
-            return item
+            return item  # Channels send this event themselves.
         data = await self._represented(item.event, before)
         return item if data is before else item.with_data(data)
 
@@ -132,9 +140,9 @@ class EventSerializers:
             return data
         represent = self._representers.get(event)
         if represent is None:
-            # A serializer's __init__() and get_fields(), like the context, may ask the database.
-            made = await sync_to_async(_made)(declared, self._context)
-            represent = self._representers[event] = _representer(*made)
+            # The context, and a serializer's __init__() and get_fields(), may query the database.
+            serializer, plain = await sync_to_async(_create)(declared, self._context)
+            represent = self._representers[event] = _represent_with(serializer, plain)
         return await represent(data)
 
     def _declared_for(self, event: str | None, data: Any) -> Declared | None:
@@ -145,37 +153,41 @@ class EventSerializers:
         if event is not None and event in self._named:
             return self._named[event]
         names = ", ".join(map(repr, self._named)) or "none"
-        came, remedy = (
+        got, fix = (
             ("an event without a name", "Name it, or declare serializer_class")
             if event is None
             else (f"{event!r}", "Rename it, or declare its serializer")
         )
         raise ValueError(
-            f"an event must be one that event_serializers declares ({names}), got {came} with the data "
-            f"{short_repr(data)}. {remedy} on the view."
+            f"an event must be one that event_serializers declares ({names}), got {got} with the data "
+            f"{short_repr(data)}. {fix} on the view."
         )
 
 
-def _made(declared: Declared, context: Callable[[], dict[str, Any]]) -> tuple[fields.Field, bool]:  # type: ignore[type-arg]
-    """Return a serializer of the stream's own, and whether it is plain."""
+def _create(declared: Declared, context: Callable[[], dict[str, Any]]) -> tuple[Any, bool]:
+    """Create a serializer from its declaration, for one stream. Return it and whether it is plain."""
     if isclass(declared) and issubclass(declared, serializers.BaseSerializer):
-        made: Any = declared(context=context())
+        serializer: Any = declared(context=context())
     else:
-        made = declared() if isclass(declared) else deepcopy(declared)
-        # What it takes its context from.
-        made.bind(field_name="data", parent=serializers.Serializer(context=context()))
-    return made, is_plain(made)
+        serializer = declared() if isclass(declared) else deepcopy(declared)
+        # Fields and existing serializer instances read the context from their parent.
+        serializer.bind(field_name="data", parent=serializers.Serializer(context=context()))
+    return serializer, is_plain(serializer)
 
 
-def _representer(serializer: Any, plain: bool) -> Represent:
-    """Return what represents data: where nothing can block, in the event loop; a thread takes 30 times as long."""
-    in_thread: Represent = getattr(serializer, "ato_representation", None) or sync_to_async(
+def _represent_with(serializer: Any, plain: bool) -> Represent:
+    """Return a function that serializes data with a serializer.
+
+    A plain serializer can't block while it serializes plain data, so it runs in the event loop: a thread would take 30
+    times as long. Otherwise, asynchronous serializers are awaited and synchronous ones run in a thread.
+    """
+    arepresent: Represent = getattr(serializer, "ato_representation", None) or sync_to_async(
         serializer.to_representation
     )
     if not plain:
-        return in_thread
+        return arepresent
 
-    async def represent(data: Any) -> Any:
-        return serializer.to_representation(data) if is_plain_data(data) else await in_thread(data)
+    async def represent_plain(data: Any) -> Any:
+        return serializer.to_representation(data) if is_plain_data(data) else await arepresent(data)
 
-    return represent
+    return represent_plain

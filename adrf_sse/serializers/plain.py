@@ -1,4 +1,4 @@
-"""Plain serializers and plain data: together they run no code that could wait for anything."""
+"""Plain serializers and plain data: serializing plain data with a plain serializer never blocks."""
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -38,7 +38,7 @@ _SCALARS = {bool, bytes, date, datetime, Decimal, float, int, str, time, timedel
 
 
 def is_plain(serializer: Any) -> bool:
-    """Tell whether a serializer or field runs no code but REST framework's own, given plain data."""
+    """Return whether a serializer or field runs only REST framework's own code if its data is plain."""
     cls = type(serializer)
     if cls in _FIELDS:
         return serializer.default is fields.empty or not callable(serializer.default)
@@ -46,18 +46,18 @@ def is_plain(serializer: Any) -> bool:
         return is_plain(serializer.child)
     return (
         isinstance(serializer, serializers.Serializer)
-        and all(_home_of(cls, name) in _LIBRARIES for name in _REPRESENTATION if hasattr(cls, name))
+        and all(_defining_module(cls, name) in _LIBRARIES for name in _REPRESENTATION if hasattr(cls, name))
         and all(is_plain(field) for field in serializer.fields.values())
     )
 
 
-def _home_of(cls: type, name: str) -> str:
-    """Return the module of the class that an attribute comes from."""
+def _defining_module(cls: type, name: str) -> str:
+    """Return the module of the base class that defines an attribute."""
     return next(base.__module__ for base in cls.__mro__ if name in vars(base))
 
 
 def is_plain_data(data: Any) -> bool:
-    """Tell whether reading data runs no code of its own: values of Python's types, in dicts and lists."""
+    """Return whether data consists of dicts, lists and Python's own types, which run no code when they are read."""
     cls = type(data)
     if cls is dict:
         return all(map(is_plain_data, data.values()))

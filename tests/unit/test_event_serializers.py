@@ -335,7 +335,7 @@ MISTAKES = [
     (
         {"event_serializers": [PriceSerializer]},
         TypeError,
-        f"event_serializers must be a dict of event names and their serializers, got [{PriceSerializer!r}]. "
+        f"event_serializers must be a dict of event names and serializers, got [{PriceSerializer!r}]. "
         'Write event_serializers = {"price": PriceSerializer}.',
     ),
     (
