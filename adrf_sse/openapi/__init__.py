@@ -1,1 +1,1 @@
-"""OpenAPI descriptions of streams, through drf-spectacular (extra ``adrf-sse[openapi]``)."""
+"""OpenAPI descriptions of streams for drf-spectacular (extra ``adrf-sse[openapi]``)."""

@@ -1,72 +1,77 @@
-"""What an OpenAPI document says about the events of a stream: JSON Schema for one event, in each wire format."""
+"""Schemas of a stream's events for OpenAPI documents, in each wire format."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
-REFUSAL: Schema = {"type": "object", "properties": {"detail": TEXT}, "required": ["detail"]}
-"""What REST framework answers in place of a stream."""
-FAILURE: Schema = {"type": "object", "properties": {"detail": {}, "code": {}}, "required": ["detail", "code"]}
+ERROR_RESPONSE: Schema = {"type": "object", "properties": {"detail": TEXT}, "required": ["detail"]}
+"""The body of REST framework's error responses."""
+ERROR_DATA: Schema = {"type": "object", "properties": {"detail": {}, "code": {}}, "required": ["detail", "code"]}
 """The data of the event that reports an error."""
 
-_ID: Schema = {"type": "string", "description": "What a client repeats as Last-Event-ID to go on after this event."}
+_ID: Schema = {"type": "string", "description": "The ID to send as Last-Event-ID to resume after this event."}
 _RETRY: Schema = {"type": "integer", "minimum": 0, "description": "Reconnection delay in milliseconds."}
 _DEFAULT_NAME = "message"
-"""What browsers call an event without a name."""
+"""The name under which browsers dispatch an event without a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventDescription:
-    """Say what the events of one name carry."""
+    """Describe the events of one name."""
 
     name: str | None
-    """``None`` for events without a name."""
+    """The event name, or ``None`` for events without a name."""
     data: Schema
-    """What the data is before it is written as JSON; ``{}`` where it may be anything."""
+    """The schema of the data before it is encoded as JSON. ``{}`` allows any data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Know the events of a stream: those that are declared, and whether there may be others."""
+    """Describe the events of a stream."""
 
     declared: Sequence[EventDescription]
+    """The events that the view declares."""
     others: bool
-    """Events of other names may come as well."""
+    """Whether the stream may also contain events with other names."""
 
     def frame(self, *, json_schema: bool) -> Schema:
-        """Return the schema of a server-sent event.
+        """Return the schema of a server-sent event, whose data is text.
 
-        Its data is text. What the text holds is ``contentSchema`` in ``json_schema`` (OpenAPI 3.1 and later); before,
-        there is no word for that, and the data is described as what it holds.
+        If ``json_schema`` is true (OpenAPI 3.1 and later), ``contentSchema`` describes the JSON in the text. OpenAPI
+        3.0 has no keyword for that, so there the schema describes the data as if it were not encoded.
         """
-        return self._one_of(
-            lambda data: _held(data) if json_schema else data or TEXT, TEXT, {"id": _ID, "retry": _RETRY}, json_schema
-        )
+        more = {"id": _ID, "retry": _RETRY}
+        return self._one_of(lambda data: _encoded(data) if json_schema else data or TEXT, TEXT, more, json_schema)
 
     def line(self, *, json_schema: bool, envelope: bool = True) -> Schema:
-        """Return the schema of an event as JSON: an object or, without ``envelope``, the data alone."""
+        """Return the schema of an event as JSON: an object, or the data alone without ``envelope``."""
         if envelope:
             return self._one_of(lambda data: data, {}, {"id": _ID}, json_schema)
         if self.others:
             return {"description": "The data of an event."}
         return {"anyOf": [event.data for event in self.declared]}
 
-    def _one_of(self, shown: Any, other: Schema, more: Mapping[str, Schema], json_schema: bool) -> Schema:
+    def _one_of(
+        self, data_schema: Callable[[Schema], Schema], other_data: Schema, more: Mapping[str, Schema], json_schema: bool
+    ) -> Schema:
         if not self.declared:
-            return _event(TEXT, other, more)
+            return _event(TEXT, other_data, more)
         named = [
             {"title": event.name or _DEFAULT_NAME}
             | _event(
-                _constant(event.name or _DEFAULT_NAME, json_schema), shown(event.data), more, event.name is not None
+                _constant(event.name or _DEFAULT_NAME, json_schema),
+                data_schema(event.data),
+                more,
+                event.name is not None,
             )
             for event in self.declared
         ]
         if self.others:
             names = [event.name or _DEFAULT_NAME for event in self.declared]
-            named.append(_event(TEXT | {"not": {"enum": names}}, other, more, True))
+            named.append(_event(TEXT | {"not": {"enum": names}}, other_data, more, True))
         return {"oneOf": named}
 
 
@@ -82,8 +87,8 @@ def _constant(value: str, json_schema: bool) -> Schema:
     return TEXT | ({"const": value} if json_schema else {"enum": [value]})
 
 
-def _held(data: Schema) -> Schema:
-    """Return the schema of text that holds data: text as itself, anything else as JSON."""
+def _encoded(data: Schema) -> Schema:
+    """Return the schema of data in a frame: text is unchanged, and any other data is a JSON string."""
     if data.get("type") == "string":
         return data
     return TEXT | ({"contentMediaType": "application/json", "contentSchema": data} if data else {})

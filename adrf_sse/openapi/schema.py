@@ -1,6 +1,6 @@
-"""OpenAPI descriptions of streams, through drf-spectacular (extra ``adrf-sse[openapi]``).
+"""The drf-spectacular schema class of streams (extra ``adrf-sse[openapi]``).
 
-The app imports this where ``drf_spectacular`` is in ``INSTALLED_APPS``; nothing else needs to be set up.
+The app imports this module if ``drf_spectacular`` is in ``INSTALLED_APPS``. No other setup is necessary.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,16 +27,16 @@ except ImportError as exc:
         "adrf_sse.openapi needs drf-spectacular, which is not installed. Run: pip install 'adrf-sse[openapi]'"
     ) from exc
 
-from adrf_sse.openapi.descriptions import FAILURE, REFUSAL, EventDescription, Events, Schema
+from adrf_sse.openapi.descriptions import ERROR_DATA, ERROR_RESPONSE, EventDescription, Events, Schema
 from adrf_sse.openapi.operations import (
     LINE_TYPES,
     SEQUENTIAL_TYPES,
     STREAM_TYPE,
-    has_default_refusals,
+    always_streams,
+    error_responses,
+    has_default_errors,
     is_sequential,
     may_stream,
-    refusals,
-    surely_streams,
 )
 from adrf_sse.serializers.event_serializers import Declared, has_serializer, serializer_of_unnamed
 from adrf_sse.streams.options import default_of
@@ -48,50 +48,54 @@ LAST_EVENT_ID = OpenApiParameter(
     "Last-Event-ID",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description="The id of the last event that the client has seen. Browsers send it when they reconnect.",
+    description="The ID of the last event that the client has received. Browsers send it when they reconnect.",
 )
 LAST_EVENT_ID_IN_QUERY = OpenApiParameter(
-    "last_event_id", OpenApiTypes.STR, OpenApiParameter.QUERY, description="The same, where a header can't be set."
+    "last_event_id",
+    OpenApiTypes.STR,
+    OpenApiParameter.QUERY,
+    description="The same, for clients that can't set the header.",
 )
 RETRY_AFTER = OpenApiParameter(
     "Retry-After",
     OpenApiTypes.INT,
     OpenApiParameter.HEADER,
-    description="Seconds.",
+    description="The delay before the next attempt, in seconds.",
     response=[status.HTTP_429_TOO_MANY_REQUESTS, status.HTTP_503_SERVICE_UNAVAILABLE],
 )
 
 
 class ItemSchema(dict[str, Any]):
-    """Hold the schema of each item of a sequential response, which OpenAPI 3.2 has a keyword for."""
+    """The schema of each item of a sequential response. OpenAPI 3.2 has the keyword ``itemSchema`` for it."""
 
 
 class StreamResponses(dict[Any, Any]):
-    """Hold the responses of a stream that ``@extend_schema`` says nothing of."""
+    """The responses of a stream if ``@extend_schema`` declares none."""
 
 
 class EventStreamSchema(AutoSchema):
-    """Describe the operations that stream, and leave the others of the view to drf-spectacular.
+    """Describe the operations of a view that stream, and leave its other operations to drf-spectacular.
 
-    It stands behind the project's own schema class, whose overrides win, as those of ``@extend_schema`` do.
+    This class is a base class of the project's schema class, so overrides in the project's class take precedence.
+    Overrides in ``@extend_schema`` do too.
     """
 
     @property
     def streams(self) -> bool:
-        """Whether the operation that is being described streams."""
-        if surely_streams(self.view, self.method):
+        """Whether the current operation streams."""
+        if always_streams(self.view, self.method):
             return True
-        # Where only the code could tell, what @extend_schema says of the responses settles it.
+        # It is not certain that this handler streams, so responses in @extend_schema mean that it doesn't.
         return may_stream(self.view, self.method) and isinstance(self.get_response_serializers(), StreamResponses)
 
     @property
     def method_mapping(self) -> dict[str, str]:  # type: ignore[override]
-        """What operations are called by their methods: a ``list`` action that streams keeps its name."""
+        """The names of operations by method. A ``list`` action is not a list view if it streams, but keeps its name."""
         mapping = dict(AutoSchema.method_mapping)
         return mapping | {"get": "list"} if getattr(self.view, "action", None) == "list" else mapping
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Schema | None:
-        """Return the operation, its items under ``itemSchema`` where the document knows that."""
+        """Return the operation. OpenAPI 3.2 documents describe a stream's items in ``itemSchema``."""
         operation: Schema | None = super().get_operation(*args, **kwargs)
         if operation is not None and spectacular_settings.OAS_VERSION.startswith("3.2"):
             for media_type in _media_types_of(operation):
@@ -100,13 +104,13 @@ class EventStreamSchema(AutoSchema):
         return operation
 
     def get_description(self) -> str:  # type: ignore[override]
-        """Return the view's own words, and not those of the package's classes."""
+        """Return the view's docstring, but not one that it inherits from this package."""
         description = super().get_description()
-        ours = (cls.__doc__ for cls in type(self.view).__mro__ if cls.__module__.partition(".")[0] == "adrf_sse")
-        return "" if description in (cleandoc(doc) for doc in ours if doc) else description
+        inherited = (cls.__doc__ for cls in type(self.view).__mro__ if cls.__module__.partition(".")[0] == "adrf_sse")
+        return "" if description in (cleandoc(doc) for doc in inherited if doc) else description
 
     def get_override_parameters(self) -> list[Any]:
-        """Add what a client says of the events that it has seen, and when a refused one may come again."""
+        """Add the last event ID of requests, and the ``Retry-After`` header of error responses."""
         parameters = list(super().get_override_parameters())
         if not self.streams:
             return parameters
@@ -114,72 +118,75 @@ class EventStreamSchema(AutoSchema):
         return [*parameters, LAST_EVENT_ID, *in_query, RETRY_AFTER]
 
     def get_request_serializer(self) -> Any:
-        """Return a generic view's serializer. Any other's ``serializer_class`` is for events."""
+        """Return a generic view's serializer. On other views, ``serializer_class`` is for events."""
         view = self.view
         if not self.streams or (isinstance(view, GenericAPIView) and has_serializer(view)):
             return super().get_request_serializer()
         return None
 
     def get_response_serializers(self) -> Any:
-        """Return the stream, in each format that the view has a renderer for, and what may come in its place."""
+        """Return the stream in each format that the view renders, and the responses that may replace it."""
         if not may_stream(self.view, self.method):
             return super().get_response_serializers()
         stream: dict[Any, OpenApiResponse] = {
             (status.HTTP_200_OK, media_type): OpenApiResponse(schema, "A stream of events.")
-            for media_type, schema in self._contents()
+            for media_type, schema in self._stream_schemas()
         } or {status.HTTP_200_OK: OpenApiResponse(None, "A stream of events.")}
-        refusal = REFUSAL if has_default_refusals(self.view) else {"type": "object"}
-        answers = {
-            (code, JSONRenderer.media_type): OpenApiResponse(dict(refusal), description)
-            for code, description in refusals(self.view, self.path, self.method)
+        error = ERROR_RESPONSE if has_default_errors(self.view) else {"type": "object"}
+        errors = {
+            (code, JSONRenderer.media_type): OpenApiResponse(dict(error), description)
+            for code, description in error_responses(self.view, self.path, self.method)
         }
-        return StreamResponses(stream | self._farewell() | answers)
+        return StreamResponses(stream | self._end_response() | errors)
 
     def map_renderers(self, attribute: str) -> list[Any]:
-        """Return what the view renders with. What is no stream goes out as JSON, whatever a client asks for."""
+        """Return the view's media types or formats. A response that is not a stream is JSON instead of a sequence."""
         found: list[Any] = super().map_renderers(attribute)
         if attribute == "format" or self.streams:
             return found
         return [media_type for media_type in found if media_type not in SEQUENTIAL_TYPES] or [JSONRenderer.media_type]
 
     def _is_list_view(self, serializer: Any = None) -> bool:
-        # A stream is no list that is filtered and paged.
+        # Filters and pagination don't apply to streams.
         return False if serializer is None and self.streams else bool(super()._is_list_view(serializer))
 
-    def _contents(self) -> Iterator[tuple[str, Schema]]:
+    def _stream_schemas(self) -> Iterator[tuple[str, Schema]]:
         allowed = super().map_renderers("media_type")
-        events, failure = self._events()
+        events, error = self._events()
         for renderer in self.view.get_renderers():
             media_type = (renderer.media_type or "").partition(";")[0]
             if media_type in allowed:
-                schema = self._content(renderer, media_type, events, failure)
+                schema = self._stream_schema(renderer, media_type, events, error)
                 if schema is not None:
                     yield media_type, schema
 
-    def _content(
-        self, renderer: BaseRenderer, media_type: str, events: Events, failure: EventDescription
+    def _stream_schema(
+        self, renderer: BaseRenderer, media_type: str, events: Events, error: EventDescription
     ) -> Schema | None:
-        """Return what a renderer makes of the events. A list has no failure in it: that is an HTTP error."""
+        """Return the schema of the events as one renderer sends them, or ``None`` if it does not send streams.
+
+        A JSON list contains no error event, because an error in its source is an HTTP error.
+        """
         json_schema = not spectacular_settings.OAS_VERSION.startswith("3.0")
         envelope = getattr(renderer, "envelope", True)
-        typed = events.declared and failure.name not in {event.name for event in events.declared}
-        with_failure = Events([*events.declared, failure], events.others) if typed else events
+        add_error = events.declared and error.name not in {event.name for event in events.declared}
+        with_error = Events([*events.declared, error], events.others) if add_error else events
         if media_type == STREAM_TYPE:
-            return ItemSchema(with_failure.frame(json_schema=json_schema))
+            return ItemSchema(with_error.frame(json_schema=json_schema))
         if media_type in LINE_TYPES:
-            return ItemSchema(with_failure.line(json_schema=json_schema, envelope=envelope))
+            return ItemSchema(with_error.line(json_schema=json_schema, envelope=envelope))
         if isinstance(renderer, JSONRenderer) and isinstance(self.view, EventStreamMixin):
             return {"type": "array", "items": events.line(json_schema=json_schema, envelope=envelope)}
         return None
 
     def _events(self) -> tuple[Events, EventDescription]:
-        """Return the events that the view sends, and the one that reports a failure."""
+        """Return the events that the view sends, and the event that reports an error."""
         named, unnamed = self._declared()
         described = [EventDescription(name, self._data(declared)) for name, declared in (named or {}).items()]
         if unnamed is not None:
             described.append(EventDescription(None, self._data(unnamed)))
         name = getattr(self.view, "error_event", default_of("error_event"))
-        return Events(described, others=named is None), EventDescription(name, FAILURE)
+        return Events(described, others=named is None), EventDescription(name, ERROR_DATA)
 
     def _declared(self) -> tuple[Mapping[str, Declared] | None, Declared | None]:
         if not isinstance(self.view, EventStreamMixin):
@@ -189,51 +196,51 @@ class EventStreamSchema(AutoSchema):
         except Exception as exc:
             warn(
                 f"event_serializers and get_serializer_class() of {type(self.view).__name__} must work without a real "
-                f"request, got {exc!r}. Look at self.swagger_fake_view there, or use @extend_schema."
+                f"request, got {exc!r}. Check self.swagger_fake_view there, or use @extend_schema."
             )
             return None, None
 
     def _data(self, declared: Declared) -> Schema:
-        made = declared() if isclass(declared) else declared
-        return self._unwrap_list_serializer(made, "response") or {}
+        serializer = declared() if isclass(declared) else declared
+        return self._unwrap_list_serializer(serializer, "response") or {}
 
-    def _farewell(self) -> dict[Any, Any]:
+    def _end_response(self) -> dict[Any, Any]:
         if not getattr(self.view, "finite", False):
             return {}
         return {status.HTTP_204_NO_CONTENT: OpenApiResponse(None, "The client has read the stream to its end.")}
 
 
 class EventStreamViewExtension(OpenApiViewExtension):  # type: ignore[no-untyped-call]
-    """Put ``EventStreamSchema`` behind the schema class of every view that may stream."""
+    """Make ``EventStreamSchema`` a base class of the schema class of every view that may stream."""
 
     target_class = APIView
     match_subclasses = True
-    priority = -1  # an extension that a project or another package has for a view comes first
+    priority = -1  # Extensions of the project and of other packages take precedence.
 
     def view_replacement(self) -> type[APIView]:
-        """Return the view, described by ``EventStreamSchema`` where it has a renderer that streams."""
+        """Return the view, described by ``EventStreamSchema`` if one of its renderers streams."""
         view: type[APIView] = self.target
-        given = getattr(self.target_callback, "initkwargs", {})
-        renderers = given.get("renderer_classes", view.renderer_classes)
+        initkwargs = getattr(self.target_callback, "initkwargs", {})
+        renderers = initkwargs.get("renderer_classes", view.renderer_classes)
         schema = get_class(view.schema)
         if not issubclass(schema, AutoSchema) or not any(is_sequential(renderer) for renderer in renderers):
             return view
-        return _described(view, schema)
+        return _with_stream_schema(view, schema)
 
 
 _replacements: WeakValueDictionary[tuple[type[APIView], type[AutoSchema]], type[APIView]] = WeakValueDictionary()
 
 
-def _described(view: type[APIView], schema: type[AutoSchema]) -> type[APIView]:
-    """Return the view with ``EventStreamSchema`` behind its own schema class and those of its handlers.
+def _with_stream_schema(view: type[APIView], schema: type[AutoSchema]) -> type[APIView]:
+    """Return a subclass of the view whose schema class, and those of its handlers, inherit from ``EventStreamSchema``.
 
-    One class stands for all operations of a view, as drf-spectacular tells views by their classes.
+    All operations of a view share one subclass, because drf-spectacular identifies views by their classes.
     """
     replacement = _replacements.get((view, schema))
     if replacement is None:
         namespace = {"__doc__": view.__doc__, "__module__": view.__module__, "__qualname__": view.__qualname__}
-        namespace |= {name: _redescribed(handler) for name, handler in getmembers_static(view, _own_schema)}
-        replacement = type(view.__name__, (view,), namespace | {"schema": _extended(schema)()})
+        namespace |= {name: _extend_handler(handler) for name, handler in getmembers_static(view, _own_schema)}
+        replacement = type(view.__name__, (view,), namespace | {"schema": _extend(schema)()})
         _replacements[view, schema] = replacement
     return replacement
 
@@ -244,24 +251,25 @@ def _media_types_of(operation: Schema) -> Iterator[Schema]:
 
 
 def _own_schema(handler: Handler) -> Any:
-    """Return the schema class that ``@extend_schema`` has given a handler."""
+    """Return the schema class that ``@extend_schema`` has set on a handler, if there is one."""
     schema = getattr(handler, "kwargs", {}).get("schema") if isfunction(handler) else None
     return schema if schema is not None and issubclass(get_class(schema), AutoSchema) else None
 
 
-def _redescribed(handler: Handler) -> Handler:
-    """Return a stand-in for a handler whose own schema goes on to ``EventStreamSchema``."""
+def _extend_handler(handler: Handler) -> Handler:
+    """Return a copy of a handler whose own schema class also inherits from ``EventStreamSchema``."""
 
     @wraps(handler)
-    def stand_in(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
         return handler(self, *args, **kwargs)
 
-    stand_in.kwargs = {**handler.kwargs, "schema": _extended(get_class(_own_schema(handler)))}  # type: ignore[attr-defined]
-    return stand_in
+    schema = _extend(get_class(_own_schema(handler)))
+    wrapper.kwargs = {**handler.kwargs, "schema": schema}  # type: ignore[attr-defined]
+    return wrapper
 
 
-def _extended(schema: type[AutoSchema]) -> type[AutoSchema]:
-    """Return a schema class with ``EventStreamSchema`` behind all that it has of its own."""
+def _extend(schema: type[AutoSchema]) -> type[AutoSchema]:
+    """Return a schema class that inherits from the given class first, and then from ``EventStreamSchema``."""
     if issubclass(EventStreamSchema, schema):
         return EventStreamSchema
     return schema if issubclass(schema, EventStreamSchema) else type(schema.__name__, (schema, EventStreamSchema), {})

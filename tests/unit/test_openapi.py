@@ -35,7 +35,7 @@ from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
 from tests.support.example import OAS, manage
 
-ID = {"type": "string", "description": "What a client repeats as Last-Event-ID to go on after this event."}
+ID = {"type": "string", "description": "The ID to send as Last-Event-ID to resume after this event."}
 RETRY = {"type": "integer", "minimum": 0, "description": "Reconnection delay in milliseconds."}
 REFUSAL = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
 UNTYPED = {
