@@ -1,4 +1,4 @@
-"""What ``manage.py check`` says about a project's streams; docs/checks.md has a section for each id."""
+"""System checks for a project's streams. ``docs/checks.md`` has a section for each ID."""
 
 from django.core.checks import Tags
 
@@ -13,7 +13,7 @@ from adrf_sse.checks.views import check_atomic_requests, check_renderers
 from adrf_sse.checks.workers import check_workers
 
 TAG = "adrf_sse"
-"""The tag of all of them: ``manage.py check --tag adrf_sse``."""
+"""The tag of all checks: ``manage.py check --tag adrf_sse``."""
 
 CHECKS = {
     check_settings: [TAG],
@@ -25,4 +25,4 @@ CHECKS = {
     check_atomic_requests: [TAG, Tags.urls],
     check_renderers: [TAG, Tags.urls],
 }
-"""Each check and its tags."""
+"""The checks and their tags."""

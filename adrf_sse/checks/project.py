@@ -1,4 +1,4 @@
-"""Checks of the settings: the package's own, the applications, and the middleware."""
+"""Checks of the project's settings: ``ADRF_SSE``, the broker, the ASGI application and the middleware."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -16,11 +16,11 @@ from adrf_sse.settings import setting_problems
 AppConfigs = Sequence[AppConfig] | None
 
 ASGI_SERVERS = ("uvicorn", "hypercorn", "granian")
-"""Packages that serve an ASGI application from a command of their own, beside daphne, which has a ``runserver``."""
+"""ASGI servers with a command of their own. daphne is checked separately, because it replaces ``runserver``."""
 
 
 def check_settings(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Report every unknown key and bad value in ``ADRF_SSE``."""
+    """Report each unknown key and each invalid value in ``ADRF_SSE``."""
     return [
         checks.Error(problem, hint="docs/settings.md lists the keys, their units and defaults.", id="adrf_sse.E001")
         for problem in setting_problems()
@@ -28,7 +28,7 @@ def check_settings(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckM
 
 
 def check_broker(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Report a broker that can't be made: an extra that is not installed, options that it does not take."""
+    """Report a broker that can't be created, because of a missing extra or an invalid option, for example."""
     if setting_problems():
         return []
     try:
@@ -40,52 +40,52 @@ def check_broker(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMes
 
 
 def check_asgi_application(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn where a project names a WSGI application and has no ASGI one: each stream then holds a worker."""
+    """Warn if the project has a WSGI application but no ASGI application."""
     wsgi: str | None = getattr(settings, "WSGI_APPLICATION", None)
     if not wsgi or getattr(settings, "ASGI_APPLICATION", None) or _has_module(_asgi_module(wsgi)):
         return []
     return [
         checks.Warning(
-            f"The project has a WSGI application, {wsgi}, and no ASGI application: each stream holds a worker of the "
-            "server for as long as it is open.",
-            hint=f"Make the module {_asgi_module(wsgi)} with get_asgi_application() and serve that, or name your "
-            "ASGI application in ASGI_APPLICATION.",
+            f"The project has a WSGI application, {wsgi}, and no ASGI application. Under WSGI, each open stream "
+            "occupies a worker or thread of the server.",
+            hint=f"Create the module {_asgi_module(wsgi)} with get_asgi_application() and serve it with an ASGI "
+            "server. If the ASGI application is in another module, set ASGI_APPLICATION.",
             id="adrf_sse.W001",
         )
     ]
 
 
 def check_middleware(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of middleware that can't run in the event loop: each request takes a thread until its stream begins."""
+    """Warn about middleware that can't run in the event loop."""
     sync_only = [path for path in settings.MIDDLEWARE or () if _is_sync_only(path)]
     if not sync_only:
         return []
     return [
         checks.Warning(
-            f"Synchronous middleware stands in front of the streams: {', '.join(sync_only)}. Under ASGI, each request "
-            "takes a thread until its stream begins.",
-            hint="Use versions that are async_capable, or silence this where few streams begin at the same time.",
+            f"MIDDLEWARE contains middleware that is not async_capable: {', '.join(sync_only)}. Under ASGI, each "
+            "request occupies a thread until its stream starts.",
+            hint="Use async_capable versions, or silence this check if few streams start at the same time.",
             id="adrf_sse.W002",
         )
     ]
 
 
 def check_development_server(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Tell a developer that nothing here serves ASGI: ``runserver`` without daphne serves WSGI."""
+    """Inform developers if no ASGI server is installed. ``runserver`` serves WSGI unless daphne replaces it."""
     if not settings.DEBUG or apps.is_installed("daphne") or any(map(_has_module, ASGI_SERVERS)):
         return []
     return [
         checks.Info(
-            "No ASGI server is installed, and runserver serves WSGI: each stream holds a thread of it.",
-            hint="Install uvicorn and run it with --reload, or install daphne and put 'daphne' first in "
-            "INSTALLED_APPS, which makes runserver serve ASGI.",
+            "No ASGI server is installed. runserver serves WSGI, so each open stream occupies one of its threads.",
+            hint="Install uvicorn and run it with --reload. Or install daphne and put 'daphne' first in "
+            "INSTALLED_APPS, so that runserver serves ASGI.",
             id="adrf_sse.I001",
         )
     ]
 
 
 def _asgi_module(wsgi_application: str) -> str:
-    """Return where ``startproject`` puts the ASGI application: beside the WSGI one."""
+    """Return the module in which ``startproject`` creates the ASGI application: next to the WSGI application."""
     *package, _module, _name = wsgi_application.split(".")
     return ".".join([*package, "asgi"])
 
@@ -94,12 +94,12 @@ def _has_module(name: str) -> bool:
     try:
         return find_spec(name) is not None
     except (ImportError, ValueError):
-        return False  # no such package; or a module that was not imported in the usual way
+        return False  # The parent package does not exist, or the module has no spec.
 
 
 def _is_sync_only(path: str) -> bool:
     try:
         middleware = import_string(path)
     except Exception:
-        return False  # Django itself says so, as soon as it serves
+        return False  # Django reports this error when the server starts.
     return not getattr(middleware, "async_capable", False)

@@ -1,4 +1,4 @@
-"""Checks of the views that stream, as the URLconf has them."""
+"""Checks of the views in the URLconf that stream."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,70 +18,70 @@ Callback = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class RoutedView:
-    """A class-based view of REST framework's, as one route calls it."""
+    """A REST framework view and the callback of one route to it."""
 
     callback: Callback
     cls: type[Any]
 
     @property
     def name(self) -> str:
-        """The class's dotted path; for ``@event_stream``, the function's."""
+        """The dotted path of the class, or of the function for ``@event_stream``."""
         return f"{self.cls.__module__}.{self.cls.__qualname__}"
 
     @property
     def renderer_classes(self) -> list[Any]:
-        """The renderers that negotiation chooses from, unless the view has a ``get_renderers()`` of its own."""
-        given = getattr(self.callback, "initkwargs", {}).get("renderer_classes")
-        return list(self.cls.renderer_classes if given is None else given)
+        """The renderers for content negotiation, unless the view overrides ``get_renderers()``."""
+        of_route = getattr(self.callback, "initkwargs", {}).get("renderer_classes")
+        return list(self.cls.renderer_classes if of_route is None else of_route)
 
     @property
     def handlers(self) -> list[Callback] | None:
-        """The methods that a viewset's route calls; ``None`` for a view, all of whose methods it may call."""
+        """The handlers that a viewset's route may call, or ``None`` for a view, whose routes may call all handlers."""
         actions: dict[str, str] | None = getattr(self.callback, "actions", None)
         return None if actions is None else [getattr(self.cls, name) for name in actions.values()]
 
 
 def check_atomic_requests(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Report each asynchronous view with streams that ``ATOMIC_REQUESTS`` makes Django refuse to run."""
+    """Report each asynchronous view that streams and that Django can't call because of ``ATOMIC_REQUESTS``."""
     databases = {alias for alias, database in connections.settings.items() if database["ATOMIC_REQUESTS"]}
-    refused: dict[str, list[str]] = {}
+    atomic: dict[str, list[str]] = {}
     for view in _routed_views() if databases else ():
-        held = databases - getattr(view.callback, "_non_atomic_requests", set())
-        if held and iscoroutinefunction(view.callback) and _has_streams(view):
-            refused[view.name] = sorted(held)
+        aliases = databases - getattr(view.callback, "_non_atomic_requests", set())
+        if aliases and iscoroutinefunction(view.callback) and _has_streams(view):
+            atomic[view.name] = sorted(aliases)
     return [
         checks.Error(
-            f"ATOMIC_REQUESTS is on for the database {', '.join(map(repr, held))}, and this view is asynchronous: "
-            "Django refuses each request to it with a RuntimeError.",
-            hint="Decorate the view with django.db.transaction.non_atomic_requests, once for each such database.",
+            f"ATOMIC_REQUESTS is True for the database {', '.join(map(repr, aliases))}, and this view is "
+            "asynchronous. Django raises RuntimeError for each request to it.",
+            hint="Decorate the view with django.db.transaction.non_atomic_requests, once for each of these databases.",
             obj=name,
             id="adrf_sse.E002",
         )
-        for name, held in refused.items()
+        for name, aliases in atomic.items()
     ]
 
 
 def check_renderers(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn of each view that is made to stream, and has no renderer that can."""
-    silent = {view.name: view for view in _routed_views() if _should_stream(view) and not _can_stream(view)}
+    """Warn about each view that streams but has no renderer for streams."""
+    unrenderable = {view.name: view for view in _routed_views() if _should_stream(view) and not _can_stream(view)}
     return [
         checks.Warning(
-            f"This view is a stream, and none of its renderers can send one: {_names_of(view.renderer_classes)}.",
-            hint="Put adrf_sse.renderers.EventStreamRenderer into its renderer_classes.",
+            f"This view streams, but none of its renderers can send a stream: {_names_of(view.renderer_classes)}.",
+            hint="Add adrf_sse.renderers.EventStreamRenderer to its renderer_classes.",
             obj=name,
             id="adrf_sse.W004",
         )
-        for name, view in silent.items()
+        for name, view in unrenderable.items()
     ]
 
 
 def _has_streams(view: RoutedView) -> bool:
-    return _is_event_stream(view) or any(map(_streams, view.renderer_classes))
+    return _is_event_stream(view) or any(map(_is_streaming, view.renderer_classes))
 
 
 def _should_stream(view: RoutedView) -> bool:
-    """Tell whether a route is there for a stream. A viewset may have other routes, so its handler has to show it."""
-    return _is_event_stream(view) and (view.handlers is None or any(map(_yields, view.handlers)))
+    """Return whether a route is for a stream. Viewsets have other routes too, so their handler must be a generator."""
+    return _is_event_stream(view) and (view.handlers is None or any(map(_is_generator, view.handlers)))
 
 
 def _can_stream(view: RoutedView) -> bool:
@@ -90,10 +90,10 @@ def _can_stream(view: RoutedView) -> bool:
     from adrf_sse.views import EventStreamMixin
 
     known = (APIView.get_renderers, EventStreamMixin.get_renderers)
-    return view.cls.get_renderers not in known or any(map(_streams, view.renderer_classes))
+    return view.cls.get_renderers not in known or any(map(_is_streaming, view.renderer_classes))
 
 
-# REST framework's views read its settings when they are imported: too early while the apps are still being loaded.
+# These functions import late: REST framework's views must not be imported while Django is still loading the apps.
 
 
 def _is_event_stream(view: RoutedView) -> bool:
@@ -102,14 +102,14 @@ def _is_event_stream(view: RoutedView) -> bool:
     return issubclass(view.cls, EventStreamMixin)
 
 
-def _streams(renderer_class: Any) -> bool:
+def _is_streaming(renderer_class: Any) -> bool:
     from adrf_sse.renderers.streaming import StreamingRenderer
 
     return not isinstance(renderer_class, type) or issubclass(renderer_class, StreamingRenderer)
 
 
-def _yields(handler: Callback) -> bool:
-    function = unwrap(handler)  # @asynccontextmanager, for one
+def _is_generator(handler: Callback) -> bool:
+    function = unwrap(handler)  # The generator below @asynccontextmanager, for example.
     return isasyncgenfunction(function) or isgeneratorfunction(function)
 
 
@@ -123,9 +123,9 @@ def _routed_views() -> list[RoutedView]:
     try:
         callbacks = list(_callbacks(get_resolver().url_patterns))
     except Exception:
-        return []  # Django's own check shows what is wrong with a URLconf
-    found = [RoutedView(callback, callback.cls) for callback in callbacks if hasattr(callback, "cls")]
-    return [view for view in found if hasattr(view.cls, "renderer_classes")]
+        return []  # Django's own checks report an invalid URLconf.
+    views = [RoutedView(callback, callback.cls) for callback in callbacks if hasattr(callback, "cls")]
+    return [view for view in views if hasattr(view.cls, "renderer_classes")]
 
 
 def _callbacks(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[Callback]:

@@ -1,4 +1,4 @@
-"""The check of the broker against the number of processes that the environment asks for."""
+"""The check of the broker against the number of worker processes in the environment."""
 
 import os
 import shlex
@@ -13,23 +13,24 @@ from adrf_sse.checks.project import AppConfigs
 from adrf_sse.settings import sse_settings
 
 WORKER_VARIABLES = ("WEB_CONCURRENCY", "UVICORN_WORKERS", "GRANIAN_WORKERS")
-"""Environment variables that hold a number of worker processes; uvicorn and gunicorn both read the first."""
+"""Environment variables for the number of worker processes. Both uvicorn and gunicorn read the first one."""
 
 GUNICORN_ARGUMENTS = "GUNICORN_CMD_ARGS"
+"""The environment variable for gunicorn's command-line arguments."""
 
 
 def check_workers(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Warn where several worker processes are asked for and events reach the subscribers of one only."""
+    """Warn if the server starts several worker processes but the broker reaches only one process."""
     variable, workers = _workers()
     if workers < 2 or not _is_process_local():
         return []
     broker = sse_settings.BROKER["BACKEND"]
     return [
         checks.Warning(
-            f"{variable} asks for {workers} worker processes, and the broker {broker} reaches one: what is "
-            "published in a process arrives at the streams of that process only.",
-            hint="Name a broker that connects processes in ADRF_SSE['BROKER'], run one worker, or silence this where "
-            "the project publishes nothing to channels.",
+            f"{variable} requests {workers} worker processes, but the broker {broker} reaches only one process. "
+            "An event is sent only to subscribers in the process that published it.",
+            hint="Set ADRF_SSE['BROKER'] to a broker that connects processes, or run one worker. Silence this check if "
+            "the project doesn't use channels.",
             id="adrf_sse.W003",
         )
     ]
@@ -39,14 +40,14 @@ def _is_process_local() -> bool:
     try:
         return get_broker().process_local
     except ImproperlyConfigured:
-        return False  # which other checks report
+        return False  # Other checks report this error.
 
 
 def _workers() -> tuple[str, int]:
-    """Return the largest number of workers that the environment asks for, and where it does."""
-    found = {variable: _number(os.environ.get(variable)) for variable in WORKER_VARIABLES}
-    found[GUNICORN_ARGUMENTS] = _number(_gunicorn_workers(os.environ.get(GUNICORN_ARGUMENTS, "")))
-    return max(found.items(), key=lambda item: item[1])
+    """Return the largest number of workers in the environment, after the name of its variable."""
+    workers = {variable: _number(os.environ.get(variable)) for variable in WORKER_VARIABLES}
+    workers[GUNICORN_ARGUMENTS] = _number(_gunicorn_workers(os.environ.get(GUNICORN_ARGUMENTS, "")))
+    return max(workers.items(), key=lambda item: item[1])
 
 
 def _number(text: str | None) -> int:
@@ -54,11 +55,11 @@ def _number(text: str | None) -> int:
 
 
 def _gunicorn_workers(arguments: str) -> str | None:
-    """Return what ``-w`` or ``--workers`` says, in any of the ways to write it."""
+    """Return the value of ``-w`` or ``--workers`` in gunicorn's arguments, or ``None``."""
     parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-w", "--workers")
     try:
         workers: str | None = parser.parse_known_args(shlex.split(arguments))[0].workers
     except (ArgumentError, ValueError):
-        return None  # gunicorn itself refuses it
+        return None  # gunicorn reports this error when it starts.
     return workers

@@ -161,7 +161,7 @@ def test_a_wsgi_application_alone_is_warned_of(settings):
     [warning] = found()
     assert warning.id == "adrf_sse.W001"
     assert warning.msg.startswith("The project has a WSGI application, config.deep.wsgi.application, and no ASGI")
-    assert "Make the module config.deep.asgi with" in warning.hint
+    assert "Create the module config.deep.asgi with" in warning.hint
 
 
 @pytest.mark.parametrize(
@@ -188,9 +188,7 @@ def test_synchronous_middleware_is_named(settings):
     ]
     [warning] = found()
     assert warning.id == "adrf_sse.W002"
-    assert (
-        "streams: tests.support.middleware.sync_only, tests.support.middleware.sync_wrapping. Under ASGI" in warning.msg
-    )
+    assert "capable: tests.support.middleware.sync_only, tests.support.middleware.sync_wrapping. Under" in warning.msg
 
 
 @pytest.mark.usefixtures("no_asgi_server")
@@ -231,7 +229,7 @@ def test_the_memory_broker_under_several_workers_is_warned_of(monkeypatch, varia
     monkeypatch.setenv(variable, value)
     [warning] = found()
     assert warning.id == "adrf_sse.W003"
-    assert warning.msg.startswith(f"{variable} asks for {workers} worker processes, and the broker adrf_sse.brokers.")
+    assert warning.msg.startswith(f"{variable} requests {workers} worker processes, but the broker adrf_sse.brokers.")
 
 
 @pytest.mark.parametrize(
@@ -278,7 +276,7 @@ def test_atomic_requests_is_an_error_for_each_asynchronous_view_with_streams(rou
     assert [(error.id, error.obj) for error in errors] == [
         ("adrf_sse.E002", f"tests.unit.test_checks.{name}") for name in ("Stream", "Stock", "function", "Mixed")
     ]
-    assert errors[0].msg.startswith("ATOMIC_REQUESTS is on for the database 'default', and this view is asynchronous")
+    assert errors[0].msg.startswith("ATOMIC_REQUESTS is True for the database 'default', and this view is asynchronous")
 
 
 @pytest.mark.usefixtures("atomic")
@@ -310,7 +308,7 @@ def test_a_view_made_to_stream_without_a_renderer_that_can_is_warned_of(route):
     assert [(warning.id, warning.obj) for warning in found()] == [
         ("adrf_sse.W004", f"tests.unit.test_checks.{name}") for name in ("Mute", "mute_function", "MuteAction")
     ]
-    assert found()[1].msg == "This view is a stream, and none of its renderers can send one: JSONRenderer."
+    assert found()[1].msg == "This view streams, but none of its renderers can send a stream: JSONRenderer."
 
 
 def test_views_with_a_renderer_that_streams_are_fine_wherever_it_is_named(route):
