@@ -11,22 +11,22 @@ from adrf_sse.exceptions import BrokerUnavailable
 
 
 class Command(BaseCommand):
-    """Publish one event."""
+    """Publish an event to a channel."""
 
-    help = "Publish an event to a channel, and print its id."
+    help = "Publishes an event to a channel and prints the event's ID."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take what ``publish()`` takes."""
-        parser.add_argument("channel", help="the channel's name")
-        parser.add_argument("data", help="the event's data, as text; put -- before one that starts with -")
-        parser.add_argument("--event", help="the event's name")
-        parser.add_argument("--json", action="store_true", help="read DATA as JSON")
+        """Add the arguments of ``publish()``."""
+        parser.add_argument("channel", help="Name of the channel.")
+        parser.add_argument("data", help="Data of the event, as text. Put -- before data that starts with -.")
+        parser.add_argument("--event", help="Name of the event.")
+        parser.add_argument("--json", action="store_true", help="Parse DATA as JSON.")
 
     def handle(self, *args: Any, channel: str, data: str, event: str | None, json: bool, **options: Any) -> str:
-        """Publish, and return the id, which is then printed."""
+        """Publish the event and return its ID, which Django prints."""
         if get_broker().process_local:
             self.stderr.write(
-                "The broker reaches only this process. Configure RedisBroker to reach a server's streams."
+                "The broker reaches only this process. Configure RedisBroker to reach the streams of a server."
             )
         try:
             return str(publish(channel, _parsed(data) if json else data, event=event))

@@ -1,4 +1,4 @@
-"""``manage.py sse_tail``: print what is published, as it comes."""
+"""``manage.py sse_tail``: print events when they are published."""
 
 import asyncio
 import os
@@ -13,19 +13,21 @@ from adrf_sse.events.event import ServerSentEvent
 
 
 class Command(BaseCommand):
-    """Print the events of some channels, until interrupted."""
+    """Print the events of channels until the user interrupts the command."""
 
-    help = "Print the events of channels as they come: id, name and data, a line each. End it with Ctrl-C."
+    help = "Prints the events of channels as they are published, one per line: ID, name and data. Stop it with Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take what ``subscribe()`` takes."""
-        parser.add_argument("channels", nargs="+", metavar="CHANNEL", help="a channel's name")
-        parser.add_argument("--last-event-id", metavar="N", help="begin with what history has after this id")
+        """Add the arguments of ``subscribe()``."""
+        parser.add_argument("channels", nargs="+", metavar="CHANNEL", help="Name of a channel.")
+        parser.add_argument("--last-event-id", metavar="N", help="Start with the events after this ID.")
 
     def handle(self, *args: Any, channels: list[str], last_event_id: str | None, **options: Any) -> None:
-        """Print until interrupted."""
+        """Print events until the user interrupts the command."""
         if get_broker().process_local:
-            self.stderr.write("The broker hears only this process. Configure RedisBroker to hear a server's.")
+            self.stderr.write(
+                "The broker reaches only this process. Configure RedisBroker to receive the events of a server."
+            )
         try:
             subscription = subscribe(*channels, last_event_id=last_event_id)
         except (TypeError, ValueError) as exc:
@@ -35,7 +37,7 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             pass
         except BrokenPipeError:
-            # Whoever read has left. Python would complain of it once more when it flushes at its exit.
+            # The reader closed the pipe. Python would report that again when it flushes stdout at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
 
     async def _print(self, subscription: Subscription) -> None:
@@ -52,5 +54,5 @@ def _line(event: ServerSentEvent) -> str:
 
 
 def _visible(text: str) -> str:
-    """Return text that moves nothing on a terminal."""
+    """Return text with escapes for characters that would control the terminal."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
