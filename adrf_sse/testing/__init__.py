@@ -1,6 +1,7 @@
-"""What tests of a project's streams need: a client that can leave, and a parser that follows the specification."""
+"""Tools for testing a project's streams: a client that can disconnect, and a parser that follows the specification."""
 
 from adrf_sse.events.parsers import EventParser
-from adrf_sse.testing.client import EventStreamClient, StreamEnded, TestStream
+from adrf_sse.testing.client import EventStreamClient
+from adrf_sse.testing.stream import StreamEnded, TestStream
 
 __all__ = ["EventParser", "EventStreamClient", "StreamEnded", "TestStream"]

@@ -24,14 +24,14 @@ async def test_a_timeout_says_what_had_arrived(visit):
         with pytest.raises(TimeoutError) as caught:
             await stream.next(timeout=0.01)
     assert str(caught.value) == (
-        "GET /: nothing came within 0.01 s. Status 200 and 1 events had arrived; the last bytes were b'data: a\\n\\n'."
+        "GET /: no data within 0.01 s. Received so far: status 200, events: 1, last bytes: b'data: a\\n\\n'."
     )
 
 
 async def test_the_end_says_what_had_arrived(visit):
     async with visit(Short.as_view()) as stream:
         assert [event.data async for event in stream] == ["a", "b"]
-        with pytest.raises(StreamEnded, match="Status 200 and 2 events had arrived"):
+        with pytest.raises(StreamEnded, match="status 200, events: 2"):
             await stream.next()
 
 
