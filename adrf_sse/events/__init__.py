@@ -1,4 +1,4 @@
-"""Server-sent events: the value, its bytes in each wire format, and parsers that read them back."""
+"""Server-sent events: the event itself, the wire formats that encode it, and the parsers that decode it."""
 
 from adrf_sse.events.event import ServerSentEvent
 

@@ -9,11 +9,14 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class FrameParser:
-    """Turn bytes, in pieces of any size, into events, each with what its own frame says and nothing more."""
+    """Parse the chunks of an event stream into events.
+
+    A chunk may end anywhere, even inside a character. Each event has only the fields of its own frame.
+    """
 
     def __init__(self) -> None:
         self.retry: int | None = None
-        """Reconnection delay in milliseconds that the stream has set."""
+        """The reconnection delay in milliseconds that the stream set last; ``None`` until it sets one."""
         self._decoder = getincrementaldecoder("utf-8")("replace")
         self._at_start = True
         self._after_cr = False
@@ -23,7 +26,7 @@ class FrameParser:
         self._id: str | None = None
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Return the events that these bytes complete. An event whose empty line is missing never comes."""
+        """Return the events that this chunk completes. An event without an empty line at its end is never complete."""
         events = []
         for line in self._lines(self._decoder.decode(chunk)):
             if line:
@@ -49,7 +52,7 @@ class FrameParser:
         return text.removeprefix("\ufeff")
 
     def _without_lf(self, text: str) -> str:
-        """Drop the LF of a CRLF whose CR ended the piece before."""
+        """Remove the LF of a CRLF whose CR ended the previous chunk."""
         if not text:
             return text
         after_cr, self._after_cr = self._after_cr, text.endswith("\r")
@@ -65,7 +68,7 @@ class FrameParser:
                 self._event = value
             case "id" if "\0" not in value:
                 self._id = value
-            case "retry" if value.isascii() and value.isdigit() and len(value) < 4300:  # Python's limit for int()
+            case "retry" if value.isascii() and value.isdigit() and len(value) < 4300:  # int() rejects longer strings.
                 self.retry = int(value)
 
     def _dispatch(self) -> ServerSentEvent | None:
@@ -78,12 +81,12 @@ class FrameParser:
 
 
 class EventParser(FrameParser):
-    """Turn bytes into events as an ``EventSource`` does: an id stays in force until another takes its place."""
+    """Parse an event stream as an ``EventSource`` does: each event has the last ID that the stream has set so far."""
 
     def __init__(self) -> None:
         super().__init__()
         self.last_event_id: str | None = None
-        """What the client would send as ``Last-Event-ID`` now; ``None`` while there is none."""
+        """The ID that a client would send as ``Last-Event-ID`` now; ``None`` if it would send none."""
 
     def _dispatch(self) -> ServerSentEvent | None:
         if self._id is not None:
