@@ -1,4 +1,4 @@
-"""The console: what a stream's endpoint shows in a browser."""
+"""The console: a page that shows a stream live in a browser."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,20 +15,21 @@ from adrf_sse.streams.sources import discard, is_source
 
 
 class NotStarted:
-    """Stand, as a response's data, for a source that was given up."""
+    """Mark a response whose source was discarded before it started. The class itself is the response's data."""
 
 
 class EventStreamConsoleRenderer(BrowsableAPIRenderer):
-    """Show REST framework's browsable page, with a panel that reads the stream live.
+    """Render REST framework's browsable API with a panel that shows the stream live.
 
-    Goes after ``EventStreamRenderer`` in ``renderer_classes``: the first one answers clients that accept anything. The
-    page never starts the source; its panel asks for the stream by itself, with ``Accept: text/event-stream``.
+    List ``EventStreamRenderer`` before this class in ``renderer_classes``, because the first renderer responds to
+    clients that accept any format. The page never starts the source. Its panel requests the stream separately, with
+    ``Accept: text/event-stream``.
     """
 
     template = "adrf_sse/console.html"
 
     def page_for(self, response: Response) -> Response:
-        """Give up the source that is the response's data, and return the response, to be rendered as a page."""
+        """Discard the source in the response's data, and return the response, which then renders as a page."""
         discard(response.data)
         response.data = NotStarted
         return response
@@ -39,7 +40,7 @@ class EventStreamConsoleRenderer(BrowsableAPIRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> str:
-        """Return the page, for a source (which is given up) as for data."""
+        """Return the page. If the data is a source, the source is discarded."""
         context = dict(renderer_context or {})
         if is_source(data):
             data = self.page_for(context["response"]).data
@@ -47,20 +48,20 @@ class EventStreamConsoleRenderer(BrowsableAPIRenderer):
         return page
 
     def get_default_renderer(self, view: APIView) -> BaseRenderer | None:
-        """Return what renders the data that the page shows: for a renderer of streams, the one of its data."""
+        """Return the renderer for the data on the page: the ``data_renderer_class`` of a streaming renderer."""
         renderer: BaseRenderer | None = super().get_default_renderer(view)
         data_renderer_class = getattr(renderer, "data_renderer_class", None)
         return renderer if data_renderer_class is None else data_renderer_class()
 
     def get_content(self, renderer: Any, data: Any, accepted_media_type: Any, renderer_context: Any) -> str:
-        """Return the data as text; none for a stream, which the panel shows."""
+        """Return the data as text, or an empty string for a stream, which the panel shows."""
         if data is NotStarted:
             return ""
         content: str = super().get_content(renderer, data, accepted_media_type, renderer_context)
         return content
 
     def get_context(self, data: Any, accepted_media_type: Any, renderer_context: Any) -> dict[str, Any]:
-        """Return the page's context, without what REST framework's template would write as inline style."""
+        """Return the template context without the variables that REST framework's template renders as inline styles."""
         context: dict[str, Any] = super().get_context(data, accepted_media_type, renderer_context)
         actions = context["extra_actions"]
         return context | {
@@ -72,7 +73,7 @@ class EventStreamConsoleRenderer(BrowsableAPIRenderer):
         }
 
     def _stream_url(self, request: Request, view: APIView) -> str:
-        """Return the page's URL without what asked for a page: ``?format=api`` or the suffix ``.api``."""
+        """Return the page's URL without the parameter ``?format=api`` or the suffix ``.api``."""
         url = request.get_full_path()
         parameter = api_settings.URL_FORMAT_OVERRIDE
         if parameter in request.query_params:

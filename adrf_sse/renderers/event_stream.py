@@ -1,4 +1,4 @@
-"""Server-sent events: one line in ``renderer_classes`` makes a view stream."""
+"""The renderer for server-sent events. A view that lists it in ``renderer_classes`` can stream."""
 
 from adrf_sse.events import wire_formats
 from adrf_sse.events.fields import JSONEncode

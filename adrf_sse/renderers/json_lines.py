@@ -1,4 +1,4 @@
-"""JSON Lines: the same sources, one JSON object a line."""
+"""The renderers for JSON Lines: one JSON object per line."""
 
 from typing import Self
 
@@ -8,30 +8,30 @@ from adrf_sse.renderers.streaming import StreamingRenderer
 
 
 class JSONLinesRenderer(StreamingRenderer):
-    """Stream a source as JSON Lines: ``{"event": …, "id": …, "data": …}``, one event a line.
+    """Stream a source as JSON Lines: ``{"event": …, "id": …, "data": …}``, one event per line.
 
-    On a view with ``EventStreamMixin`` it answers its ``other_media_types`` as well. Elsewhere Django REST Framework
-    asks a renderer class for one media type only: name ``NDJSONRenderer`` beside it.
+    On a view with ``EventStreamMixin``, the renderer also responds to its ``other_media_types``. On other views, Django
+    REST Framework negotiates one media type for each renderer class, so list ``NDJSONRenderer`` as well.
     """
 
     media_type = "application/jsonl"
     format = "jsonl"
-    charset = None  # JSON is UTF-8 (RFC 8259), and its media types have no charset
+    charset = None  # JSON is always UTF-8, and its media types have no charset parameter (RFC 8259).
 
     envelope: bool = True
-    """``False`` sends the data alone, without the events' names and ids."""
+    """``False`` sends only the data, without names and IDs."""
     other_media_types: tuple[str, ...] = ("application/x-ndjson",)
-    """What else a client may ask for this format as."""
+    """Other media types under which clients may request this format."""
 
     def wire_format(self, to_json: JSONEncode) -> wire_formats.WireFormat:
         """Return the format of JSON Lines."""
         return wire_formats.json_lines(to_json, envelope=self.envelope, media_type=self.media_type)
 
     def alternatives(self) -> list[Self]:
-        """Return this renderer, and one more like it for each of the other media types."""
-        return [self, *map(self._under, self.other_media_types)]
+        """Return this renderer and a copy for each of the other media types."""
+        return [self, *map(self._copy_for, self.other_media_types)]
 
-    def _under(self, media_type: str) -> Self:
+    def _copy_for(self, media_type: str) -> Self:
         renderer = type(self)()
         renderer.media_type = media_type
         return renderer

@@ -1,4 +1,4 @@
-"""Streams as one JSON list, for whatever JSON renderer a project has."""
+"""Streams as one JSON list, for any JSON renderer of the project."""
 
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 
@@ -7,14 +7,14 @@ from adrf_sse.events.wire_formats import WireFormat, json_list
 
 
 def is_json(renderer: BaseRenderer) -> bool:
-    """Tell whether a renderer gives JSON."""
+    """Return whether a renderer renders JSON."""
     return isinstance(renderer, JSONRenderer) or renderer.media_type == "application/json"
 
 
 def list_format(renderer: BaseRenderer) -> WireFormat:
-    """Return the format of the elements of a list that a JSON renderer renders.
+    """Return the format for the elements of the list that a JSON renderer renders.
 
-    ``envelope = False`` on the renderer's class makes them the events' data alone, as it does for JSON Lines.
+    With ``envelope = False`` on the renderer's class, an element is an event's data alone, as in JSON Lines.
     """
     content_type = f"{renderer.media_type}; charset={renderer.charset}" if renderer.charset else renderer.media_type
     return json_list(
