@@ -1,4 +1,4 @@
-"""Metrics of the streams for Prometheus, through prometheus-client: the extra ``metrics``."""
+"""Metrics of the streams for Prometheus (extra ``adrf-sse[metrics]``)."""
 
 import os
 import threading
@@ -20,20 +20,19 @@ except ImportError as exc:
     ) from exc
 
 INTERVAL = 5.0
-"""Seconds after which what open streams have sent is counted, where nothing asks for it before."""
+"""The interval in seconds at which the events and bytes of open streams are counted between scrapes."""
 
 DURATIONS = (1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
-"""Upper bounds, in seconds, of the buckets of streams' durations."""
-
+"""Upper bounds, in seconds, of the buckets for the durations of streams."""
 
 Sent = tuple[int, int]
-"""Events and bytes."""
+"""A number of events and a number of bytes."""
 
 NOTHING: Sent = (0, 0)
 
 
-class Ledger:
-    """Know the open streams, and how much of what each has sent is counted already; from any thread."""
+class OpenStreamTotals:
+    """Remember how many events and bytes of each open stream the metrics already include. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,33 +41,33 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._counted)
 
-    def open(self, stream: EventStream) -> None:
-        """Enter a stream."""
+    def add(self, stream: EventStream) -> None:
+        """Add a stream that has opened."""
         with self._lock:
             self._counted[stream] = NOTHING
 
-    def close(self, stream: EventStream) -> Sent | None:
-        """Strike a stream out, and return what was not counted yet; ``None`` for one that was never entered."""
+    def remove(self, stream: EventStream) -> Sent | None:
+        """Remove a stream, and return what it has sent since the last count. ``None`` if it was never added."""
         with self._lock:
-            sent = self._take(stream)
+            sent = self._count(stream)
             self._counted.pop(stream, None)
             return sent
 
-    def take(self) -> dict[str, Sent]:
-        """Return what was not counted yet, by view, and take it for counted."""
+    def count(self) -> dict[str, Sent]:
+        """Return what the streams of each view have sent since the last count."""
         with self._lock:
             streams = tuple(self._counted)
         views: dict[str, Sent] = {}
         for stream in streams:
-            with self._lock:  # for one at a time: the event loop may want it
-                sent = self._take(stream)
+            with self._lock:  # The event loop may wait for the lock, so it is held for one stream at a time.
+                sent = self._count(stream)
             if sent and sent is not NOTHING:
                 view = stream.view_name
                 events, size = views.get(view, NOTHING)
                 views[view] = events + sent[0], size + sent[1]
         return views
 
-    def _take(self, stream: EventStream) -> Sent | None:
+    def _count(self, stream: EventStream) -> Sent | None:
         before = self._counted.get(stream)
         now = stream.events, stream.bytes
         if before is None or now == before:
@@ -78,33 +77,34 @@ class Ledger:
 
 
 class StreamMetrics:
-    """Count this process's streams, from now on, in metrics of a registry.
+    """Count the streams of this process in the metrics of a registry.
 
-    Make one, where the project starts: ``path("metrics/", StreamMetrics().view)``, or in an app's ``ready()`` where
-    another exporter serves the registry. prometheus_client raises ``ValueError`` for a second one on a registry.
+    Create one instance when the project starts: ``path("metrics/", StreamMetrics().view)``. If another exporter serves
+    the registry, create it in the ``ready()`` method of an app instead. prometheus_client raises ``ValueError`` if a
+    registry gets a second instance.
 
-    An open stream's events and bytes are counted every ``INTERVAL`` seconds, and whenever ``view`` is asked. The
+    The events and bytes of open streams are counted every ``INTERVAL`` seconds and at each request to ``view``. The
     metrics are prometheus_client's own, so its multiprocess mode works.
     """
 
     def __init__(self, registry: prometheus.CollectorRegistry = prometheus.REGISTRY) -> None:
         self.registry = registry
         self._make_metrics(registry)
-        self._ledger = Ledger()
-        self._timing = threading.Lock()
+        self._totals = OpenStreamTotals()
+        self._timer_lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._connect()
 
     def _make_metrics(self, registry: prometheus.CollectorRegistry) -> None:
         self._streams = prometheus.Gauge(
-            "adrf_sse_streams_open", "Streams that are open.", ["view"], registry=registry, multiprocess_mode="livesum"
+            "adrf_sse_streams_open", "Open streams.", ["view"], registry=registry, multiprocess_mode="livesum"
         )
         self._closed = prometheus.Counter(
             "adrf_sse_streams_closed", "Streams that have ended.", ["view", "reason"], registry=registry
         )
         self._duration = prometheus.Histogram(
             "adrf_sse_stream_duration_seconds",
-            "How long streams that have ended were open.",
+            "How long the streams that have ended were open.",
             ["view"],
             registry=registry,
             buckets=DURATIONS,
@@ -112,35 +112,41 @@ class StreamMetrics:
         self._events = prometheus.Counter("adrf_sse_events_sent", "Events sent.", ["view"], registry=registry)
         self._bytes = prometheus.Counter("adrf_sse_bytes_sent", "Bytes sent.", ["view"], registry=registry)
         self._lag = prometheus.Histogram(
-            "adrf_sse_broker_lag_seconds", "From an event's publishing to its arrival in a process.", registry=registry
+            "adrf_sse_broker_lag_seconds",
+            "Time between the publication of an event and its arrival in a process.",
+            registry=registry,
         )
         self._dropped = prometheus.Counter(
-            "adrf_sse_subscribers_dropped", "Subscribers ended for falling behind.", registry=registry
+            "adrf_sse_subscribers_dropped",
+            "Subscribers that were disconnected because they fell too far behind.",
+            registry=registry,
         )
 
     def _connect(self) -> None:
-        # Strongly: the registry, too, keeps what it was given.
+        # Strong references, because the registry keeps the metrics too.
         signals.stream_opened.connect(self._stream_opened, weak=False)
         signals.stream_closed.connect(self._stream_closed, weak=False)
         signals.event_received.connect(self._event_received, weak=False)
         signals.subscriber_dropped.connect(self._subscriber_dropped, weak=False)
 
     def disconnect(self) -> None:
-        """Count nothing more."""
+        """Stop counting."""
         signals.stream_opened.disconnect(self._stream_opened)
         signals.stream_closed.disconnect(self._stream_closed)
         signals.event_received.disconnect(self._event_received)
         signals.subscriber_dropped.disconnect(self._subscriber_dropped)
-        self._ledger = Ledger()
-        self._stop_counting()
+        self._totals = OpenStreamTotals()
+        self._stop_timer()
 
     @method_decorator(require_safe)
     def view(self, request: HttpRequest) -> HttpResponse:
-        """Answer a scrape, as a Django view: for all processes in multiprocess mode, else for this one."""
+        """Respond to a scrape with the metrics of this process, or of all processes in multiprocess mode."""
         self.count_open_streams()
-        return HttpResponse(prometheus.generate_latest(self._scraped()), content_type=prometheus.CONTENT_TYPE_LATEST)
+        return HttpResponse(
+            prometheus.generate_latest(self._registry_to_scrape()), content_type=prometheus.CONTENT_TYPE_LATEST
+        )
 
-    def _scraped(self) -> prometheus.CollectorRegistry:
+    def _registry_to_scrape(self) -> prometheus.CollectorRegistry:
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return self.registry
         registry = prometheus.CollectorRegistry()
@@ -148,8 +154,8 @@ class StreamMetrics:
         return registry
 
     def count_open_streams(self) -> None:
-        """Bring the metrics up to what the streams have sent by now; from any thread."""
-        for view, sent in self._ledger.take().items():
+        """Add what the open streams have sent since the last count to the metrics. Thread-safe."""
+        for view, sent in self._totals.count().items():
             self._add(view, sent)
 
     def _add(self, view: str, sent: Sent) -> None:
@@ -157,17 +163,17 @@ class StreamMetrics:
         self._events.labels(view).inc(events)
         self._bytes.labels(view).inc(size)
 
-    # The receivers are asynchronous where Django would give a plain function a thread.
+    # These two receivers are asynchronous because Django would run a plain function in a thread.
 
     async def _stream_opened(self, stream: EventStream, **kwargs: Any) -> None:
         self._streams.labels(stream.view_name).inc()
-        self._ledger.open(stream)
-        self._keep_counting()
+        self._totals.add(stream)
+        self._start_timer()
 
     async def _stream_closed(self, stream: EventStream, reason: str, duration: float, **kwargs: Any) -> None:
-        sent = self._ledger.close(stream)
+        sent = self._totals.remove(stream)
         if sent is None:
-            return  # it was opened before these metrics were made
+            return  # The stream was opened before the metrics were created.
         view = stream.view_name
         self._add(view, sent)
         self._streams.labels(view).dec()
@@ -180,24 +186,24 @@ class StreamMetrics:
     def _subscriber_dropped(self, **kwargs: Any) -> None:
         self._dropped.inc()
 
-    # The timer: a thread that waits while streams are open, and counts.
+    # The timer is a thread that counts the open streams once. It starts again while streams are open.
 
-    def _keep_counting(self) -> None:
-        with self._timing:
-            if self._timer is None and self._ledger:
+    def _start_timer(self) -> None:
+        with self._timer_lock:
+            if self._timer is None and self._totals:
                 self._timer = threading.Timer(INTERVAL, self._tick)
                 self._timer.name = "adrf_sse metrics"
                 self._timer.daemon = True
                 self._timer.start()
 
     def _tick(self) -> None:
-        with self._timing:
+        with self._timer_lock:
             self._timer = None
-        self._keep_counting()
+        self._start_timer()
         self.count_open_streams()
 
-    def _stop_counting(self) -> None:
-        with self._timing:
+    def _stop_timer(self) -> None:
+        with self._timer_lock:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
