@@ -5,13 +5,13 @@ from django.core import checks
 
 
 class AdrfSSEConfig(AppConfig):
-    """Register the system checks, and with drf-spectacular the description of streams."""
+    """Configure the app ``adrf_sse``."""
 
     name = "adrf_sse"
     verbose_name = "Server-Sent Events"
 
     def ready(self) -> None:
-        """Register the checks with Django, and the description where there is something to describe for."""
+        """Register the system checks and, if drf-spectacular is installed, the description of streams."""
         from adrf_sse.checks import CHECKS
 
         for check, tags in CHECKS.items():

@@ -1,14 +1,14 @@
-"""What the package raises.
+"""The exceptions of the package.
 
     rest_framework.exceptions.APIException
-    └── Unavailable               503, to be tried again later
-        ├── BrokerUnavailable     an event can't be published, or history not be read
-        ├── ServerStopping        the server was told to end while it collected a stream
-        └── TooManySyncStreams    every thread for synchronous sources is taken
+    └── Unavailable               503: the client should try again later
+        ├── BrokerUnavailable     the broker can't publish an event or read the history
+        ├── ServerStopping        the server is shutting down while it collects a stream
+        └── TooManySyncStreams    all threads for synchronous sources are in use
     Exception
     └── SubscriberLagged          a subscriber fell too far behind
 
-Bad values are plain ``TypeError`` and ``ValueError``; bad settings are Django's ``ImproperlyConfigured``.
+Invalid values raise ``TypeError`` or ``ValueError``. Invalid settings raise Django's ``ImproperlyConfigured``.
 """
 
 from rest_framework import status
@@ -16,32 +16,33 @@ from rest_framework.exceptions import APIException
 
 
 class Unavailable(APIException):
-    """Refuse for now: goes out as 503 with ``Retry-After``."""
+    """The server can't handle the request at the moment. The response is a 503 with ``Retry-After``."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
 
     wait = 5
-    """Seconds, sent as ``Retry-After`` (REST framework reads this name)."""
+    """The value of ``Retry-After`` in seconds. REST framework reads the attribute by this name."""
 
 
 class ServerStopping(Unavailable):
-    """Refuse a stream as a list because the server ends before the stream does."""
+    """The server shuts down before it has read a stream to its end, so it can't return the stream as a list."""
 
     default_detail = "The server is stopping. Try again later."
     default_code = "server_stopping"
 
 
 class TooManySyncStreams(Unavailable):
-    """Refuse a stream because ``MAX_SYNC_STREAMS`` synchronous sources already run in this process."""
+    """``MAX_SYNC_STREAMS`` synchronous sources are already running in this process."""
 
     default_detail = "Too many streams are open. Try again later."
     default_code = "too_many_sync_streams"
 
 
 class BrokerUnavailable(Unavailable):
-    """Tell a publisher that its event may not have been published, because the broker did not say that it was.
+    """The broker is not available. An event that was being published may or may not have been published.
 
-    ``str()`` says what failed and what to check, for logs. Clients of a view that lets it pass get a 503 without that.
+    ``str()`` returns the problem and what to check, for logs. If a view doesn't catch the exception, the response is a
+    503 without these details.
     """
 
     default_detail = "Events can't be published at the moment. Try again later."
@@ -50,20 +51,21 @@ class BrokerUnavailable(Unavailable):
     def __init__(self, problem: str) -> None:
         super().__init__()
         self.problem = problem
+        """What failed, and what to check."""
 
     def __str__(self) -> str:
         return self.problem
 
 
 class SubscriberLagged(Exception):
-    """Tell a subscriber that it fell more than ``MAX_SUBSCRIBER_BACKLOG`` events behind, and gets no more.
+    """A subscriber fell more than ``MAX_SUBSCRIBER_BACKLOG`` events behind and receives no more events.
 
-    In a stream's source, let it pass: the stream ends with the reason ``timeout``, and its client comes back with the
-    last id that it has.
+    Don't catch this exception in the source of a stream. It ends the stream with the reason ``timeout``, and the client
+    reconnects with its last event ID.
     """
 
     def __init__(self, last_event_id: int | None) -> None:
         super().__init__(
-            "a subscriber must read its events as fast as they come, got more than MAX_SUBSCRIBER_BACKLOG events "
-            f"ahead of it. Subscribe again with last_event_id={last_event_id}."
+            "a subscriber must read events as fast as they are published, got more than MAX_SUBSCRIBER_BACKLOG events "
+            f"that it has not read. Subscribe again with last_event_id={last_event_id}."
         )

@@ -1,4 +1,4 @@
-"""The pytest plugin, loaded by its entry point; it imports nothing of Django before a test asks for it."""
+"""The pytest plugin, which pytest loads in every project. It imports Django only when a test uses a fixture."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def event_stream_client() -> "EventStreamClient":
-    """A client that opens streams of the project in process."""
+    """Return a client that opens the project's streams in process."""
     from adrf_sse.testing import EventStreamClient
 
     return EventStreamClient()

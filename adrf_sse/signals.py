@@ -1,25 +1,25 @@
-"""Django signals about streams. Receivers get ``stream``, the ``EventStream``, and what is named here."""
+"""Django signals about streams and channels."""
 
 from typing import Literal
 
 from django.dispatch import Signal
 
 Reason = Literal["completed", "disconnected", "error", "shutdown", "expired", "timeout", "revoked"]
-"""Why a stream ended: its source came to its end or failed, its client left or took nothing, or the server ended it."""
+"""Why a stream ended. ``docs/signals.md`` explains the reasons."""
 
 stream_opened = Signal()
-"""Sent once for each stream, when its headers go out."""
+"""Sent once for each stream, when its headers are sent. Receivers get ``stream``, the ``EventStream``."""
 
 stream_closed = Signal()
-"""Sent once for each stream that was opened, when its source is closed: ``reason``, ``duration`` in seconds, ``events``
-and ``bytes`` sent."""
+"""Sent once for each opened stream, when its source is closed. Receivers get ``stream``, ``reason``, ``duration`` in
+seconds, and the number of ``events`` and ``bytes`` sent."""
 
-# Of channels. Sent from the event loop with send_robust(), and not at all where nothing listens: receivers are plain
-# functions that do not block.
+# The signals about channels are sent from the event loop with send_robust(), so their receivers must be plain functions
+# that don't block. Nothing is sent while a signal has no receivers.
 
 event_received = Signal()
-"""Sent for each event that a broker brings into this process: ``channel``, and ``lag``, the seconds since it was
-published."""
+"""Sent for each event that a broker delivers to this process. Receivers get ``channel``, and ``lag``, the seconds since
+the event was published."""
 
 subscriber_dropped = Signal()
-"""Sent for each subscriber that is ended for falling behind: ``channels``, the names of those it had."""
+"""Sent for each subscriber that is disconnected because it fell behind. Receivers get the names of its ``channels``."""
