@@ -52,7 +52,7 @@ REFUSED = [
     ({}, ValueError, "ServerSentEvent must have at least one of data, event, id, retry and comment, got none. "
      "Pass one of them; to send a JSON null, yield None or pass data='null'."),
     ({"event": ""}, ValueError, "event must be a non-empty str, got ''. "
-     "Leave it out for a default event, which fires 'message'."),
+     "Pass a name, or omit it to use the default."),
     ({"event": 5}, TypeError, "event must be a non-empty str, got 5. Name the event with a string."),
     ({"event": "a\rb"}, ValueError, "event must be a single line, got a carriage return in 'a\\rb'. "
      "Remove it, or send the text as data."),
@@ -81,8 +81,8 @@ REFUSED = [
     ({"comment": 3}, TypeError, "comment must be a str, got 3. Convert it with str()."),
     *[
         ({field: "ab" + SURROGATE}, ValueError,
-         f"{field} must be text that UTF-8 can carry, got a lone surrogate at index 2. "
-         "Decode the text properly, or replace it with value.encode('utf-8', 'replace').decode().")
+         f"{field} must be text that UTF-8 can encode, got a lone surrogate at index 2. "
+         "Decode the text correctly, or replace it with value.encode('utf-8', 'replace').decode().")
         for field in ("data", "event", "id", "comment")
     ],
 ]  # fmt: skip
@@ -160,15 +160,15 @@ REFUSED_ITEMS = [
     ((None, "x"), TypeError, TUPLE.format("(None, 'x')")),
     (("a", 1, 2, 3), TypeError, TUPLE.format("('a', 1, 2, 3)")),
     (("", 1), ValueError, "event must be a non-empty str, got ''. "
-     "Leave it out for a default event, which fires 'message'."),
+     "Pass a name, or omit it to use the default."),
     (("a\nb", 1), ValueError, "event must be a single line, got a line feed in 'a\\nb'. "
      "Remove it, or send the text as data."),
     (("a", 1, 2.5), TypeError, "id must be a str or an int, got 2.5. Convert it with str()."),
     (("a", 1, True), TypeError, "id must be a str or an int, got True. Convert it with str()."),
     (("a", 1, "x\ny"), ValueError, "id must be a single line, got a line feed in 'x\\ny'. "
      "Remove it, or send the text as data."),
-    (SURROGATE, ValueError, "data must be text that UTF-8 can carry, got a lone surrogate at index 0. "
-     "Decode the text properly, or replace it with value.encode('utf-8', 'replace').decode()."),
+    (SURROGATE, ValueError, "data must be text that UTF-8 can encode, got a lone surrogate at index 0. "
+     "Decode the text correctly, or replace it with value.encode('utf-8', 'replace').decode()."),
 ]  # fmt: skip
 
 

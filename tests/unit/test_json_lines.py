@@ -77,7 +77,7 @@ def test_encoded_frames_may_come_several_at_once_and_in_pieces():
         (("a\nb", 1), ValueError, "event must be a single line"),
         (("a", 1, True), TypeError, "id must be a str or an int"),
         (("a", 1, "b\n"), ValueError, "id must be a single line"),
-        ("\ud800", ValueError, "data must be text that UTF-8 can carry"),
+        ("\ud800", ValueError, "data must be text that UTF-8 can encode"),
         (["\ud800"], ValueError, "data must be text or something the JSON renderer can encode"),
         (object(), TypeError, "data must be text or something the JSON renderer can encode"),
         (float("nan"), ValueError, "data must be text or something the JSON renderer can encode"),

@@ -16,7 +16,7 @@ REFUSED = [
      "first_event_timeout must be a number of seconds or a timedelta, got None. Use a number, such as 15."),
     ({"finite": 1}, TypeError, "finite must be True or False, got 1. Use a bool."),
     ({"error_event": ""}, ValueError,
-     "error_event must be a non-empty str, got ''. Leave it out for a default event, which fires 'message'."),
+     "error_event must be a non-empty str, got ''. Pass a name, or omit it to use the default."),
 ]  # fmt: skip
 
 
