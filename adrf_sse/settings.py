@@ -1,4 +1,4 @@
-"""The settings: one dict, ``ADRF_SSE``, checked as a whole and read anew when a test overrides it."""
+"""The settings: one dict, ``ADRF_SSE``, which is validated as a whole and reloaded when a test overrides it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +19,7 @@ from adrf_sse.validators import (
 )
 
 NAME = "ADRF_SSE"
+"""The name of the setting."""
 
 _KEYS: dict[str, tuple[Any, Validate]] = {
     "HEARTBEAT": (15.0, or_none(seconds)),
@@ -39,7 +40,7 @@ _KEYS: dict[str, tuple[Any, Validate]] = {
 
 
 def validated(values: Any) -> tuple[dict[str, Any], list[str]]:
-    """Return the settings that ``values`` give, with defaults for the rest, and what is wrong with them."""
+    """Return the settings in ``values`` with the defaults of all others, and a message for each problem."""
     result = {key: default for key, (default, _) in _KEYS.items()}
     if not isinstance(values, Mapping):
         return result, [f"{NAME} must be a dict, got {values!r}. Write {NAME} = {{...}}."]
@@ -53,19 +54,19 @@ def validated(values: Any) -> tuple[dict[str, Any], list[str]]:
         try:
             result[key] = _KEYS[key][1](key, value)
         except (TypeError, ValueError) as exc:
-            problems.append(f"{NAME}[{key!r}] is wrong: {exc}")
+            problems.append(f"{NAME}[{key!r}] is invalid: {exc}")
     return result, problems
 
 
 def setting_problems() -> list[str]:
-    """Return a sentence for each thing that is wrong with ``settings.ADRF_SSE``."""
+    """Return a message for each problem in ``settings.ADRF_SSE``."""
     return validated(getattr(settings, NAME, {}))[1]
 
 
 class SSESettings:
-    """Read one setting as an attribute: ``sse_settings.HEARTBEAT``.
+    """Provide each setting as an attribute: ``sse_settings.HEARTBEAT``.
 
-    Raises ``ImproperlyConfigured`` that lists everything wrong in ``ADRF_SSE``.
+    Raises ``ImproperlyConfigured`` with all problems in ``ADRF_SSE`` if there are any.
     """
 
     def __getattr__(self, key: str) -> Any:
@@ -78,7 +79,7 @@ class SSESettings:
         return values[key]
 
     def reload(self) -> None:
-        """Forget what was read, so that the next access reads anew."""
+        """Discard the loaded values, so that the next access loads them again."""
         self.__dict__.clear()
 
 

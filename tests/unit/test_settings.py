@@ -18,58 +18,59 @@ REFUSED = [
     ({"HEARTBEATS": 3}, f"ADRF_SSE must have only the keys {KEYS}, got 'HEARTBEATS'. Remove or rename it."),
     (
         {"HEARTBEAT": 0},
-        "ADRF_SSE['HEARTBEAT'] is wrong: HEARTBEAT must be more than 0 seconds, got 0. Use a finite number of seconds.",
+        "ADRF_SSE['HEARTBEAT'] is invalid: HEARTBEAT must be more than 0 seconds, got 0. "
+        "Use a finite number of seconds.",
     ),
     (
         {"HEARTBEAT": "15"},
-        "ADRF_SSE['HEARTBEAT'] is wrong: HEARTBEAT must be a number of seconds or a timedelta, got '15'. "
+        "ADRF_SSE['HEARTBEAT'] is invalid: HEARTBEAT must be a number of seconds or a timedelta, got '15'. "
         "Use a number, such as 15.",
     ),
     (
         {"RETRY": 1.5},
-        "ADRF_SSE['RETRY'] is wrong: RETRY must be a whole number of milliseconds or a timedelta, got 1.5. "
+        "ADRF_SSE['RETRY'] is invalid: RETRY must be a whole number of milliseconds or a timedelta, got 1.5. "
         "Use an int, such as 3000.",
     ),
     (
         {"FIRST_EVENT_TIMEOUT": -1},
-        "ADRF_SSE['FIRST_EVENT_TIMEOUT'] is wrong: FIRST_EVENT_TIMEOUT must be 0 or more seconds, got -1. "
+        "ADRF_SSE['FIRST_EVENT_TIMEOUT'] is invalid: FIRST_EVENT_TIMEOUT must be 0 or more seconds, got -1. "
         "Use a finite number of seconds.",
     ),
     (
         {"CLEANUP_TIMEOUT": float("inf")},
-        "ADRF_SSE['CLEANUP_TIMEOUT'] is wrong: CLEANUP_TIMEOUT must be more than 0 seconds, got inf. "
+        "ADRF_SSE['CLEANUP_TIMEOUT'] is invalid: CLEANUP_TIMEOUT must be more than 0 seconds, got inf. "
         "Use a finite number of seconds.",
     ),
     (
         {"MAX_SYNC_STREAMS": 0},
-        "ADRF_SSE['MAX_SYNC_STREAMS'] is wrong: MAX_SYNC_STREAMS must be 1 or more, got 0. Use a positive number.",
+        "ADRF_SSE['MAX_SYNC_STREAMS'] is invalid: MAX_SYNC_STREAMS must be 1 or more, got 0. Use a positive number.",
     ),
     (
         {"SHUTDOWN_RETRY_SPREAD": 5},
-        "ADRF_SSE['SHUTDOWN_RETRY_SPREAD'] is wrong: SHUTDOWN_RETRY_SPREAD must be a pair of milliseconds, got 5. "
+        "ADRF_SSE['SHUTDOWN_RETRY_SPREAD'] is invalid: SHUTDOWN_RETRY_SPREAD must be a pair of milliseconds, got 5. "
         "Use two ints, such as (1000, 5000).",
     ),
     (
         {"SHUTDOWN_RETRY_SPREAD": (5, 1)},
-        "ADRF_SSE['SHUTDOWN_RETRY_SPREAD'] is wrong: SHUTDOWN_RETRY_SPREAD must be (least, most), got (5, 1). "
-        "Swap the two.",
+        "ADRF_SSE['SHUTDOWN_RETRY_SPREAD'] is invalid: SHUTDOWN_RETRY_SPREAD must be (shortest, longest), got (5, 1). "
+        "Swap the two values.",
     ),
     (
         {"BROKER": "memory"},
-        'ADRF_SSE[\'BROKER\'] is wrong: BROKER must be {"BACKEND": "path.to.Class", "OPTIONS": {...}}, got \'memory\'.'
-        " Name a class.",
+        'ADRF_SSE[\'BROKER\'] is invalid: BROKER must be {"BACKEND": "path.to.Class", "OPTIONS": {...}}, got '
+        "'memory'. Set BACKEND to a class.",
     ),
     (
         {"BROKER": {"BACKEND": "x.Y", "LOCATION": "z"}},
-        "ADRF_SSE['BROKER'] is wrong: BROKER must have only BACKEND and OPTIONS, got LOCATION. Put it into OPTIONS.",
+        "ADRF_SSE['BROKER'] is invalid: BROKER must have only BACKEND and OPTIONS, got LOCATION. Move it to OPTIONS.",
     ),
     (
         {"BROKER": {"BACKEND": "x.Y", "OPTIONS": []}},
-        "ADRF_SSE['BROKER'] is wrong: BROKER['OPTIONS'] must be a dict with str keys, got []. Write {} for none.",
+        "ADRF_SSE['BROKER'] is invalid: BROKER['OPTIONS'] must be a dict with str keys, got []. Use {} for no options.",
     ),
     (
         {"MAX_SYNC_STREAMS": True},
-        "ADRF_SSE['MAX_SYNC_STREAMS'] is wrong: MAX_SYNC_STREAMS must be a whole number, got True. Use an int.",
+        "ADRF_SSE['MAX_SYNC_STREAMS'] is invalid: MAX_SYNC_STREAMS must be a whole number, got True. Use an int.",
     ),
 ]
 
