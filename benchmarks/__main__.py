@@ -1,66 +1,75 @@
-"""The command: ``python -m benchmarks``, or one part of it, ``python -m benchmarks fanout``."""
+"""The command: ``python -m benchmarks``, or one suite of it, ``python -m benchmarks fanout``."""
 
 import argparse
+import json
 import signal
 import sys
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-from benchmarks import contenders, rounds, sizes, table
-from benchmarks.contenders import BASELINE, Contender
-from benchmarks.fanout import rounds as fanout_rounds
-from benchmarks.fanout import sizes as fanout_sizes
-from benchmarks.fanout import table as fanout_table
-from benchmarks.fanout.contenders import FANOUT_CONTENDERS
+from benchmarks.rounds import play
+from benchmarks.suites import SUITES
+from benchmarks.table import markdown, surroundings, write
 
-C = TypeVar("C", bound=Contender)
+USAGE = f"python -m benchmarks [{' | '.join(SUITES)}] [options]"
 
-PARTS = {"streams": "benchmarks", "fanout": "fan-out"}
-"""Parts, and the names of their markers in a page."""
-
-NAMES = sorted({contender.name for contender in (*contenders.CONTENDERS, *FANOUT_CONTENDERS)})
+DESCRIPTION = """\
+Measure what Server-Sent Events cost with adrf_sse and with others, and print
+the figures as Markdown tables.
+"""
 
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare what streams cost.")
-    parser.add_argument("part", nargs="?", choices=PARTS, help="only what a stream costs, or only fan-out")
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=NAMES, help=f"some of: {'; '.join(NAMES)}")
-    parser.add_argument("--runs", type=int, default=5, help="medians are taken over them (default: 5)")
-    parser.add_argument("--quick", action="store_true", help="one run of small sizes, to see that it works")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables between the markers of this page")
+    parser = argparse.ArgumentParser(
+        usage=USAGE,
+        description=DESCRIPTION,
+        epilog="\n\n".join(map(_contenders, SUITES)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    names = sorted({contender.name for suite in SUITES.values() for contender in suite.contenders})
+    add("suite", nargs="?", metavar="suite", choices=SUITES, help="measure one suite only: " + _summaries())
+    add("--only", nargs="+", metavar="NAME", choices=names, help="measure these contenders and raw ASGI only")
+    add("--runs", type=int, default=5, metavar="N", help="measure N times and show the medians (default: 5)")
+    add("--quick", action="store_true", help="measure once, with small sizes, to see that everything works")
+    add("--write", type=Path, metavar="FILE", help="put the tables between their markers in this page")
+    add("--json", type=Path, metavar="FILE", help="write the figures of every run, for python -m benchmarks.compare")
     return parser.parse_args()
 
 
-def streams(names: list[str] | None, runs: int, quick: bool) -> str:
-    """Measure what a stream costs, and return the table."""
-    chosen, size = _chosen(contenders.CONTENDERS, names), sizes.QUICK if quick else sizes.FULL
-    return table.markdown(chosen, rounds.play(chosen, runs, size), size)
+def _summaries() -> str:
+    return ", or ".join(f"{name} ({suite.summary})" for name, suite in SUITES.items())
 
 
-def fanout(names: list[str] | None, runs: int, quick: bool) -> str:
-    """Measure fan-out, and return the tables."""
-    chosen, size = _chosen(FANOUT_CONTENDERS, names), fanout_sizes.FANOUT_QUICK if quick else fanout_sizes.FANOUT_FULL
-    return fanout_table.markdown(chosen, fanout_rounds.play(chosen, runs, size), size)
+def _contenders(suite: str) -> str:
+    return "\n  ".join([f"contenders of {suite}:", *(contender.name for contender in SUITES[suite].contenders)])
 
 
-def _chosen(everyone: tuple[C, ...], names: list[str] | None) -> tuple[C, ...]:
-    return tuple(one for one in everyone if not names or one.name in (*names, BASELINE))
+def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Measure a suite, show its tables, and return its raw figures."""
+    suite = SUITES[name]
+    runs, sizes = (1, suite.quick) if options.quick else (max(options.runs, 1), suite.full)
+    results = play(suite, options.only, runs, sizes)
+    text = markdown(suite, results)
+    print(text)
+    if options.write:
+        write(options.write, text, suite.marker)
+    return asdict(results)
 
 
 def main() -> int:
-    """Measure, and print the tables."""
+    """Measure the suites."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     options = arguments()
-    parts: dict[str, Callable[[list[str] | None, int, bool], str]] = {"streams": streams, "fanout": fanout}
+    raw: dict[str, Any] = {"surroundings": surroundings(), "suites": {}}
     try:
-        for part in [options.part] if options.part else parts:
-            text = parts[part](options.only, 1 if options.quick else max(options.runs, 1), options.quick)
-            print(text)
-            if options.write:
-                table.write(options.write, text, PARTS[part])
+        for name in [options.suite] if options.suite else SUITES:
+            raw["suites"][name] = measure(name, options)
+            if options.json:
+                options.json.write_text(json.dumps(raw, indent=1))
     except KeyboardInterrupt:
         return 130
     return 0

@@ -1,34 +1,35 @@
-"""Who is compared."""
+"""The contenders of all suites."""
 
 from dataclasses import dataclass
-from importlib.util import find_spec
+
+from benchmarks.programs import NGINX, REDIS, is_installed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
-    """Name one way to stream, and the ASGI application that does it."""
+    """Name one way to serve events, and what it needs."""
 
     name: str
-    module: str
-    """Module of ``benchmarks.apps``, whose ``application`` is served."""
+    module: str = ""
+    """Module of ``benchmarks.apps`` whose ``application`` is served; nginx has none."""
     needs: tuple[str, ...] = ()
-    """Modules that have to be installed."""
-    crowd: bool = False
-    """Also hold the largest number of idle streams."""
+    """Python modules, and programs of ``benchmarks.programs``, that have to be installed."""
     note: str = ""
     """What a reader of its figures should know."""
 
     @property
     def missing(self) -> str | None:
-        """The first module that is not installed."""
-        return next((module for module in self.needs if find_spec(module) is None), None)
+        """The first module or program that is not installed."""
+        return next((name for name in self.needs if not is_installed(name)), None)
 
 
 BASELINE = "raw ASGI"
 
-CONTENDERS = (
-    Contender(name=BASELINE, module="raw", crowd=True, note="one `send` for each event"),
-    Contender(name="adrf_sse, async view", module="sse_view", crowd=True),
+VIEW = "adrf_sse, async view"
+
+STREAMS = (
+    Contender(name=BASELINE, module="raw", note="one `send` for each event"),
+    Contender(name=VIEW, module="sse_view"),
     Contender(name="adrf_sse, async view, orjson", module="sse_orjson", needs=("orjson",)),
     Contender(
         name="adrf_sse, renderer only",
@@ -49,4 +50,31 @@ CONTENDERS = (
     ),
     Contender(name="sse-starlette", module="starlette_sse", needs=("sse_starlette",)),
     Contender(name="FastAPI", module="fastapi_sse", needs=("fastapi",), note="`EventSourceResponse` of `fastapi.sse`"),
+)
+
+FANOUT = (
+    Contender(
+        name=BASELINE,
+        module="fanout_raw",
+        note="an `asyncio.Queue` for each subscriber, events encoded once, one `send` for each subscriber and event",
+    ),
+    Contender(name="adrf_sse, memory", module="fanout_sse", note="a `ChannelStreamView`"),
+    Contender(
+        name="adrf_sse, Redis",
+        module="fanout_sse",
+        needs=("redis", REDIS),
+        note="the same view; Redis in a process of its own on loopback, events published by the server's process",
+    ),
+    Contender(
+        name="django-eventstream",
+        module="fanout_eventstream",
+        needs=("django_eventstream",),
+        note="no storage; events that come while 10 events wait for a subscriber are lost to it",
+    ),
+    Contender(
+        name="nginx with nchan",
+        needs=(NGINX,),
+        note="one worker, written in C; published by a client, one HTTP request for each event, each awaited in the "
+        "paced pattern, pipelined in the burst",
+    ),
 )

@@ -103,8 +103,8 @@ def publish_price() -> None:
 urlpatterns = [path("generator", GeneratorView.as_view()), path("channel", PricesView.as_view())]
 
 
-class Client:
-    """Be an ASGI server's end of one request."""
+class Exchange:
+    """Receive and send as an ASGI server does for one request."""
 
     def __init__(self, path: str) -> None:
         self.scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
@@ -131,13 +131,13 @@ class Client:
 
 async def travel(path: str, make: Callable[[], object]) -> None:
     """Make events one by one for an open stream, and record the journey of each."""
-    client = Client(path)
-    response = asyncio.create_task(get_asgi_application()(client.scope, client.receive, client.send))
+    exchange = Exchange(path)
+    response = asyncio.create_task(get_asgi_application()(exchange.scope, exchange.receive, exchange.send))
     for _ in range(EVENTS):
         await asyncio.sleep(PAUSE)
         make()
-        await client.event()
-    client.gone.set()
+        await exchange.event()
+    exchange.gone.set()
     await response
 
 

@@ -1,12 +1,17 @@
-"""Bounds on what the processes take."""
+"""Limits of the processes."""
 
 import resource
+import signal
 
 LIFETIME = 300
-"""Seconds after which a server or client process ends itself, whatever became of the one that started it."""
+"""Seconds after which a server or client process ends itself, even if the process that started it is gone."""
+
+PATIENCE = 20
+"""Seconds to wait for an answer that should take no time."""
 
 
-def raise_open_files() -> None:
-    """Allow as many open connections as the system lets us."""
+def limit_process() -> None:
+    """Limit the lifetime of this process, and allow it as many open connections as the system permits."""
+    signal.alarm(LIFETIME)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,22 +1,31 @@
 """Rounds: in each, every contender is measured once."""
 
 import sys
+from asyncio import wait_for
+from inspect import isawaitable
+from multiprocessing.connection import Connection
+from typing import Any
 
-from benchmarks.client import Report, measured
-from benchmarks.contenders import Contender
-from benchmarks.servers import ServerFailed, serving
-from benchmarks.sizes import Sizes
+import uvloop
 
-Round = dict[str, Report]
-"""Reports by contender."""
+from benchmarks.contenders import BASELINE, Contender
+from benchmarks.processes import child
+from benchmarks.results import Report, Results, Round
+from benchmarks.servers import Server, serving
+from benchmarks.suites.suite import Sitting, Suite
 
-SITTINGS = (("first_event", "lone_event"), ("one_stream", "many_streams"), ("idle",), ("crowd",))
-"""Measures that share a server process."""
+TIME_LIMIT = 60
+"""Seconds that a measure in an event loop may take."""
 
 
-def play(contenders: tuple[Contender, ...], runs: int, sizes: Sizes) -> list[Round]:
-    """Measure every contender in each run; one after the other for each sitting, so that drift hits all alike."""
-    return [_round(_rotated(contenders, run), sizes, f"run {run + 1}/{runs}") for run in range(runs)]
+def play(suite: Suite, names: list[str] | None, runs: int, sizes: Any) -> Results:
+    """Measure the named contenders and the baseline in each run, one after the other for each sitting.
+
+    So changes of the machine's speed affect all contenders alike.
+    """
+    chosen = tuple(one for one in suite.contenders if not names or one.name in (*names, BASELINE))
+    rounds = [_round(suite, _rotated(chosen, run), sizes, f"run {run + 1}/{runs}") for run in range(runs)]
+    return Results(chosen, sizes, rounds)
 
 
 def _rotated(contenders: tuple[Contender, ...], run: int) -> tuple[Contender, ...]:
@@ -24,22 +33,46 @@ def _rotated(contenders: tuple[Contender, ...], run: int) -> tuple[Contender, ..
     return contenders[first:] + contenders[:first]
 
 
-def _round(contenders: tuple[Contender, ...], sizes: Sizes, label: str) -> Round:
+def _round(suite: Suite, contenders: tuple[Contender, ...], sizes: Any, label: str) -> Round:
     reports = {contender.name: Report() for contender in contenders}
-    for measures in SITTINGS:
+    for sitting in suite.sittings:
         for contender in contenders:
-            if contender.crowd or "crowd" not in measures:
-                report = _sitting(contender, measures, sizes)
-                print(f"{label}: {contender.name}: {report}", file=sys.stderr)
-                reports[contender.name].add(report)
+            if sitting.only and contender.name not in sitting.only:
+                continue
+            report = _report(suite, contender, sitting, sizes)
+            print(f"{label}: {contender.name}: {report}", file=sys.stderr)
+            reports[contender.name].add(report)
     return reports
 
 
-def _sitting(contender: Contender, measures: tuple[str, ...], sizes: Sizes) -> Report:
+def _report(suite: Suite, contender: Contender, sitting: Sitting, sizes: Any) -> Report:
+    """Measure on a fresh server, and from a fresh process."""
     if contender.missing:
-        return Report(problems=dict.fromkeys(measures, f"{contender.missing} is not installed"))
+        return _failed(sitting, f"{contender.missing} is not installed")
     try:
-        with serving(contender) as server:
-            return measured(server, measures, sizes)
-    except ServerFailed as exc:
-        return Report(problems=dict.fromkeys(measures, str(exc)))
+        with serving(contender, suite.path) as server, child(_measure, sitting, server, sizes) as client:
+            report: Report = client.recv()
+            return report
+    except EOFError:
+        return _failed(sitting, "the client process ended")
+    except Exception as exc:
+        return _failed(sitting, _reason(exc))
+
+
+def _measure(pipe: Connection, sitting: Sitting, server: Server, sizes: Any) -> None:
+    report = Report()
+    for measure in sitting.measures:
+        try:
+            figures = measure(server, sizes)
+            report.figures.update(uvloop.run(wait_for(figures, TIME_LIMIT)) if isawaitable(figures) else figures)
+        except Exception as exc:
+            report.problems[measure.__name__] = _reason(exc)
+    pipe.send(report)
+
+
+def _failed(sitting: Sitting, reason: str) -> Report:
+    return Report(problems={measure.__name__: reason for measure in sitting.measures})
+
+
+def _reason(exc: Exception) -> str:
+    return f"{type(exc).__name__}: {exc}".rstrip(": ")

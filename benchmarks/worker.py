@@ -1,24 +1,21 @@
 """The server process: ``python -m benchmarks.worker MODULE FD`` serves ``benchmarks.apps.MODULE`` on an open socket."""
 
 import os
-import signal
 import socket
 import sys
 
 import uvicorn
 
-from benchmarks.limits import LIFETIME, raise_open_files
+from benchmarks.limits import LIFETIME, limit_process
 
 
 def main(module: str, fd: str) -> None:
     """Serve with one worker until killed."""
-    signal.alarm(LIFETIME)
-    raise_open_files()
+    limit_process()
     os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.apps.settings"
     os.environ["BENCHMARK_APP"] = f"benchmarks.apps.{module}"
-    app = f"benchmarks.apps.{module}:application"
     config = uvicorn.Config(
-        app,
+        f"benchmarks.apps.{module}:application",
         loop="uvloop",
         http="httptools",
         lifespan="off",

@@ -8,7 +8,7 @@ from django.urls import path
 from django_eventstream import send_event
 from django_eventstream.views import MAX_PENDING, Listener, events, get_listener_manager
 
-from benchmarks.sources import source
+from benchmarks.apps.sources import source
 
 urlpatterns = [path("<str:channel>", events)]
 django = get_asgi_application()

@@ -13,7 +13,7 @@ from django.urls import path
 from adrf_sse.channels import apublish
 from adrf_sse.views import ChannelStreamView
 from benchmarks.apps import publishing
-from benchmarks.fanout.sizes import IDLE
+from benchmarks.apps.publishing import IDLE
 
 
 class Stream(ChannelStreamView):

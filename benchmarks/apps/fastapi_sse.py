@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from fastapi.sse import EventSourceResponse
 
-from benchmarks.sources import source
+from benchmarks.apps.sources import source
 
 application = FastAPI()
 

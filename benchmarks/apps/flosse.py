@@ -4,7 +4,7 @@ from django.core.asgi import get_asgi_application
 from django.urls import path
 from django_flosse import sse_stream
 
-from benchmarks.sources import source
+from benchmarks.apps.sources import source
 
 
 @sse_stream

@@ -4,7 +4,7 @@ from django.core.asgi import get_asgi_application
 from django.http import StreamingHttpResponse
 from django.urls import path
 
-from benchmarks.sources import frames
+from benchmarks.apps.sources import frames
 
 
 async def stream(request, kind, count):

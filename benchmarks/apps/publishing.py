@@ -5,6 +5,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+IDLE = 0.003
+"""Seconds between lone events, so that a server has finished with one before the next."""
+
 AFTERWARDS = 0.002
 """Seconds between the last event and the answer."""
 
@@ -15,5 +18,5 @@ async def publish(send: Callable[[dict[str, Any]], Awaitable[object]], pattern: 
         await send({"series": series, "price": 101.25, "n": number, "at": time.monotonic_ns()})
         if pattern == "paced":
             await asyncio.sleep(0)
-    # What answering the request costs is not the last event's to wait for.
+    # The answer must not delay the last event.
     await asyncio.sleep(AFTERWARDS)

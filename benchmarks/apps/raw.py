@@ -1,6 +1,6 @@
 """An ASGI application by hand."""
 
-from benchmarks.sources import frames
+from benchmarks.apps.sources import frames
 
 HEADERS = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
 

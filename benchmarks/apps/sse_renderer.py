@@ -6,7 +6,7 @@ from django.urls import path
 from rest_framework.response import Response
 
 from adrf_sse.renderers import EventStreamRenderer
-from benchmarks.sources import source
+from benchmarks.apps.sources import source
 
 
 class Stream(APIView):

@@ -4,7 +4,7 @@ from django.core.asgi import get_asgi_application
 from django.urls import path
 
 from adrf_sse.views import AsyncSSEAPIView
-from benchmarks.sources import source
+from benchmarks.apps.sources import source
 
 
 class Stream(AsyncSSEAPIView):

@@ -4,7 +4,7 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from benchmarks.sources import source
+from benchmarks.apps.sources import source
 
 
 async def events(kind, count):

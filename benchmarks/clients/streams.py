@@ -1,39 +1,24 @@
-"""The client's end of a stream: a bare socket that counts events."""
+"""Streams of an event loop: bare sockets that count events."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from benchmarks.clients.connections import OPENERS, local_address, request
+from benchmarks.limits import PATIENCE
+from benchmarks.servers import Server
 
 MARK = b"data: {"
-"""Occurs once in each event, however its lines end."""
-
-PATIENCE = 20
-"""Seconds to wait for what should take none."""
-
-PER_ADDRESS = 4000
-"""Connections from one loopback address, so that its ports suffice."""
+"""Occurs once in each event, whatever its line ends are."""
 
 
 class Refused(Exception):
-    """The server answered with something else than 200, or ended the stream early."""
-
-
-def request(path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n".encode()
-
-
-def answers(port: int, path: str = "/hold/1") -> bool:
-    """Tell whether a server streams."""
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5) as client:
-        client.sendall(request(path))
-        return client.recv(12).endswith(b"200")
-    return False
+    """The server answered with a status other than 200, or ended the stream early."""
 
 
 class Stream(asyncio.Protocol):
-    """Ask for a path and count the events that come, until a number of them has."""
+    """Request a path, and count events until a number of them has come."""
 
     def __init__(self, path: str, goal: int, on_data: Callable[[bytes], object] | None = None) -> None:
         self.goal = goal
@@ -50,7 +35,7 @@ class Stream(asyncio.Protocol):
         transport.write(request(self._path))
 
     def restart(self, goal: int) -> None:
-        """Count from now on."""
+        """Start to count anew."""
         self.goal, self.events = goal, 0
 
     def data_received(self, data: bytes) -> None:
@@ -86,13 +71,12 @@ class Stream(asyncio.Protocol):
 
 @asynccontextmanager
 async def connected(
-    port: int, path: str, goal: int = 1, *, number: int = 0, on_data: Callable[[bytes], object] | None = None
+    server: Server, path: str, goal: int = 1, *, number: int = 0, on_data: Callable[[bytes], object] | None = None
 ) -> AsyncIterator[Stream]:
-    """Ask for a stream; on the way out, cut the connection."""
+    """Request a stream, and cut its connection at the end of the block."""
     stream = Stream(path, goal, on_data)
-    local = (f"127.0.0.{1 + number // PER_ADDRESS}", 0) if number >= PER_ADDRESS else None
     transport, _ = await asyncio.get_running_loop().create_connection(
-        lambda: stream, "127.0.0.1", port, local_addr=local
+        lambda: stream, "127.0.0.1", server.port, local_addr=local_address(number)
     )
     try:
         yield stream
@@ -101,9 +85,22 @@ async def connected(
 
 
 @asynccontextmanager
-async def opened(port: int, path: str, goal: int = 1, *, number: int = 0) -> AsyncIterator[Stream]:
-    """Ask for a stream and wait for its first event."""
-    async with connected(port, path, goal, number=number) as stream:
+async def opened(server: Server, path: str, goal: int = 1, *, number: int = 0) -> AsyncIterator[Stream]:
+    """Request a stream, and wait for its first event."""
+    async with connected(server, path, goal, number=number) as stream:
         async with asyncio.timeout(PATIENCE):
             await stream.begun
         yield stream
+
+
+@asynccontextmanager
+async def many(server: Server, path: str, count: int, goal: int = 1) -> AsyncIterator[list[Stream]]:
+    """Request streams, and wait for the first event of each."""
+    gate = asyncio.Semaphore(OPENERS)
+    async with AsyncExitStack() as stack:
+
+        async def enter(number: int) -> Stream:
+            async with gate:
+                return await stack.enter_async_context(opened(server, path, goal, number=number))
+
+        yield list(await asyncio.gather(*map(enter, range(count))))

@@ -1,0 +1,1 @@
+"""Clients: they hold the connections that the measures need."""

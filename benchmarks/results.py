@@ -1,0 +1,51 @@
+"""Results: the figures of every run, and why others are missing."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.contenders import BASELINE, Contender
+
+Figures = dict[str, float]
+
+
+@dataclass(slots=True)
+class Report:
+    """Hold a contender's figures of one run, and the problems by measure."""
+
+    figures: Figures = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def add(self, other: "Report") -> None:
+        """Add what another report holds."""
+        self.figures.update(other.figures)
+        self.problems.update(other.problems)
+
+    def __str__(self) -> str:
+        figures = [f"{key} {value:,.2f}" for key, value in self.figures.items()]
+        return ", ".join([*figures, *(f"no {measure}: {reason}" for measure, reason in self.problems.items())])
+
+
+Round = dict[str, Report]
+"""Reports of one run, by the names of the contenders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Hold all runs of a suite."""
+
+    contenders: tuple[Contender, ...]
+    sizes: Any
+    rounds: list[Round]
+
+    def figures(self, name: str, key: str) -> list[float]:
+        """Return a contender's figures of the runs that have them."""
+        return [one[name].figures[key] for one in self.rounds if key in one[name].figures]
+
+    def ratios(self, name: str, key: str) -> list[float]:
+        """Return the ratios of a contender's figures to those of the baseline in the same run."""
+        pairs = [(one[name].figures.get(key), one[BASELINE].figures.get(key)) for one in self.rounds]
+        return [figure / baseline for figure, baseline in pairs if figure is not None and baseline]
+
+    def problems(self, name: str) -> list[tuple[str, str]]:
+        """Return the measures that a contender failed, and the reasons."""
+        return sorted({problem for one in self.rounds for problem in one[name].problems.items()})

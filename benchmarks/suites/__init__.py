@@ -1,0 +1,6 @@
+"""The suites, by name. A module of a suite has its measures and columns, and names its contenders."""
+
+from benchmarks.suites.fanout import FANOUT_SUITE
+from benchmarks.suites.streams import STREAMS_SUITE
+
+SUITES = {"streams": STREAMS_SUITE, "fanout": FANOUT_SUITE}
