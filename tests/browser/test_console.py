@@ -251,7 +251,7 @@ async def sent_ids(watched: WatchedPage, path: str) -> list[str | None]:
 
 async def test_a_finite_stream_is_told_not_to_come_back(watched: WatchedPage) -> None:
     await connect(watched.page, "/finite/")
-    await expect_state(watched.page, "ended", "Ended: the server says not to come back")
+    await expect_state(watched.page, "ended", "Ended: the server sends no more events")
     await expect(part(watched.page, "total")).to_have_text("2")
     await expect(button(watched.page, "Connect")).to_be_visible()
     assert watched.statuses_of("/finite/") == [200, 200, 204]

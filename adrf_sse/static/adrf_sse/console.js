@@ -1,21 +1,21 @@
-// The panel of EventStreamConsoleRenderer. What a stream sends is only ever set as text, never as HTML.
-// A classic script: REST framework's forms replace the document, after which a module would not run again.
+// The panel of EventStreamConsoleRenderer. It inserts everything that a stream sends as text, never as HTML.
+// This is a classic script because REST framework's forms replace the document, and a module would not run again.
 (() => {
   "use strict";
 
-  const MAX_ROWS = 300; // kept in the page
-  const MAX_TEXT = 20_000; // characters of one event's data that are shown
+  const MAX_ROWS = 300; // rows in the page
+  const MAX_TEXT = 20_000; // characters to show of one event's data
   const MAX_NAMES = 50; // event names that the filter suggests
-  const MAX_ANSWER = 2_000; // characters of a refusal's body that are shown
-  const SHORT = 72; // characters up to which JSON stays on one line
-  const RETRY = 3_000; // milliseconds, until the stream says otherwise
-  const MAX_RETRY = 60_000; // milliseconds, for a server that can't be reached
-  const BUSY = 8; // milliseconds after which reading lets the page be drawn
-  const MINUTE = 60;
+  const MAX_BODY = 2_000; // characters to show of a response that is not a stream
+  const SHORT = 72; // maximum length of JSON on one line, in characters
+  const RETRY = 3_000; // reconnection delay in milliseconds until the stream sets one
+  const MAX_RETRY = 60_000; // longest delay in milliseconds while the server is unreachable
+  const BUSY = 8; // milliseconds after which reading pauses so that the browser can draw
+  const MINUTE = 60; // seconds
 
   const number = new Intl.NumberFormat("en");
 
-  // Parse an event stream as the WHATWG does (HTML, section 9.2.6).
+  // Parses an event stream (WHATWG HTML, section 9.2.6).
   class Parser {
     constructor(lastEventId, listener) {
       this.lastEventId = lastEventId;
@@ -33,7 +33,7 @@
 
     feed(text) {
       if (!text) return;
-      let start = this.afterCR && text[0] === "\n" ? 1 : 0; // the LF of a CRLF that was torn apart
+      let start = this.afterCR && text[0] === "\n" ? 1 : 0; // the LF of a CRLF that was split between two chunks
       const ends = /\r\n?|\n/g;
       ends.lastIndex = start;
       for (let end = ends.exec(text); end; end = ends.exec(text)) {
@@ -69,7 +69,7 @@
     }
   }
 
-  // Read a stream with fetch, which unlike EventSource tells what the server said, and can send a body.
+  // Reads a stream with fetch. Unlike EventSource, fetch provides the server's response and can send a body.
   class Stream {
     constructor(request, lastEventId, listener) {
       this.request = request;
@@ -87,17 +87,17 @@
       for (let failures = 0; ; ) {
         try {
           const response = await this.fetch();
-          if (!isStream(response)) return this.listener.answered(this, response, await answerOf(response));
+          if (!isStream(response)) return this.listener.notStream(this, response, await summaryOf(response));
           failures = 0;
           this.listener.opened(this);
           await this.read(response.body);
         } catch (error) {
           if (this.aborter.signal.aborted) return;
-          if (!(error instanceof TypeError)) throw error; // a TypeError is how fetch reports a lost connection
+          if (!(error instanceof TypeError)) throw error; // fetch reports a lost connection as a TypeError
           failures += 1;
         }
         if (this.aborter.signal.aborted) return;
-        // What was posted is not posted again unasked.
+        // Only the user may repeat a request that isn't a GET.
         if (this.request.method !== "GET") return this.listener.finished(this, failures > 0);
         const delay = Math.max(this.delay, failures && Math.min(this.delay * 2 ** (failures - 1), MAX_RETRY));
         this.listener.waiting(this, delay, failures > 0);
@@ -129,7 +129,7 @@
         if (this.aborter.signal.aborted) return;
         parser.feed(decoder.decode(part.value, { stream: true }));
         if (performance.now() - since < BUSY) continue;
-        await breath();
+        await yieldToBrowser();
         since = performance.now();
       }
     }
@@ -142,7 +142,7 @@
           signal.removeEventListener("abort", done);
           resolve();
         };
-        const timer = setTimeout(done, Math.min(milliseconds, 2 ** 31 - 1)); // what a timer can hold
+        const timer = setTimeout(done, Math.min(milliseconds, 2 ** 31 - 1)); // the longest delay of a timer
         signal.addEventListener("abort", done);
       });
     }
@@ -153,34 +153,35 @@
     return response.status === 200 && /^text\/event-stream\s*(;|$)/i.test(type);
   }
 
-  // What the server said: its status, and its words if it gave any.
-  async function answerOf(response) {
+  // Returns the status of a response that is not a stream, and its detail or its body.
+  async function summaryOf(response) {
     const type = (response.headers.get("Content-Type") ?? "").split(";")[0].trim();
     const status = [`${response.status}`, response.statusText].join(" ").trim();
     const text = response.status === 204 ? "" : await response.text();
-    if (/[/+]json$/i.test(type)) return { status, ...wordsOf(text) };
-    if (type === "text/plain") return { status, detail: "", body: cut(text, MAX_ANSWER) };
+    if (/[/+]json$/i.test(type)) return { status, ...detailOf(text) };
+    if (type === "text/plain") return { status, detail: "", body: cut(text, MAX_BODY) };
     const size = `${number.format(text.length)} characters`;
-    return { status, detail: text && `The answer is no event stream but ${type || "of no type"}, ${size}.`, body: "" };
+    const detail = text && `The response is not an event stream. Its type is ${type || "unknown"}, its size ${size}.`;
+    return { status, detail, body: "" };
   }
 
-  function wordsOf(text) {
+  function detailOf(text) {
     try {
       const { detail, ...others } = JSON.parse(text);
       if (typeof detail === "string" && !Object.keys(others).length) return { detail, body: "" };
     } catch {
-      // Not an object: shown as it is.
+      // The body has no detail, so it is shown as a whole.
     }
-    return { detail: "", body: cut(pretty(text), MAX_ANSWER) };
+    return { detail: "", body: cut(pretty(text), MAX_BODY) };
   }
 
-  // Header values are bytes; EventSource sends an id as UTF-8.
+  // EventSource sends the last event ID as UTF-8. fetch sends each character of a header as one byte.
   function utf8(text) {
     return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
   }
 
-  // Let the browser draw and take input. A timer would be slowed down in a tab that is not seen.
-  function breath() {
+  // Lets the browser draw and process input. Browsers slow down timers in hidden tabs, but not messages.
+  function yieldToBrowser() {
     return new Promise((resolve) => {
       const channel = new MessageChannel();
       channel.port1.onmessage = () => resolve(channel.port1.close());
@@ -191,10 +192,10 @@
   function cut(text, length) {
     return text.length <= length
       ? text
-      : `${text.slice(0, length)}… (${number.format(text.length - length)} characters more)`;
+      : `${text.slice(0, length)}… (${number.format(text.length - length)} more characters)`;
   }
 
-  // Indent JSON as it was written: parsing it would round long numbers and merge keys. Other text stays as it is.
+  // Indents JSON as it was sent: parsing it would round long numbers and merge repeated keys. Other text is unchanged.
   function pretty(text) {
     if (!/^\s*[[{]/.test(text) || text.length > MAX_TEXT) return text;
     try {
@@ -224,7 +225,7 @@
     return text;
   }
 
-  // Count events by the second, for the last minute.
+  // Counts the events of each second in the last minute.
   class Rate {
     constructor() {
       this.counts = new Uint32Array(MINUTE + 1);
@@ -247,14 +248,14 @@
       this.counts[this.second % (MINUTE + 1)] += 1;
     }
 
-    // The last sixty full seconds, oldest first.
+    // Returns the counts of the last sixty full seconds, oldest first.
     minute() {
       this.advance();
       return Array.from({ length: MINUTE }, (_, at) => this.counts[(this.second + 1 + at) % (MINUTE + 1)]);
     }
   }
 
-  // The rows: the newest at the top, and never more than MAX_ROWS of them.
+  // Shows at most MAX_ROWS rows, newest first.
   class Rows {
     constructor(list, template) {
       this.list = list;
@@ -264,60 +265,60 @@
     }
 
     clear() {
-      this.kept = []; // the latest records, whatever the filter says
-      this.waiting = []; // what came since the last drawing, and of it what the filter lets through
-      this.fresh = [];
-      this.missed = 0;
+      this.drawn = []; // the latest records, including those that don't match the filter
+      this.undrawn = []; // the latest records since the last drawing
+      this.undrawnMatches = []; // those of them that match the filter
+      this.undrawnCount = 0;
       this.replace([]);
     }
 
     add(record) {
-      this.missed += 1;
-      this.waiting = appended(this.waiting, record);
-      if (this.lets(record)) this.fresh = appended(this.fresh, record);
+      this.undrawnCount += 1;
+      this.undrawn = append(this.undrawn, record);
+      if (this.matches(record)) this.undrawnMatches = append(this.undrawnMatches, record);
     }
 
-    lets(record) {
+    matches(record) {
       return !this.filter || (record.name !== null && record.name.includes(this.filter));
     }
 
     filterBy(filter) {
       this.filter = filter;
-      this.fresh = this.waiting.filter((record) => this.lets(record));
-      this.replace(this.kept);
+      this.undrawnMatches = this.undrawn.filter((record) => this.matches(record));
+      this.replace(this.drawn);
     }
 
     replace(records) {
-      const shown = records.filter((record) => this.lets(record));
+      const shown = records.filter((record) => this.matches(record));
       this.list.replaceChildren(...shown.map((record) => this.row(record)).reverse());
     }
 
     draw() {
-      const fresh = this.fresh.slice(-MAX_ROWS);
-      this.kept = this.kept.concat(this.waiting).slice(-MAX_ROWS);
-      this.waiting = [];
-      this.fresh = [];
-      this.missed = 0;
-      if (!fresh.length) return;
-      this.list.prepend(...fresh.map((record) => this.row(record)).reverse());
+      const matches = this.undrawnMatches.slice(-MAX_ROWS);
+      this.drawn = this.drawn.concat(this.undrawn).slice(-MAX_ROWS);
+      this.undrawn = [];
+      this.undrawnMatches = [];
+      this.undrawnCount = 0;
+      if (!matches.length) return;
+      this.list.prepend(...matches.map((record) => this.row(record)).reverse());
       while (this.list.childElementCount > MAX_ROWS) this.list.lastElementChild.remove();
     }
 
     row({ time, name, id, data }) {
       const row = this.template.cloneNode(true);
-      const [when, what, which, text] = row.children;
-      when.textContent = clock(time);
-      what.textContent = name ?? "comment";
+      const [timeCell, nameCell, idCell, dataCell] = row.children;
+      timeCell.textContent = clock(time);
+      nameCell.textContent = name ?? "comment";
       row.dataset.kind = name === null ? "comment" : name === "error" ? "error" : "event";
-      if (id === null) which.remove();
-      else which.textContent = `id ${id}`;
-      text.textContent = cut(pretty(data), MAX_TEXT);
+      if (id === null) idCell.remove();
+      else idCell.textContent = `id ${id}`;
+      dataCell.textContent = cut(pretty(data), MAX_TEXT);
       return row;
     }
   }
 
-  // Append, and forget the oldest: a tab that is not seen, or a panel that is paused, is not drawn.
-  function appended(records, record) {
+  // Appends a record. Drops the oldest ones, because nothing is drawn while the tab is hidden or the panel is paused.
+  function append(records, record) {
     records.push(record);
     return records.length > 2 * MAX_ROWS ? records.slice(-MAX_ROWS) : records;
   }
@@ -336,8 +337,8 @@
       this.rows = new Rows(this.parts.rows, this.parts.row);
       this.url = root.dataset.url;
       this.method = root.dataset.methods.split(" ").includes("GET") ? "GET" : "POST";
-      this.stream = null; // the one that is read
-      this.sent = null; // one that a form has asked for, while the answer isn't there
+      this.stream = null; // the open stream
+      this.pending = null; // the stream of a request that has no response yet, while another stream is open
       this.paused = false;
       this.clear();
       this.listen();
@@ -350,14 +351,14 @@
       clear.addEventListener("click", () => this.clear());
       filter.addEventListener("input", () => this.filter());
       for (const part of [toggle, pause, clear, filter, resume]) part.disabled = false;
-      // REST framework's script listens at the form itself.
+      // REST framework's script listens on the form, so this listener must run in the capture phase.
       document.addEventListener("submit", (event) => this.submitted(event), { capture: true });
       addEventListener("pagehide", () => this.running && this.stop());
-      const timer = setInterval(() => (this.root.isConnected ? this.schedule() : this.leave(timer)), 1000);
+      const timer = setInterval(() => (this.root.isConnected ? this.schedule() : this.detach(timer)), 1000);
     }
 
-    // REST framework's script has put another document in the place of this one.
-    leave(timer) {
+    // Stops the panel after REST framework's script has replaced the document.
+    detach(timer) {
       clearInterval(timer);
       if (this.running) this.stop();
     }
@@ -366,7 +367,7 @@
       return this.stream !== null;
     }
 
-    // What the user asks for
+    // Actions of the user
 
     connect() {
       const form = this.method === "POST" && [...document.forms].find((form) => isVisible(form) && methodOf(form) === "POST");
@@ -374,15 +375,15 @@
       this.open({ url: this.url, method: this.method, headers: csrf(this.method) });
     }
 
-    // Read a stream, in place of the present one as soon as it is there.
+    // Opens a stream. An open stream is replaced when the new one has been opened.
     open(request) {
-      this.sent?.stop();
-      this.hideAnswer();
-      const stream = new Stream(request, this.parts.resume.value, this.listenerFor());
+      this.pending?.stop();
+      this.hideResponse();
+      const stream = new Stream(request, this.parts.resume.value, this.streamListener());
       if (this.running) {
-        this.sent = stream;
+        this.pending = stream;
       } else {
-        this.adopt(stream);
+        this.replaceStream(stream);
         this.show("connecting", `Connecting with ${request.method}`);
       }
       stream.run().catch((error) => {
@@ -391,10 +392,10 @@
       });
     }
 
-    adopt(stream) {
+    replaceStream(stream) {
       this.stream?.stop();
       this.stream = stream;
-      this.sent = null;
+      this.pending = null;
       this.clear();
       this.reconnects = 0;
       this.delay = null;
@@ -403,8 +404,8 @@
     }
 
     stop() {
-      this.sent?.stop();
-      this.sent = null;
+      this.pending?.stop();
+      this.pending = null;
       this.stream.stop();
       this.end("stopped", "Stopped");
     }
@@ -443,12 +444,12 @@
       this.root.scrollIntoView({ block: "start" });
     }
 
-    // What the stream tells
+    // Events of the stream
 
-    listenerFor() {
+    streamListener() {
       return {
         opened: (stream) => this.opened(stream),
-        answered: (stream, response, answer) => this.answered(stream, response, answer),
+        notStream: (stream, response, summary) => this.notStream(stream, response, summary),
         finished: (stream, lost) => this.finished(stream, lost),
         waiting: (stream, delay, lost) => this.waiting(stream, delay, lost),
         reconnecting: () => (this.reconnects += 1),
@@ -460,30 +461,30 @@
     }
 
     opened(stream) {
-      if (stream !== this.stream) this.adopt(stream);
-      this.hideAnswer();
+      if (stream !== this.stream) this.replaceStream(stream);
+      this.hideResponse();
       this.show("live", "Connected");
     }
 
-    answered(stream, response, answer) {
+    notStream(stream, response, summary) {
       if (stream.aborter.signal.aborted) return;
       const ended = response.status === 204 && stream.request.method === "GET";
-      if (!ended) this.showAnswer(answer, response.ok);
-      if (stream !== this.stream) this.sent = null;
-      else if (ended) this.end("ended", "Ended: the server says not to come back");
-      else if (response.ok) this.end("ended", `Answered: ${answer.status}`);
-      else this.end("refused", `Refused: ${answer.status}`);
+      if (!ended) this.showResponse(summary, response.ok);
+      if (stream !== this.stream) this.pending = null;
+      else if (ended) this.end("ended", "Ended: the server sends no more events");
+      else if (response.ok) this.end("ended", `Not a stream: ${summary.status}`);
+      else this.end("refused", `Refused: ${summary.status}`);
     }
 
     finished(stream, lost) {
-      if (stream !== this.stream) return this.show("lost", "The request could not be sent");
+      if (stream !== this.stream) return this.show("lost", "The request failed");
       if (lost) this.end("lost", "Connection lost");
       else this.end("ended", "Ended");
     }
 
     waiting(stream, delay, lost) {
-      const why = lost ? "Connection lost" : "Stream ended";
-      this.show("waiting", `${why}, reconnecting in ${number.format(delay / 1000)} s`);
+      const reason = lost ? "Connection lost" : "Stream ended";
+      this.show("waiting", `${reason}, reconnecting in ${number.format(delay / 1000)} s`);
     }
 
     comment(text) {
@@ -507,7 +508,7 @@
       this.parts.names.append(option);
     }
 
-    // What is shown
+    // The display
 
     show(state, text) {
       this.parts.state.dataset.state = state;
@@ -521,7 +522,7 @@
       this.show(state, text);
     }
 
-    showAnswer({ status, detail, body }, ok) {
+    showResponse({ status, detail, body }, ok) {
       const { answer } = this.parts;
       this.parts["answer-status"].textContent = status;
       this.parts["answer-detail"].textContent = detail;
@@ -531,11 +532,11 @@
       answer.hidden = false;
     }
 
-    hideAnswer() {
+    hideResponse() {
       this.parts.answer.hidden = true;
     }
 
-    // Draw once before the browser paints, however many events came.
+    // Draws once before the browser paints, however many events have arrived.
     schedule() {
       this.frame ??= requestAnimationFrame(() => {
         this.frame = null;
@@ -550,14 +551,14 @@
       this.set("reconnects", number.format(this.reconnects ?? 0));
       this.set("retry", this.delay == null ? "–" : `${number.format(this.delay)} ms`);
       this.set("last-id", this.lastEventId || "–");
-      this.set("missed", this.paused ? `Paused, ${number.format(this.rows.missed)} new.` : "");
-      this.set("kept", this.kept());
+      this.set("missed", this.paused ? `Paused, ${number.format(this.rows.undrawnCount)} new.` : "");
+      this.set("kept", this.rowCount());
       this.drawRate();
     }
 
-    kept() {
+    rowCount() {
       const { childElementCount: count } = this.parts.rows;
-      if (this.rows.filter) return `${count} shown that match.`;
+      if (this.rows.filter) return `${count} shown (filtered).`;
       if (!count) return "No events yet.";
       return count < MAX_ROWS ? `${count} shown.` : `The last ${MAX_ROWS} shown.`;
     }
@@ -573,8 +574,8 @@
       const path = `M0,20${steps.join("")}L60,20Z`;
       if (graph.firstElementChild.getAttribute("d") === path) return;
       graph.firstElementChild.setAttribute("d", path);
-      const words = `${number.format(minute[MINUTE - 1])} events in the last second, at most ${number.format(peak)} a second`;
-      graph.setAttribute("aria-label", `Rate over the last minute: ${words}`);
+      const label = `${number.format(minute[MINUTE - 1])} events in the last second, at most ${number.format(peak)} a second`;
+      graph.setAttribute("aria-label", `Rate over the last minute: ${label}`);
     }
 
     set(part, text) {
@@ -594,7 +595,7 @@
 
   function contentOf(form) {
     const type = form.querySelector("[data-override='content-type']")?.value;
-    if (!type) return { body: new FormData(form) }; // fetch names the type, with its boundary
+    if (!type) return { body: new FormData(form) }; // fetch sets the content type with the boundary
     const content = form.querySelector("[data-override='content']").value;
     if (type !== "multipart/form-data") return { body: content, type };
     const body = content.replace(/\r?\n/g, "\r\n");
