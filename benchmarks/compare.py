@@ -1,7 +1,4 @@
-"""Compare the raw figures of two runs: ``python -m benchmarks.compare A.json B.json``.
-
-``python -m benchmarks --json FILE`` writes such files.
-"""
+"""Compare two files that ``python -m benchmarks --json FILE`` wrote: ``python -m benchmarks.compare A.json B.json``."""
 
 import argparse
 import json
@@ -12,34 +9,31 @@ from typing import Any
 
 from benchmarks.suites import SUITES
 
-Raw = dict[str, Any]
-
-DESCRIPTION = """Print the medians of two runs for each contender and column, their ratio, and the smallest and largest
-figures."""
+DESCRIPTION = "Print the medians of two runs for each contender and column, their ratio, and the range of the figures."
 
 HEAD = ("contender", "figure", "A", "B", "B/A", "A, min..max", "B, min..max")
 
 
-def comparison(a: Raw, b: Raw) -> Iterator[str]:
+def comparison(a: dict[str, Any], b: dict[str, Any]) -> Iterator[str]:
     """Yield the lines for the suites that both files have."""
-    for name in filter(b["suites"].__contains__, a["suites"]):
-        ours, theirs = a["suites"][name], b["suites"][name]
-        differ = "" if ours["sizes"] == theirs["sizes"] else " (of different sizes)"
-        yield f"\n{name}: medians of {len(ours['rounds'])} and {len(theirs['rounds'])} runs{differ}\n"
-        yield from _aligned([HEAD, *_rows(name, ours["rounds"], theirs["rounds"])])
+    for suite in filter(b["suites"].__contains__, a["suites"]):
+        ours, theirs = a["suites"][suite], b["suites"][suite]
+        sizes = "" if ours["sizes"] == theirs["sizes"] else ", of different sizes"
+        yield f"\n{suite}: {len(ours['rounds'])} and {len(theirs['rounds'])} runs{sizes}\n"
+        yield from _aligned([HEAD, *_rows(suite, ours["rounds"], theirs["rounds"])])
 
 
-def _rows(suite: str, a: list[Raw], b: list[Raw]) -> Iterator[tuple[str, ...]]:
-    for contender in a[0]:
-        for key in (column.key for table in SUITES[suite].tables for column in table.columns):
-            ours, theirs = _figures(a, contender, key), _figures(b, contender, key)
+def _rows(suite: str, a: list[Any], b: list[Any]) -> Iterator[tuple[str, ...]]:
+    for contender in SUITES[suite].contenders:
+        for column in (column for table in SUITES[suite].tables for column in table.columns):
+            ours, theirs = (_figures(rounds, contender.name, column.key) for rounds in (a, b))
             if ours and theirs:
-                yield contender, key, *_cells(ours, theirs)
+                yield contender.name, column.key, *_cells(ours, theirs)
 
 
-def _figures(runs: list[Raw], contender: str, key: str) -> list[float]:
-    figures = [run[contender]["figures"].get(key) for run in runs if contender in run]
-    return [figure for figure in figures if figure is not None]
+def _figures(rounds: list[Any], name: str, key: str) -> list[float]:
+    figures = [one[name]["figures"] for one in rounds if name in one]
+    return [one[key] for one in figures if key in one]
 
 
 def _cells(a: list[float], b: list[float]) -> tuple[str, ...]:
@@ -53,18 +47,16 @@ def _written(figure: float) -> str:
 
 def _aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, second, *others in rows:
-        cells = [f"{cell:>{width}}" for cell, width in zip(others, widths[2:], strict=True)]
-        yield "  ".join([f"{first:<{widths[0]}}", f"{second:<{widths[1]}}", *cells])
+    for row in rows:
+        cells = (f"{cell:{'<' if n < 2 else '>'}{widths[n]}}" for n, cell in enumerate(row))
+        yield "  ".join(cells)
 
 
 def main() -> None:
     """Print the comparison."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=DESCRIPTION)
-    parser.add_argument("a", type=Path, metavar="A.json", help="the raw figures of one run of the benchmarks")
-    parser.add_argument("b", type=Path, metavar="B.json", help="the raw figures of another run of the benchmarks")
-    options = parser.parse_args()
-    a, b = (json.loads(path.read_text()) for path in (options.a, options.b))
+    parser.add_argument("files", nargs=2, type=Path, metavar="FILE", help="written by python -m benchmarks --json FILE")
+    a, b = (json.loads(path.read_text()) for path in parser.parse_args().files)
     print(f"A: {a['surroundings']}", f"B: {b['surroundings']}", *comparison(a, b), sep="\n")
 
 

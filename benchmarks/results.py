@@ -45,7 +45,3 @@ class Results:
         """Return the ratios of a contender's figures to those of the baseline in the same run."""
         pairs = [(one[name].figures.get(key), one[BASELINE].figures.get(key)) for one in self.rounds]
         return [figure / baseline for figure, baseline in pairs if figure is not None and baseline]
-
-    def problems(self, name: str) -> list[tuple[str, str]]:
-        """Return the measures that a contender failed, and the reasons."""
-        return sorted({problem for one in self.rounds for problem in one[name].problems.items()})

@@ -79,6 +79,6 @@ def _medians(runs: int) -> str:
 def _notes(suite: Suite, contender: Contender, results: Results) -> Iterator[str]:
     if contender.note:
         yield f"{contender.name}: {contender.note}"
-    for measure, reason in results.problems(contender.name):
+    for measure, reason in sorted({item for one in results.rounds for item in one[contender.name].problems.items()}):
         yield f"{contender.name}, {measure.replace('_', ' ')}: {reason}"
     yield from suite.remarks(contender.name, results)

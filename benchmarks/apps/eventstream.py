@@ -37,10 +37,6 @@ async def publish(channel: str, kind: str, count: str) -> None:
 async def subscribed(channel: str) -> Listener:
     """Wait until the channel's listener waits for events; what is published earlier is lost."""
     listeners = get_listener_manager().listeners_by_channel
-    while not any(waits(listener) for listener in listeners.get(channel, ())):  # noqa: ASYNC110
+    while not any(listener.aevent._waiters for listener in listeners.get(channel, ())):  # noqa: ASYNC110
         await asyncio.sleep(0.0005)
     return next(iter(listeners[channel]))
-
-
-def waits(listener: Listener) -> bool:
-    return bool(listener.aevent._waiters)

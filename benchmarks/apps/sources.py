@@ -12,34 +12,23 @@ PULSE = 0.005
 """Seconds between the events of a pulse."""
 
 
-class Gate:
-    """Hold back what waits, then let all of it go at the same time."""
-
-    def __init__(self) -> None:
-        self._opening = asyncio.Event()
-
-    async def wait(self) -> None:
-        await self._opening.wait()
-
-    def open(self) -> None:
-        self._opening.set()
-        self._opening = asyncio.Event()
-
-
-gate = Gate()
+gates: list[asyncio.Event] = []
+"""One for each flood that waits."""
 
 
 async def flood(count: int) -> AsyncIterator[Event]:
     """Yield an event, and after a release many more, as fast as they are taken."""
     yield made(0)
+    gates.append(gate := asyncio.Event())
     await gate.wait()
     for number in range(count):
         yield made(number)
 
 
 async def release(count: int) -> AsyncIterator[Event]:
-    """Let all floods go that wait by now, and yield an event."""
-    gate.open()
+    """Release all floods that wait, and yield an event."""
+    while gates:
+        gates.pop().set()
     yield made(0)
 
 
