@@ -39,7 +39,7 @@ def log(level: int, message: str, request: HttpRequest | None, **values: Any) ->
 
 
 def _escaped(values: dict[str, Any]) -> dict[str, Any]:
-    """Escape values for a message: a line break in a path could forge a log line."""
+    """Return the values with control characters escaped, because a line break in a path could forge a log line."""
     return {
         name: value.encode("unicode_escape").decode() if isinstance(value, str) else value
         for name, value in values.items()

@@ -80,8 +80,8 @@ class StreamMetrics:
     """Count the streams of this process in the metrics of a registry.
 
     Create one instance when the project starts: ``path("metrics/", StreamMetrics().view)``. If another exporter serves
-    the registry, create it in the ``ready()`` method of an app instead. prometheus_client raises ``ValueError`` if a
-    registry gets a second instance.
+    the registry, create it in the ``ready()`` method of an app instead. prometheus_client raises ``ValueError`` if the
+    registry already has an instance.
 
     The events and bytes of open streams are counted every ``INTERVAL`` seconds and at each request to ``view``. The
     metrics are prometheus_client's own, so its multiprocess mode works.
@@ -123,7 +123,7 @@ class StreamMetrics:
         )
 
     def _connect(self) -> None:
-        # Strong references, because the registry keeps the metrics too.
+        # Strong references, because the receivers must live as long as the metrics in the registry.
         signals.stream_opened.connect(self._stream_opened, weak=False)
         signals.stream_closed.connect(self._stream_closed, weak=False)
         signals.event_received.connect(self._event_received, weak=False)

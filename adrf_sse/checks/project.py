@@ -28,7 +28,7 @@ def check_settings(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckM
 
 
 def check_broker(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Report a broker that can't be created, because of a missing extra or an invalid option, for example."""
+    """Report a broker that can't be created, for example because of a missing extra or an invalid option."""
     if setting_problems():
         return []
     try:

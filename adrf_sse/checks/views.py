@@ -84,6 +84,9 @@ def _should_stream(view: RoutedView) -> bool:
     return _is_event_stream(view) and (view.handlers is None or any(map(_is_generator, view.handlers)))
 
 
+# The functions below import late: REST framework's views must not be imported while Django is still loading the apps.
+
+
 def _can_stream(view: RoutedView) -> bool:
     from rest_framework.views import APIView
 
@@ -91,9 +94,6 @@ def _can_stream(view: RoutedView) -> bool:
 
     known = (APIView.get_renderers, EventStreamMixin.get_renderers)
     return view.cls.get_renderers not in known or any(map(_is_streaming, view.renderer_classes))
-
-
-# These functions import late: REST framework's views must not be imported while Django is still loading the apps.
 
 
 def _is_event_stream(view: RoutedView) -> bool:

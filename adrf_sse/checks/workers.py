@@ -44,7 +44,7 @@ def _is_process_local() -> bool:
 
 
 def _workers() -> tuple[str, int]:
-    """Return the largest number of workers in the environment, after the name of its variable."""
+    """Return the environment variable that requests the most workers, and their number."""
     workers = {variable: _number(os.environ.get(variable)) for variable in WORKER_VARIABLES}
     workers[GUNICORN_ARGUMENTS] = _number(_gunicorn_workers(os.environ.get(GUNICORN_ARGUMENTS, "")))
     return max(workers.items(), key=lambda item: item[1])

@@ -18,8 +18,8 @@ RESET_EVENT = "reset"
 class ServerSentEvent:
     """Represent one immutable event.
 
-    Raises ``TypeError`` or ``ValueError`` if the value of a field is not valid. Data that can't be encoded as JSON is
-    an exception: only ``encode()`` detects it.
+    Raises ``TypeError`` or ``ValueError`` if the value of a field is not valid. Only ``encode()`` checks whether the
+    data can be encoded as JSON.
     """
 
     data: Any
@@ -27,7 +27,7 @@ class ServerSentEvent:
     event: str | None
     """The event's name. Browsers dispatch an event without a name as ``message``."""
     id: str | None
-    """The ID that clients send as ``Last-Event-ID`` when they reconnect. ``""`` resets it."""
+    """The ID that clients send as ``Last-Event-ID`` when they reconnect. ``""`` clears it in the client."""
     retry: int | None
     """The client's reconnection delay in milliseconds."""
     comment: str | None
@@ -65,7 +65,7 @@ class ServerSentEvent:
 
     @classmethod
     def received(cls, data: str, *, event: str | None, id: str | None) -> "ServerSentEvent":
-        """Return an event as a client parsed it, without validation: other servers may send any value."""
+        """Return an event as a client parsed it, without validation, because a server may send any value."""
         self = cls.__new__(cls)
         self._set(data, event, id, None, None)
         return self

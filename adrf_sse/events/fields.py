@@ -1,4 +1,4 @@
-"""The fields of an event stream frame, as bytes (WHATWG HTML, section 9.2.6)."""
+"""Fields: the parts of a frame, encoded (WHATWG HTML, section 9.2.6)."""
 
 from collections.abc import Callable
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Frames: the bytes of an event in an event stream (WHATWG HTML, section 9.2)."""
+"""Frames: events, encoded for an event stream (WHATWG HTML, section 9.2)."""
 
 from collections.abc import Callable
 from functools import lru_cache

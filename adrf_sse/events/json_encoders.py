@@ -1,4 +1,4 @@
-"""JSON encoders that write what a REST framework renderer writes, at a fraction of its cost per value."""
+"""JSON encoders that produce the output of a REST framework renderer at a fraction of its cost per value."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -65,11 +65,13 @@ def _drf_encoder(encoder_class: type[Any], ensure_ascii: bool, compact: bool, st
 
 
 def _chunk_encoder(encoder: Any) -> Callable[[Any, int], Iterable[str]]:
-    """Return a function of a value and an indentation level that returns the parts of ``encoder.encode(value)``.
+    """Return a function that encodes a value like ``encoder.encode()``, and returns the text in parts.
 
-    The standard library creates a C encoder for each value, which takes as long as encoding a small value. This
-    function creates one C encoder, unless the encoder's class overrides ``encode()`` or ``iterencode()``. The C encoder
-    does not detect circular references, so these raise ``RecursionError`` instead of ``ValueError``.
+    The function's second argument is the indentation level, which the C encoder expects.
+
+    The standard library creates a C encoder for each value, which takes as long as encoding a small value. So
+    one C encoder is created here, unless the encoder's class overrides ``encode()`` or ``iterencode()``. It does not
+    detect circular references, so these raise ``RecursionError`` instead of ``ValueError``.
     """
     cls = type(encoder)
     inherits = cls.encode is json.JSONEncoder.encode and cls.iterencode is json.JSONEncoder.iterencode

@@ -88,7 +88,7 @@ def _constant(value: str, json_schema: bool) -> Schema:
 
 
 def _encoded(data: Schema) -> Schema:
-    """Return the schema of data in a frame: text is unchanged, and any other data is a JSON string."""
+    """Return the schema of data in a frame: text as it is, and any other data as JSON in a string."""
     if data.get("type") == "string":
         return data
     return TEXT | ({"contentMediaType": "application/json", "contentSchema": data} if data else {})

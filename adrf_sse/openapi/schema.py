@@ -74,7 +74,7 @@ class StreamResponses(dict[Any, Any]):
 
 
 class EventStreamSchema(AutoSchema):
-    """Describe the operations of a view that stream, and leave its other operations to drf-spectacular.
+    """Describe the streaming operations of a view. drf-spectacular describes its other operations.
 
     This class is a base class of the project's schema class, so overrides in the project's class take precedence.
     Overrides in ``@extend_schema`` do too.
@@ -90,7 +90,7 @@ class EventStreamSchema(AutoSchema):
 
     @property
     def method_mapping(self) -> dict[str, str]:  # type: ignore[override]
-        """The names of operations by method. A ``list`` action is not a list view if it streams, but keeps its name."""
+        """The names of operations by HTTP method. A ``list`` action keeps its name if it streams."""
         mapping = dict(AutoSchema.method_mapping)
         return mapping | {"get": "list"} if getattr(self.view, "action", None) == "list" else mapping
 
@@ -140,7 +140,7 @@ class EventStreamSchema(AutoSchema):
         return StreamResponses(stream | self._end_response() | errors)
 
     def map_renderers(self, attribute: str) -> list[Any]:
-        """Return the view's media types or formats. A response that is not a stream is JSON instead of a sequence."""
+        """Return the view's media types or formats. If the operation doesn't stream, JSON replaces the sequences."""
         found: list[Any] = super().map_renderers(attribute)
         if attribute == "format" or self.streams:
             return found

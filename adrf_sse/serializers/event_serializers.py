@@ -43,7 +43,7 @@ def serializer_of_unnamed(view: Any) -> Declared | None:
 
 
 def has_serializer(view: "GenericAPIView[Any]") -> bool:
-    """Return whether ``get_serializer_class()`` returns a serializer instead of failing an assertion."""
+    """Return whether a generic view has a serializer. If it has none, ``get_serializer_class()`` fails."""
     return view.serializer_class is not None or (
         type(view).get_serializer_class is not GenericAPIView.get_serializer_class
     )
@@ -130,7 +130,7 @@ class EventSerializers:
             return item
         before = item.data
         if item.event == RESET_EVENT and RESET_EVENT not in (self._named or {}):
-            return item  # Channels send this event themselves.
+            return item  # The package itself sends this event.
         data = await self._represented(item.event, before)
         return item if data is before else item.with_data(data)
 
@@ -176,10 +176,10 @@ def _create(declared: Declared, context: Callable[[], dict[str, Any]]) -> tuple[
 
 
 def _represent_with(serializer: Any, plain: bool) -> Represent:
-    """Return a function that serializes data with a serializer.
+    """Return a function that serializes data with the serializer.
 
-    A plain serializer can't block while it serializes plain data, so it runs in the event loop: a thread would take 30
-    times as long. Otherwise, asynchronous serializers are awaited and synchronous ones run in a thread.
+    Asynchronous serializers are awaited, and synchronous serializers run in a thread. A plain serializer with plain
+    data can't block, so it runs in the event loop, because a thread takes 30 times as long.
     """
     arepresent: Represent = getattr(serializer, "ato_representation", None) or sync_to_async(
         serializer.to_representation

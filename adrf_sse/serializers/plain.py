@@ -57,7 +57,7 @@ def _defining_module(cls: type, name: str) -> str:
 
 
 def is_plain_data(data: Any) -> bool:
-    """Return whether data consists of dicts, lists and Python's own types, which run no code when they are read."""
+    """Return whether data contains only dicts, lists and types of the standard library, which run no project code."""
     cls = type(data)
     if cls is dict:
         return all(map(is_plain_data, data.values()))

@@ -15,7 +15,7 @@ from adrf_sse.events.event import ServerSentEvent
 from adrf_sse.events.parsers import EventParser
 
 UNREAD_LIMIT = 64 * 1024
-"""Bytes that the test may leave unread before ``send()`` waits, as it does if the socket of a real server is full."""
+"""The number of unread bytes at which ``send()`` waits, as it does in a real server whose socket buffer is full."""
 
 
 class StreamEnded(AssertionError):
@@ -185,7 +185,7 @@ class TestStream:
             await self._changed.wait()
 
     async def _until(self, condition: Callable[[], bool], timeout: float, problem: str) -> None:
-        """Wait for a condition. Raises the application's exception if the application failed before."""
+        """Wait for a condition. Raises the application's exception if the application fails first."""
         assert self._task is not None, "Enter the stream with 'async with' first."
         task = self._task
         try:
