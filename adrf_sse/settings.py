@@ -58,6 +58,11 @@ def validated(values: Any) -> tuple[dict[str, Any], list[str]]:
     return result, problems
 
 
+def setting_check(key: str) -> Validate:
+    """Return the check of a setting, which the option of the same meaning shares."""
+    return _KEYS[key][1]
+
+
 def setting_problems() -> list[str]:
     """Return a message for each problem in ``settings.ADRF_SSE``."""
     return validated(getattr(settings, NAME, {}))[1]

@@ -1,4 +1,4 @@
-"""Brokers, and the one that the settings name."""
+"""Brokers, and the broker of the settings."""
 
 from typing import Any
 
@@ -12,20 +12,20 @@ from adrf_sse.settings import NAME, sse_settings
 
 __all__ = ["Broker", "get_broker"]
 
-_made: list[Broker] = []
+_current: list[Broker] = []
 
 
 def get_broker() -> Broker:
-    """Return the broker of ``ADRF_SSE["BROKER"]``, made with the first call.
+    """Return the broker of ``ADRF_SSE["BROKER"]``, which the first call creates.
 
-    Raises ``ImproperlyConfigured`` where it can't be made.
+    Raises ``ImproperlyConfigured`` if it can't be created.
     """
-    if not _made:
-        _made[:] = [_make(**sse_settings.BROKER)]
-    return _made[0]
+    if not _current:
+        _current[:] = [_create(**sse_settings.BROKER)]
+    return _current[0]
 
 
-def _make(BACKEND: str, OPTIONS: dict[str, Any]) -> Broker:
+def _create(BACKEND: str, OPTIONS: dict[str, Any]) -> Broker:
     try:
         backend: type[Broker] = import_string(BACKEND)
     except ImportError as exc:
@@ -35,7 +35,7 @@ def _make(BACKEND: str, OPTIONS: dict[str, Any]) -> Broker:
     try:
         return backend(**OPTIONS)
     except TypeError as exc:
-        # Their values may be secret.
+        # The message names the options without their values, which may be secret.
         raise ImproperlyConfigured(
             f"ADRF_SSE['BROKER']['OPTIONS'] must be what {backend.__name__} takes, got {', '.join(OPTIONS)}: {exc}. "
             "Correct them."
@@ -44,8 +44,8 @@ def _make(BACKEND: str, OPTIONS: dict[str, Any]) -> Broker:
 
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting == NAME:
-        _made.clear()
+        _current.clear()
 
 
-after_fork(_made.clear)
+after_fork(_current.clear)
 setting_changed.connect(_forget, dispatch_uid="adrf_sse.brokers")

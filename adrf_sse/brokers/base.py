@@ -1,4 +1,4 @@
-"""What a broker is: it gives ids, keeps history, and tells each process what is published."""
+"""The interface of brokers: they assign IDs, keep history, and deliver events to each process."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -8,54 +8,54 @@ from typing import ClassVar, Protocol
 from adrf_sse.brokers.messages import ChannelEvent, Page
 
 
-class Inbox(Protocol):
-    """What a link tells, in its event loop."""
+class Receiver(Protocol):
+    """What a listener calls, in its event loop."""
 
     def receive(self, event: ChannelEvent) -> None:
-        """Take an event; they come in the order of their ids."""
+        """Deliver an event. Events arrive in the order of their IDs."""
 
-    def gap(self) -> None:
-        """Learn that events may have been missed, and that from now on none is."""
+    def resync(self) -> None:
+        """Deliver events from history first, because events may have been lost; from now on none is."""
 
 
-class Link(Protocol):
-    """What carries a broker's events to one event loop, from the first ``add()`` until ``aclose()``."""
+class Listener(Protocol):
+    """What brings a broker's events to one event loop, from the first ``subscribe()`` until ``aclose()``."""
 
-    async def add(self, channels: Collection[str]) -> None:
-        """Have what is published in these channels from now on; waits for a broker that is away."""
+    async def subscribe(self, channels: Collection[str]) -> None:
+        """Receive the events of these channels from now on. Waits while the broker is unavailable."""
 
-    async def remove(self, channels: Collection[str]) -> None:
-        """Have no more of these."""
+    async def unsubscribe(self, channels: Collection[str]) -> None:
+        """Unsubscribe from these channels."""
 
     async def aclose(self) -> None:
-        """Have nothing more, and leave nothing open."""
+        """Receive nothing more, and close the connection."""
 
 
 class Broker(ABC):
     """Carry channels between publishers and subscribers.
 
-    Made with the ``OPTIONS`` of ``ADRF_SSE["BROKER"]`` as arguments. Ids are integers that grow over all channels,
-    also over a restart that loses everything: each is the time in microseconds, or one more than the last.
+    The ``OPTIONS`` of ``ADRF_SSE["BROKER"]`` are the arguments. IDs are integers that increase over all channels, even
+    after a restart that loses everything: each is the time in microseconds, or the last ID plus one.
     """
 
     process_local: ClassVar[bool] = False
-    """Whether it reaches only the process that publishes."""
+    """Whether it delivers events only in the process that publishes."""
 
     @abstractmethod
     def publish(self, channel: str, body: bytes) -> int:
-        """Keep an event, hand it to the subscribers, and return its id. Raises ``BrokerUnavailable``."""
+        """Store an event, deliver it to the subscribers, and return its ID. Raises ``BrokerUnavailable``."""
 
     @abstractmethod
     async def apublish(self, channel: str, body: bytes) -> int:
-        """Do the same without blocking the event loop."""
+        """Publish an event without blocking the event loop."""
 
     @abstractmethod
     async def read(self, channels: Collection[str], after: int | None, limit: int) -> Page:
-        """Return what is kept after an id, at most ``limit`` events; of ``None``, nothing but the position.
+        """Return at most ``limit`` events after an ID; for ``None``, no events but the broker's position.
 
         Raises ``BrokerUnavailable``.
         """
 
     @abstractmethod
-    def link(self, inbox: Inbox, loop: asyncio.AbstractEventLoop) -> Link:
-        """Return a link to an event loop."""
+    def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> Listener:
+        """Return a listener for an event loop."""

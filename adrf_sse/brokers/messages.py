@@ -1,4 +1,4 @@
-"""What brokers carry: events that are encoded once, by whoever publishes them."""
+"""What brokers carry: events that their publisher has encoded."""
 
 import json
 from bisect import bisect_right
@@ -6,37 +6,39 @@ from collections.abc import Collection
 from time import time
 from typing import Any, NamedTuple
 
-from adrf_sse.events.event import ServerSentEvent
+from adrf_sse.events.event import ServerSentEvent, default_json
+from adrf_sse.events.fields import data_field, event_field
 from adrf_sse.settings import sse_settings
+from adrf_sse.validators import event_name
 
 _JSON, _TEXT = b"j", b"t"
 _ID = b"id: %d\n"
 
 
 def message_body(data: Any, event: str | None) -> bytes:
-    """Return an event as it is published: how to read its data, and its frame without an id.
+    """Return an event as it is published: one byte that says how to read its data, and its frame without an ID.
 
-    Raises ``TypeError`` or ``ValueError`` for a bad name or data that can't be encoded.
+    Raises ``TypeError`` or ``ValueError`` for a bad name, or for data that can't be encoded.
     """
     kind = _TEXT if isinstance(data, str) else _JSON
-    frame = ServerSentEvent("null" if data is None else data, event=event).encode()
-    return kind + frame
+    field = b"" if event is None else event_field(event_name("event", event))
+    return kind + field + data_field("null" if data is None else data, default_json()) + b"\n"
 
 
 class ChannelEvent(ServerSentEvent):
-    """Hold an event of a channel, with the bytes that all its subscribers in this process share.
+    """An event of a channel, with the bytes that all its subscribers in this process share.
 
-    What a subscriber reads of it is decoded when it asks: most only pass it on.
+    Its fields are decoded when they are read: most subscribers only pass the bytes on.
     """
 
     __slots__ = ("_kind", "channel", "frame", "number")
 
     channel: str
-    """The channel it was published in."""
+    """The channel it was published to."""
     number: int
-    """Its id, as a number."""
+    """Its ID, as a number."""
     frame: bytes
-    """Its frame, complete."""
+    """Its complete frame."""
     _kind: bytes
 
     def __init__(self, channel: str, number: int, body: bytes) -> None:
@@ -48,7 +50,7 @@ class ChannelEvent(ServerSentEvent):
 
     @property
     def id(self) -> str:
-        """The id, as the client repeats it."""
+        """The ID, as the client repeats it."""
         return str(self.number)
 
     @property
@@ -59,26 +61,26 @@ class ChannelEvent(ServerSentEvent):
 
     @property
     def data(self) -> Any:
-        """What was published, as JSON gives it back; decoded anew each time, so that no subscriber alters another's."""
+        """What was published, parsed from JSON each time, so that no subscriber can change another's data."""
         text = b"\n".join(line[1:] for line in self._fields(b"data:")).decode()
         return json.loads(text) if self._kind == _JSON else text
 
     @property
     def age(self) -> float:
-        """Seconds since it was published, by the clocks of the broker, which gave the id, and of this machine."""
+        """Seconds since it was published, by the broker's clock, which gave the ID, and this machine's clock."""
         return max(0.0, time() - self.number / 1_000_000)
 
     @property
     def retry(self) -> None:
-        """Nothing: channels carry none."""
+        """``None``: channels carry no reconnection delay."""
 
     @property
     def comment(self) -> None:
-        """Nothing: channels carry none."""
+        """``None``: channels carry no comments."""
 
     @property
     def dispatches(self) -> bool:
-        """Yes: also a published ``None`` is data."""
+        """``True``: even a published ``None`` is data."""
         return True
 
     def encode(self, to_json: Any = None) -> bytes:
@@ -90,24 +92,25 @@ class ChannelEvent(ServerSentEvent):
 
 
 class Page(NamedTuple):
-    """What a broker keeps of some channels after an id."""
+    """The events after an ID that a broker keeps of some channels."""
 
     events: list[ChannelEvent]
     """The oldest of them, in order."""
     position: int
-    """The last id that the broker has given, to any channel."""
+    """The last ID that the broker has assigned, to any channel."""
     complete: bool
-    """Whether these are all."""
+    """Whether these are all of them."""
     missed_until: int
-    """The last id up to which events after the one that was asked for may be lost; 0 where none is."""
+    """The ID up to which events may be missing, or 0 if none is missing."""
 
 
 def page_of(
     parts: Collection[tuple[list[ChannelEvent], bool]], *, position: int, limit: int, missed_until: int
 ) -> Page:
-    """Make a page of parts of channels' histories, each with whether there is more of it.
+    """Return a page made of parts of channels' histories, each with whether the channel has more events.
 
-    It ends where the first of those ends that there is more of: what comes after may not be in the parts.
+    The page stops at the earliest channel that has more events, because later events of that channel are not loaded
+    yet.
     """
     ends = [events[-1].number for events, more in parts if more]
     ordered = sorted((event for events, _ in parts for event in events), key=lambda event: event.number)
@@ -116,11 +119,11 @@ def page_of(
     return Page(ordered[:limit], position, not ends and len(ordered) <= limit, missed_until)
 
 
-def kept_for() -> int:
-    """Return ``CHANNEL_TTL`` in microseconds, which ids are."""
+def microseconds_kept() -> int:
+    """Return ``CHANNEL_TTL`` in microseconds, the unit of IDs."""
     return int(sse_settings.CHANNEL_TTL * 1_000_000)
 
 
-def share(limit: int, channels: int) -> int:
-    """Return how many events to read of each channel for a page of all."""
+def per_channel(limit: int, channels: int) -> int:
+    """Return how many events to read of each channel for a page of all of them."""
     return max(2, limit // channels + 1)

@@ -1,20 +1,20 @@
-"""The history of channels, read for many subscribers at once."""
+"""The history of channels, read for many cursors at once."""
 
 import asyncio
 
 from adrf_sse.brokers import Broker
 from adrf_sse.brokers.messages import Page
-from adrf_sse.brokers.outages import Outage, pause
+from adrf_sse.brokers.outages import Outage, wait_before_attempt
 from adrf_sse.settings import sse_settings
 
 PAGE = 200
-"""Events that are read at once."""
+"""Events in one page at most."""
 
 _Key = tuple[frozenset[str], int | None]
 
 
 class _Reading:
-    """Hold a page that is asked for, and how many wait for it."""
+    """A page that is being read, and the number of cursors that wait for it."""
 
     def __init__(self, task: asyncio.Task[Page]) -> None:
         self.task = task
@@ -22,19 +22,20 @@ class _Reading:
 
 
 class History:
-    """Read pages of a broker's history, one for all who ask for the same at the same time.
+    """Read pages of a broker's history; cursors that ask for the same page at the same time share it.
 
-    So after an outage, those thousands who were live at the same place read it once.
+    So after an outage, the thousands of cursors that were live read the same page once.
     """
 
     def __init__(self, broker: Broker, loop: asyncio.AbstractEventLoop) -> None:
         self._broker = broker
         self._loop = loop
-        self._asked: dict[_Key, _Reading] = {}  # until the broker is asked: who comes later may have missed something
+        # Only until the broker is asked: a later cursor may have missed an event that the page does not contain.
+        self._asked: dict[_Key, _Reading] = {}
         self._outage = Outage("reading the history of channels")
 
     async def read(self, channels: frozenset[str], after: int | None) -> Page:
-        """Return a page, as soon as the broker is there to give it."""
+        """Return the page after an ID. Waits while the broker is unavailable."""
         attempts = 0
         while True:
             try:
@@ -42,9 +43,9 @@ class History:
             except Exception as exc:  # whatever it is, streams stay open, and it is tried again
                 self._outage.failed(exc)
                 attempts += 1
-                await pause(attempts)
+                await wait_before_attempt(attempts)
             else:
-                self._outage.over()
+                self._outage.succeeded()
                 return page
 
     async def _page(self, channels: frozenset[str], after: int | None) -> Page:
@@ -63,6 +64,6 @@ class History:
                     del self._asked[key]
 
     async def _ask(self, key: _Key) -> Page:
-        # Scheduled behind all who ask in the same turn of the loop.
+        # The task begins after all that ask in this turn of the event loop.
         del self._asked[key]
         return await self._broker.read(*key, min(PAGE, sse_settings.MAX_SUBSCRIBER_BACKLOG))

@@ -1,173 +1,150 @@
-"""What carries a broker's events to the subscribers of one event loop, written once for all brokers."""
+"""The audiences of one event loop, and the delivery of a broker's events to them."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 
 from adrf_sse.brokers import Broker
-from adrf_sse.brokers.messages import ChannelEvent, Page
-from adrf_sse.channels.batches import Batch
+from adrf_sse.brokers.messages import ChannelEvent
+from adrf_sse.channels.audience import Audience
+from adrf_sse.channels.cursor import Cursor
 from adrf_sse.channels.history import History
-from adrf_sse.channels.rounds import GROUP, Group, Rounds
-from adrf_sse.channels.subscribers import Subscriber
 from adrf_sse.runtime.loops import after_fork
 from adrf_sse.signals import event_received
 
-MAX_PENDING = 10_000
-"""Events that wait for a group's turn, before they are left to the history instead."""
-
-
-class Feed:
-    """Hand the events of one set of channels on to all who have subscribed to it."""
-
-    def __init__(self, rounds: Rounds) -> None:
-        self.joining: set[Subscriber] = set()
-        """Subscribers that read history, and hold what comes."""
-        self._rounds = rounds
-        self._live: dict[Subscriber, Group] = {}
-        self._groups: list[Group] = []
-
-    def __len__(self) -> int:
-        return len(self.joining) + len(self._live)
-
-    def receive(self, batch: Batch) -> None:
-        """Take what comes: for those who are live, group by group."""
-        for subscriber in self.joining:
-            subscriber.receive(batch)
-        for group in self._groups:
-            self._rounds.add(group, batch.events)
-        self._rounds.go_on()
-
-    def joined(self, subscriber: Subscriber) -> None:
-        """Give a subscriber that is live now what comes from here on."""
-        self.joining.discard(subscriber)
-        group = self._group_with_room()
-        group.subscribers[subscriber] = None
-        self._live[subscriber] = group
-
-    def left(self, subscriber: Subscriber) -> None:
-        """Give a subscriber nothing more."""
-        self.joining.discard(subscriber)
-        group = self._live.pop(subscriber, None)
-        if group is None:
-            return
-        del group.subscribers[subscriber]
-        if not group.subscribers:
-            self._groups.remove(group)
-            group.waiting.clear()
-
-    def fall_back(self, heard: int | None) -> None:
-        """Have all who are live read what they may have missed after ``heard``."""
-        live, self._live, self._groups = self._live, {}, []
-        self.joining |= live.keys()
-        for subscriber, group in live.items():
-            subscriber.fall_back(group.waiting, heard)
-        for group in set(live.values()):
-            group.waiting.clear()
-
-    def _group_with_room(self) -> Group:
-        for group in self._groups:
-            if len(group.subscribers) < GROUP:
-                return group
-        self._groups.append(Group())
-        return self._groups[-1]
+WOKEN_PER_TURN = 64
+"""Cursors that are woken in one turn of the event loop at most, so that the loop stays free for other work."""
 
 
 class Hub:
-    """Hold the feeds of one event loop, and bring them what the broker's link hears."""
+    """Receive events from a broker's listener, and wake the cursors of each audience that the event is for.
+
+    A lone event leaves at once. With many subscribers, waking takes several turns of the event loop; what is published
+    meanwhile leaves together with the events that a cursor has yet to read.
+    """
 
     def __init__(self, broker: Broker, loop: asyncio.AbstractEventLoop) -> None:
         self._broker = broker
         self._loop = loop
-        self._link = broker.link(self, loop)
-        self._feeds: dict[frozenset[str], Feed] = {}
-        self._by_channel: dict[str, list[Feed]] = {}
-        self._rounds = Rounds(loop)
+        self._listener = broker.listen(self, loop)
         self._history = History(broker, loop)
-        self._gaps = 0
-        self._heard: int | None = None  # the last id that the link has brought
+        self._audiences: dict[frozenset[str], Audience] = {}
+        self._by_channel: dict[str, list[Audience]] = {}
+        self._last_received: int | None = None
+        self._due: deque[Audience] = deque()  # audiences with cursors to wake, the one that was served last comes last
+        self._turn: asyncio.Handle | None = None
 
-    # Subscribing.
+    # Subscribing
 
-    async def join(self, subscriber: Subscriber) -> None:
-        """Let a subscriber be part of its feed; it has yet to ``advance()`` until it is live."""
-        feed = self._feeds.get(subscriber.channels)
-        if feed is None:
-            feed = self._open(subscriber.channels)
-        feed.joining.add(subscriber)
-        await self._link.add(subscriber.channels)
+    async def join(self, cursor: Cursor) -> None:
+        """Add a cursor to the audience of its channels. It then has to catch up."""
+        audience = self._audiences.get(cursor.channels) or self._new_audience(cursor.channels)
+        audience.cursors.add(cursor)
+        cursor.log = audience
+        await self._listener.subscribe(cursor.channels)
 
-    async def advance(self, subscriber: Subscriber) -> None:
-        """Bring a subscriber one page of history on."""
-        await subscriber.advance(self.read)
-        feed = self._feeds.get(subscriber.channels)
-        if subscriber.live and feed is not None and subscriber in feed.joining:
-            feed.joined(subscriber)
+    async def reset(self, cursor: Cursor, last_event_id: str | int | None) -> None:
+        """Start a cursor at the broker's position, with a ``reset``, because no broker assigns such an ID."""
+        cursor.add_reset(await self._history.read(cursor.channels, None), last_event_id)
 
-    async def leave(self, subscriber: Subscriber) -> None:
-        """Give a subscriber nothing more; the last one of a channel ends its subscription."""
-        feed = self._feeds.get(subscriber.channels)
-        if feed is None:
+    async def catch_up(self, cursor: Cursor) -> None:
+        """Read one page of history. If it is the last one, the cursor is live."""
+        audience = self._audiences[cursor.channels]
+        audience.move(cursor, audience.end)
+        try:
+            page = await self._history.read(cursor.channels, cursor.last_id)
+        except BaseException:
+            audience.move(cursor, None)
+            raise
+        if cursor.ended:
             return
-        feed.left(subscriber)
-        if not len(feed):
-            await self._close(subscriber.channels, feed)
+        cursor.add_page(page)
+        if page.complete and cursor.place is not None:
+            cursor.go_live()
+        else:
+            audience.move(cursor, None)  # there are more pages, or events after the mark were lost
+
+    async def leave(self, cursor: Cursor) -> None:
+        """Remove a cursor. The last one of a channel unsubscribes from it."""
+        audience = self._audiences.get(cursor.channels)
+        if audience is None or cursor not in audience.cursors:
+            return
+        audience.remove(cursor)
+        if not audience.cursors:
+            await self._remove_audience(audience)
 
     def count(self) -> dict[str, int]:
         """Return how many subscribers each channel has."""
-        return {channel: sum(map(len, feeds)) for channel, feeds in list(self._by_channel.items())}
+        return {
+            channel: sum(len(audience.cursors) for audience in audiences)
+            for channel, audiences in list(self._by_channel.items())
+        }
 
-    def _open(self, channels: frozenset[str]) -> Feed:
-        feed = self._feeds[channels] = Feed(self._rounds)
+    def _new_audience(self, channels: frozenset[str]) -> Audience:
+        audience = self._audiences[channels] = Audience(channels)
         for channel in channels:
-            self._by_channel.setdefault(channel, []).append(feed)
-        return feed
+            self._by_channel.setdefault(channel, []).append(audience)
+        return audience
 
-    async def _close(self, channels: frozenset[str], feed: Feed) -> None:
-        del self._feeds[channels]
-        for channel in channels:
-            self._by_channel[channel].remove(feed)
-        silent = [channel for channel in channels if not self._by_channel[channel]]
+    async def _remove_audience(self, audience: Audience) -> None:
+        del self._audiences[audience.channels]
+        for channel in audience.channels:
+            self._by_channel[channel].remove(audience)
+        silent = [channel for channel in audience.channels if not self._by_channel[channel]]
         for channel in silent:
             del self._by_channel[channel]
-        if self._feeds:
-            await self._link.remove(silent)
+        if self._audiences:
+            await self._listener.unsubscribe(silent)
         else:
-            _forget(self._loop, self._broker)
-            await self._link.aclose()
+            _remove(self._loop, self._broker)
+            await self._listener.aclose()
 
-    # History.
-
-    async def read(self, channels: frozenset[str], after: int | None) -> tuple[Page, bool]:
-        """Read a page of history, and say whether it meets what comes."""
-        gaps = self._gaps
-        page = await self._history.read(channels, after)
-        return page, gaps == self._gaps
-
-    def gap(self) -> None:
-        """Have everybody catch up from history."""
-        self._gaps += 1
-        for feed in self._feeds.values():
-            feed.fall_back(self._heard)
-
-    # Delivery.
+    # Delivery
 
     def receive(self, event: ChannelEvent) -> None:
-        """Take an event from the broker."""
+        """Deliver an event to the audiences of its channel."""
         if event_received.has_listeners():
             event_received.send_robust(type(self), channel=event.channel, lag=event.age)
-        self._heard = event.number
-        batch = Batch([event])
-        for feed in self._by_channel.get(event.channel, ()):
-            feed.receive(batch)
-        if self._rounds.behind > MAX_PENDING:
-            self.gap()
+        self._last_received = event.number
+        has_room = True
+        for audience in self._by_channel.get(event.channel, ()):
+            has_room = audience.append(event) and has_room
+            if not audience.is_due:
+                audience.is_due = True
+                self._due.append(audience)
+        if not has_room:
+            self.resync()
+        elif self._turn is None and self._due:
+            self._serve()
+
+    def resync(self) -> None:
+        """Let all cursors read history, because events may have been lost."""
+        for audience in self._audiences.values():
+            audience.resync(self._last_received)
+
+    def _serve(self) -> None:
+        woken = 0
+        for _ in range(len(self._due)):
+            audience = self._due.popleft()
+            woken += audience.serve(WOKEN_PER_TURN - woken)
+            audience.is_due = audience.has_more()
+            if audience.is_due:
+                self._due.append(audience)
+            if woken >= WOKEN_PER_TURN:
+                break
+        # The next turn comes after the readers that were just woken.
+        self._turn = self._loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turn = None
+        if self._due:
+            self._serve()
 
 
 _hubs: dict[asyncio.AbstractEventLoop, dict[Broker, Hub]] = {}
 after_fork(_hubs.clear)
 
 
-def _forget(loop: asyncio.AbstractEventLoop, broker: Broker) -> None:
+def _remove(loop: asyncio.AbstractEventLoop, broker: Broker) -> None:
     hubs = _hubs.get(loop, {})
     hubs.pop(broker, None)
     if not hubs:
@@ -177,7 +154,7 @@ def _forget(loop: asyncio.AbstractEventLoop, broker: Broker) -> None:
 def hub_of(broker: Broker) -> Hub:
     """Return the hub of the running loop."""
     for loop in [loop for loop in _hubs if loop.is_closed()]:
-        del _hubs[loop]  # nobody has left it, and nobody can
+        del _hubs[loop]  # its streams can't leave any more
     loop = asyncio.get_running_loop()
     hubs = _hubs.setdefault(loop, {})
     if broker not in hubs:

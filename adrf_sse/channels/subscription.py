@@ -1,35 +1,38 @@
-"""Subscriptions: what ``subscribe()`` gives."""
+"""Subscriptions: what ``subscribe()`` returns."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import ChannelEvent
+from adrf_sse.channels.cursor import Cursor, State
 from adrf_sse.channels.hub import Hub, hub_of
 from adrf_sse.channels.names import event_number
-from adrf_sse.channels.subscribers import Reader, Sink, Subscriber, Writer
+from adrf_sse.streams.sources import DirectSource
 
 
-class Subscription:
-    """Hold a place in some channels, from entering until leaving: ``async with`` gives an iterator of the events.
+class Subscription(DirectSource):
+    """Subscribe to channels from entering until leaving: ``async with`` gives an iterator of the events.
 
-    As a source (``return subscribe(…)``) it puts its events into the stream itself, and needs no task for that.
+    If it is a stream's source (``return subscribe(…)``), the stream reads the events without a task of its own.
     """
 
     def __init__(self, channels: frozenset[str], last_event_id: str | int | None) -> None:
         self._channels = channels
         self._last_event_id = last_event_id
         self._number = event_number(last_event_id)
+        self._cursor: Cursor | None = None
         self._hub: Hub | None = None
-        self._subscriber: Subscriber | None = None
         self._catching_up: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"subscribe({', '.join(sorted(self._channels))})"
 
+    # Iterated by a task
+
     async def __aenter__(self) -> "Subscription":
-        self._reader = Reader(self._channels, self._number)
-        await self._join(self._reader)
+        await self._join(self._new_cursor())
         return self
 
     async def __aexit__(
@@ -41,67 +44,79 @@ class Subscription:
         return self
 
     async def __anext__(self) -> ChannelEvent:
-        """Return the next event. Raises ``SubscriberLagged`` where more than ``MAX_SUBSCRIBER_BACKLOG`` waited."""
-        if self._subscriber is None or self._hub is None:
+        """Return the next event. Raises ``SubscriberLagged`` if more than ``MAX_SUBSCRIBER_BACKLOG`` events waited."""
+        cursor, hub = self._cursor, self._hub
+        if cursor is None or hub is None:
             raise RuntimeError(
                 "A subscription must be entered first, got iterated as it is. Use 'async with' around it."
             )
-        reader = self._reader
-        while (event := reader.pop()) is None:
-            if self._hub is None:
+        while (event := cursor.next_event()) is None:
+            if cursor.ended:
                 raise StopAsyncIteration  # it was left meanwhile
-            if reader.live:
-                await reader.ready()
+            if cursor.state is State.BEHIND:
+                await hub.catch_up(cursor)
             else:
-                await self._hub.advance(reader)
+                await cursor.wait_for_frames()
         return event
 
-    async def push_to(self, sink: Sink) -> None:
-        """Put the events into a stream, from now on."""
-        writer = Writer(self._channels, self._number, sink, self._fell_back)
-        await self._join(writer)
+    # Read by a stream
+
+    def new_buffer(self, on_lag: Callable[[], None]) -> Cursor:
+        """Return a cursor that catches up by itself whenever it is behind."""
+        return self._new_cursor(on_lag)
+
+    async def open(self) -> None:
+        """Join the audience, and catch up until the cursor is live."""
+        assert self._cursor is not None
+        await self._join(self._cursor)
         try:
-            await self._catch_up(writer)
+            await self._catch_up()
         except BaseException:
             await self.leave()
             raise
-        if writer.position is not None and not writer.lagged:
-            # Also who sees no event comes back to where this one was.
-            sink.put(b"id: %d\n\n" % writer.position, 0)
-
-    def _fell_back(self, writer: Writer) -> None:
-        if self._catching_up is None or self._catching_up.done():
-            self._catching_up = asyncio.get_running_loop().create_task(self._catch_up(writer))
-
-    async def _catch_up(self, writer: Writer) -> None:
-        while self._hub is not None and not writer.live:
-            await writer.room()
-            await self._hub.advance(writer)
-
-    async def _join(self, subscriber: Subscriber) -> None:
-        """Have what comes from here on, and the first page of what was missed."""
-        if self._subscriber is not None:
-            raise RuntimeError("A subscription must be entered once, got entered again. Call subscribe() anew.")
-        self._subscriber, self._hub = subscriber, hub_of(get_broker())
-        try:
-            await self._hub.join(subscriber)
-            await self._start(subscriber, self._hub)
-        except BaseException:
-            await self.leave()
-            raise
-
-    async def _start(self, subscriber: Subscriber, hub: Hub) -> None:
-        if self._last_event_id not in (None, "") and self._number is None:
-            page, _ = await hub.read(self._channels, None)
-            subscriber.reset(page, self._last_event_id)
-        await hub.advance(subscriber)
+        if self._cursor.state is State.LIVE:
+            self._cursor.put_position()
 
     async def leave(self) -> None:
-        """Have nothing more."""
-        if self._subscriber is not None and self._hub is not None:
-            hub, self._hub = self._hub, None
-            if isinstance(self._subscriber, Reader):
-                self._subscriber.look()
-            if self._catching_up is not None:
-                self._catching_up.cancel()
-            await hub.leave(self._subscriber)
+        """Receive nothing more; the stream can still take what is in the cursor."""
+        if self._cursor is None or self._hub is None:
+            return
+        self._cursor.end()
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        await self._hub.leave(self._cursor)
+
+    # Both
+
+    def _new_cursor(self, on_lag: Callable[[], None] | None = None) -> Cursor:
+        if self._cursor is not None:
+            raise RuntimeError("A subscription must be entered once, got entered again. Call subscribe() anew.")
+        on_behind = None if on_lag is None else self._begin_to_catch_up
+        self._cursor = Cursor(self._channels, self._number, on_lag=on_lag, on_behind=on_behind)
+        return self._cursor
+
+    async def _join(self, cursor: Cursor) -> None:
+        """Join the audience, and read the first page of history."""
+        hub = self._hub = hub_of(get_broker())
+        try:
+            await hub.join(cursor)
+            if self._last_event_id not in (None, "") and self._number is None:
+                await hub.reset(cursor, self._last_event_id)
+            await hub.catch_up(cursor)
+        except BaseException:
+            await self.leave()
+            raise
+
+    async def _catch_up(self) -> None:
+        assert self._cursor is not None
+        assert self._hub is not None
+        cursor = self._cursor
+        while cursor.state is State.BEHIND and not cursor.ended:
+            if cursor.has_early:
+                await cursor.wait_for_room()
+            else:
+                await self._hub.catch_up(cursor)
+
+    def _begin_to_catch_up(self) -> None:
+        if self._catching_up is None or self._catching_up.done():
+            self._catching_up = asyncio.get_running_loop().create_task(self._catch_up())

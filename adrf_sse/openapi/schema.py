@@ -39,7 +39,7 @@ from adrf_sse.openapi.operations import (
     may_stream,
 )
 from adrf_sse.serializers.event_serializers import Declared, has_serializer, serializer_of_unnamed
-from adrf_sse.streams.options import default_of
+from adrf_sse.streams.options import OPTIONS
 from adrf_sse.views import EventStreamMixin
 
 Handler = Any
@@ -185,7 +185,7 @@ class EventStreamSchema(AutoSchema):
         described = [EventDescription(name, self._data(declared)) for name, declared in (named or {}).items()]
         if unnamed is not None:
             described.append(EventDescription(None, self._data(unnamed)))
-        name = getattr(self.view, "error_event", default_of("error_event"))
+        name = getattr(self.view, "error_event", OPTIONS["error_event"].default)
         return Events(described, others=named is None), EventDescription(name, ERROR_DATA)
 
     def _declared(self) -> tuple[Mapping[str, Declared] | None, Declared | None]:

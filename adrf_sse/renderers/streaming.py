@@ -1,4 +1,4 @@
-"""What the renderers that stream share."""
+"""The base class of the renderers that stream."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,22 +12,22 @@ from adrf_sse.events.json_encoders import json_encoder
 from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import TooManySyncStreams
 from adrf_sse.responses import EventStreamResponse
-from adrf_sse.streams.options import options
+from adrf_sse.streams.options import Options, options
 from adrf_sse.streams.pump import Serialize
 from adrf_sse.streams.sources import is_source
 from adrf_sse.streams.stream import EventStream
 
 
 class StreamingRenderer(BaseRenderer):
-    """Stream ``Response(source)`` from any adrf or Django REST Framework view; send any other data as JSON.
+    """Stream ``Response(source)`` from any adrf or Django REST Framework view. Send any other data as JSON.
 
-    Django renders in a thread and takes what comes back for the whole body. So a stream is not rendered at all: a
-    post-render callback puts an ``EventStreamResponse`` in the response's place. A subclass names its media type, and
-    gives its ``wire_format()``.
+    Django renders a response in a thread, and uses the result as the whole body. So a stream is not rendered: a
+    post-render callback replaces the response with an ``EventStreamResponse``. A subclass sets ``media_type`` and
+    implements ``wire_format()``.
     """
 
     data_renderer_class: type[BaseRenderer] = JSONRenderer
-    """Gives the JSON of event data, and of responses that are not streams."""
+    """Renders the data of events, and responses that are not streams, as JSON."""
 
     def render(
         self,
@@ -35,7 +35,7 @@ class StreamingRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        """Return JSON for data; for a source, arrange that it is streamed, and return nothing."""
+        """Return JSON for data. For a source, replace the response with a stream, and return ``b""``."""
         context = dict(renderer_context or {})
         response: Response | None = context.get("response")
         if not is_source(data):
@@ -46,18 +46,20 @@ class StreamingRenderer(BaseRenderer):
             stream = self.event_stream(data)
         except TooManySyncStreams as refusal:
             return self._refuse(refusal, response, context)
-        # First of the callbacks: those of middleware and of cache_page() must see a streaming response.
+        # In front of the other callbacks: those of middleware and of cache_page() must see a streaming response.
         callbacks: list[Any] = response._post_render_callbacks  # type: ignore[attr-defined]
         callbacks.insert(0, lambda rendered: stream_in_place_of(rendered, stream, context.get("request")))
         return b""
 
-    def event_stream(self, source: Any, *, serialize: Serialize | None = None, **given: Any) -> EventStream:
-        """Return a stream of the source's events, their data serialized, and encoded by ``data_renderer_class``."""
+    def event_stream(
+        self, source: Any, chosen: Options | None = None, serialize: Serialize | None = None
+    ) -> EventStream:
+        """Return a stream of the source's events, whose data ``serialize`` and ``data_renderer_class`` encode."""
         wire_format = self.wire_format(json_encoder(self.data_renderer_class))
-        return EventStream(source, options(given), wire_format, serialize=serialize)
+        return EventStream(source, chosen or options({}), wire_format, serialize=serialize)
 
     def wire_format(self, to_json: JSONEncode) -> WireFormat:
-        """Return the form that the events take on the wire."""
+        """Return the wire format of the events."""
         raise NotImplementedError(f"{type(self).__name__} must have a wire_format() of its own.")
 
     def _json(self, data: Any, response: Response | None, context: dict[str, Any]) -> bytes:
@@ -75,12 +77,12 @@ class StreamingRenderer(BaseRenderer):
 
 
 def accepted(response: Response) -> BaseRenderer | None:
-    """Return the renderer that negotiation has chosen for a response."""
+    """Return the renderer that content negotiation selected for a response."""
     return getattr(response, "accepted_renderer", None)
 
 
 def stream_in_place_of(response: Response, stream: EventStream, request: Request | None) -> EventStreamResponse:
-    """Return the response of a stream, with the status, headers and cookies that the view gave its own."""
+    """Return a streaming response with the status, the headers and the cookies of the view's own response."""
     headers = {name: value for name, value in response.items() if name.lower() != "content-type"}
     if response.content_type is not None:
         headers["Content-Type"] = response.content_type

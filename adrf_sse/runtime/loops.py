@@ -1,4 +1,4 @@
-"""Event loops: the one that serves a request, and the one that serves streams where there is none, under WSGI."""
+"""Event loops: the one that serves a request, and one in a thread of its own for streams under WSGI."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that runs in this thread, if any."""
+    """Return the event loop that runs in this thread, or ``None``."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -20,33 +20,36 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def served_by_loop() -> bool:
-    """Tell whether an event loop drives the request: it runs in this thread, or waits for this thread's answer."""
+    """Return whether an event loop serves the request: in this thread, or while it waits for this thread."""
     if running_loop() is not None:
         return True
-    # asgiref leaves the loop it was called from in each thread that it runs synchronous code in.
+    # asgiref stores its caller's loop in each thread that it runs synchronous code in. Other threads have no attribute.
     parent = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
     return parent is not None and parent.is_running()
 
 
-def after_fork(forget: Callable[[], None]) -> None:
-    """Have something called in each forked child, on systems that fork."""
+def after_fork(callback: Callable[[], None]) -> None:
+    """Call ``callback`` in each forked child, on systems that can fork."""
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=forget)
+        os.register_at_fork(after_in_child=callback)
 
 
 class BackgroundLoop:
-    """Drive streams under WSGI, where a request has no loop that outlives its view, on one loop in a daemon thread."""
+    """Run streams under WSGI, where the loop of an asynchronous view ends with the view.
+
+    The first call to ``get()`` starts the loop in a daemon thread.
+    """
 
     def __init__(self) -> None:
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """Start anew, as a forked process must: it has none of its parent's threads."""
+    def reset(self) -> None:
+        """Forget the loop. A forked process must do so, because it has none of its parent's threads."""
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def get(self) -> asyncio.AbstractEventLoop:
-        """Return the loop, started with the first call."""
+        """Return the loop."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -54,16 +57,16 @@ class BackgroundLoop:
             return self._loop
 
     def runs_here(self) -> bool:
-        """Tell whether it is the loop that runs in this thread."""
+        """Return whether the loop runs in this thread."""
         return self._loop is not None and running_loop() is self._loop
 
 
 background_loop = BackgroundLoop()
-after_fork(background_loop.forget)
+after_fork(background_loop.reset)
 
 
 async def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
-    """Await a coroutine on another loop; cancelling this cancels it there."""
+    """Await a coroutine on another loop. Cancelling this call cancels the coroutine there."""
     if loop is asyncio.get_running_loop():
         return await coroutine
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop))

@@ -1,62 +1,76 @@
-"""The frames between a source and its reader."""
+"""The frames between a source and the reader that sends them."""
 
 import asyncio
 
 CHUNK_SIZE = 64 * 1024
-"""Bytes that leave together, and all that waits for a slow client."""
+"""Bytes that are sent together at most, and that wait for a slow client at most."""
 
 
 class FrameBuffer:
-    """Hold up to ``CHUNK_SIZE`` bytes of frames, for one source that puts and one reader that takes.
+    """Hold up to ``CHUNK_SIZE`` bytes of frames, between one source that puts and one reader that takes.
 
-    What is put before the reader comes is taken together. A frame that is larger goes in alone.
+    The reader takes all frames that are there as one chunk. A frame that is larger than ``CHUNK_SIZE`` is accepted
+    while the buffer is empty.
     """
 
-    __slots__ = ("_frames", "_ready", "_room", "_size")
+    __slots__ = ("_frames", "_ready", "_room", "_size", "ended", "events")
 
     def __init__(self) -> None:
+        self.ended = False
+        """Whether the source has ended, so that no more frames come."""
+        self.events = 0
+        """Events among the frames so far; the source counts them."""
         self._frames: list[bytes] = []
         self._size = 0
-        self._ready: asyncio.Future[None] | None = None  # the reader waits for frames
-        self._room: asyncio.Future[None] | None = None  # the source waits for the reader
+        self._ready: asyncio.Future[None] | None = None  # what the reader awaits
+        self._room: asyncio.Future[None] | None = None  # what the source awaits
 
     def __bool__(self) -> bool:
         return bool(self._frames)
 
-    @property
-    def awaited(self) -> bool:
-        """Whether the reader waits for frames."""
-        return self._ready is not None and not self._ready.done()
+    # The source's side.
 
-    def fits(self, frame: bytes) -> bool:
-        """Tell whether a frame may go in now."""
-        return self._size + len(frame) <= CHUNK_SIZE or not self._frames
+    def offer(self, frame: bytes) -> bool:
+        """Put a frame if there is room for it, and return whether there was."""
+        if self._frames and self._size + len(frame) > CHUNK_SIZE:
+            return False
+        self.put(frame)
+        return True
 
-    def put(self, frame: bytes) -> None:
-        """Add a frame, and wake the reader; nothing, which some formats have for some events, changes nothing."""
+    def put(self, frame: bytes, *, first: bool = False) -> None:
+        """Add a frame at the end, or in front of the others, and wake the reader.
+
+        An empty frame changes nothing: some wire formats have no form for some events.
+        """
         if not frame:
             return
-        self._frames.append(frame)
+        self._frames.insert(0 if first else len(self._frames), frame)
         self._size += len(frame)
-        self.wake_reader()
-
-    def put_first(self, frame: bytes) -> None:
-        """Add a frame that leaves before all others."""
-        if not frame:
-            return
-        self._frames.insert(0, frame)
-        self._size += len(frame)
+        if self._ready is not None:
+            self.wake_reader()
 
     async def wait_for_room(self) -> None:
-        """Wait until the reader has taken what is there."""
+        """Wait until the reader has taken frames."""
         self._room = asyncio.get_running_loop().create_future()
         try:
             await self._room
         finally:
             self._room = None
 
-    def frames(self) -> "asyncio.Future[None]":
-        """Return what the reader awaits: that something is put, or that it is woken for the end."""
+    def end(self) -> None:
+        """Tell the reader that no more frames come."""
+        self.ended = True
+        self.wake_reader()
+
+    # The reader's side.
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the reader waits for frames."""
+        return self._ready is not None and not self._ready.done()
+
+    def wait_for_frames(self) -> "asyncio.Future[None]":
+        """Return a future that ends when a frame is put, and when the source ends."""
         self._ready = asyncio.get_running_loop().create_future()
         return self._ready
 
@@ -66,7 +80,10 @@ class FrameBuffer:
             self._ready.set_result(None)
 
     def take(self) -> bytes:
-        """Return what is there as one chunk, up to ``CHUNK_SIZE`` where it is several frames; let the source go on."""
+        """Return the frames as one chunk, or ``b""`` if there are none, and let the source continue.
+
+        The chunk is larger than ``CHUNK_SIZE`` only if it is a single frame.
+        """
         frames = self._frames
         if self._size <= CHUNK_SIZE or len(frames) == 1:
             self.clear()
@@ -74,7 +91,19 @@ class FrameBuffer:
             frames = self._take_some()
         return frames[0] if len(frames) == 1 else b"".join(frames)
 
+    def clear(self) -> None:
+        """Drop the frames, and let the source continue."""
+        self._frames, self._size = [], 0
+        if self._room is not None:
+            self.make_room()
+
+    def make_room(self) -> None:
+        """Let a waiting source continue."""
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
     def _take_some(self) -> list[bytes]:
+        """Remove the frames that fit into a chunk; frames beyond the limit come from sources that were cancelled."""
         size = number = 0
         for frame in self._frames:
             size += len(frame)
@@ -84,50 +113,3 @@ class FrameBuffer:
         frames, self._frames = self._frames[:number], self._frames[number:]
         self._size -= sum(map(len, frames))
         return frames
-
-    def clear(self) -> None:
-        """Drop what is there, and let the source go on."""
-        self._frames, self._size = [], 0
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
-
-
-class CountingBuffer(FrameBuffer):
-    """Hold any number of bytes that are shared with other streams, and know how many events they are."""
-
-    __slots__ = ("_counts", "events")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.events = 0
-        """Events that the reader has not taken yet."""
-        self._counts: list[int] = []  # of the events in each of the frames
-
-    def put_events(self, frames: bytes, events: int) -> None:
-        """Add the frames of some events, as one."""
-        self.put(frames)
-        self._counts[-1] = events
-        self.events += events
-
-    def put(self, frame: bytes) -> None:
-        """Add a frame that is no event."""
-        if frame:
-            self._counts.append(0)
-        super().put(frame)
-
-    def put_first(self, frame: bytes) -> None:
-        """Add a frame that is no event, and leaves before all others."""
-        if frame:
-            self._counts.insert(0, 0)
-        super().put_first(frame)
-
-    def _take_some(self) -> list[bytes]:
-        frames = super()._take_some()
-        self.events -= sum(self._counts[: len(frames)])
-        del self._counts[: len(frames)]
-        return frames
-
-    def clear(self) -> None:
-        """Drop what is there."""
-        super().clear()
-        self._counts, self.events = [], 0

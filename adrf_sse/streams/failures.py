@@ -1,4 +1,4 @@
-"""What a client is told when a source fails: an ``APIException``'s own words, and nothing of any other error."""
+"""The event that tells a client of a failure: the detail of an ``APIException``, and nothing of any other error."""
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
@@ -8,7 +8,7 @@ from adrf_sse.events.event import ServerSentEvent
 
 
 def sole_cause(error: Exception) -> Exception:
-    """Return the one error in a group that has just one, as a task group raises it; any other error as it is."""
+    """Return the only error of a group, as a task group raises it. Return any other error as it is."""
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error

@@ -1,87 +1,117 @@
-"""How a stream behaves: the options that views, ``@event_stream`` and ``EventStreamResponse`` share."""
+"""Options: the one table of what users can choose for a stream.
+
+View classes inherit the table's attributes. ``@event_stream`` and ``EventStreamResponse`` take the same names as
+arguments. ``docs/options.md`` lists them.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
 from adrf_sse import validators
-from adrf_sse.settings import sse_settings
+from adrf_sse.settings import setting_check, sse_settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """Hold a stream's options; made by ``options()``, which checks them and fills in the defaults."""
+class Option:
+    """Describe one option: its check, and its default or the setting that holds its default.
 
-    heartbeat: float | None
-    """Seconds of silence after which a comment is sent; ``None`` sends none."""
-    retry: int | None
-    """Reconnection delay in milliseconds, sent first; ``None`` leaves it to the client (about 3 s)."""
-    first_event_timeout: float
-    """Seconds that the headers wait for the first event, so that an error before it can be an HTTP error."""
-    max_duration: float | None
-    """Seconds after which, give or take 10 %, the stream ends and its client comes back; ``None`` never ends it."""
-    send_timeout: float | None
-    """Seconds that a client may take nothing of what waits for it, before it is let go; ``None`` waits for ever."""
-    finite: bool
-    """The stream has an end, after which browsers are told not to come back."""
-    error_event: str
+    Read as a class attribute, or as an attribute of an instance that has no value of its own, it gives the default.
+    """
+
+    name: str
+
+    def __init__(self, check: validators.Validate, *, default: Any = None, setting: str | None = None) -> None:
+        self.check = check
+        self.setting = setting
+        self._default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        return self.default
+
+    @property
+    def default(self) -> Any:
+        """The default; a setting is read each time, because a test may override it."""
+        return self._default if self.setting is None else getattr(sse_settings, self.setting)
+
+
+def _option(check: validators.Validate, default: Any) -> Any:
+    return Option(check, default=default)
+
+
+def _option_with_setting(setting: str) -> Any:
+    return Option(setting_check(setting), setting=setting)
+
+
+class StreamOptions:
+    """Declare the options as attributes; the line under each one is its documentation."""
+
+    heartbeat: float | None = _option_with_setting("HEARTBEAT")
+    """Seconds of silence after which a comment line is sent. ``None`` sends no heartbeats."""
+    retry: int | None = _option_with_setting("RETRY")
+    """Reconnection delay in milliseconds, sent first. ``None`` leaves the delay to the client (about 3 s)."""
+    first_event_timeout: float = _option_with_setting("FIRST_EVENT_TIMEOUT")
+    """Seconds that the headers wait for the first event. An error in this time is an HTTP error. 0 does not wait."""
+    max_duration: float | None = _option_with_setting("MAX_DURATION")
+    """Seconds after which the stream ends (± 10 %), and the client reconnects. ``None`` sets no limit."""
+    send_timeout: float | None = _option_with_setting("SEND_TIMEOUT")
+    """Seconds after which a client that reads nothing is disconnected. ``None`` waits forever."""
+    reauthorize_interval: float | None = _option(validators.or_none(validators.seconds), None)
+    """Seconds between two checks of authentication and permissions while the stream is open. ``None`` never checks."""
+    finite: bool = _option(validators.flag, False)
+    """Whether the stream has an end. A client that reconnects after it gets 204, which tells it to stop."""
+    error_event: str = _option(validators.event_name, "error")
     """Name of the event that reports a failure."""
 
 
-_VALIDATORS: dict[str, validators.Validate] = {
-    "heartbeat": validators.or_none(validators.seconds),
-    "retry": validators.or_none(validators.milliseconds),
-    "first_event_timeout": validators.seconds_or_zero,
-    "max_duration": validators.or_none(validators.seconds),
-    "send_timeout": validators.or_none(validators.seconds),
-    "reauthorize_interval": validators.or_none(validators.seconds),
-    "finite": validators.flag,
-    "error_event": validators.event_name,
-}
+OPTIONS: dict[str, Option] = {name: value for name, value in vars(StreamOptions).items() if isinstance(value, Option)}
+"""The options by name, in the order of the documentation."""
 
-OPTION_NAMES = tuple(_VALIDATORS)
 
-STREAM_OPTION_NAMES = tuple(field.name for field in fields(Options))
-"""The options that need no view."""
+class Options(StreamOptions):
+    """The value of each option for one stream, made by ``options()``. Immutable, and shared by streams."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        vars(self).update(values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable, got {name} = {value!r}. Call options() again.")
 
 
 def options(given: Mapping[str, Any]) -> Options:
-    """Make options of the given ones and the defaults. Raises ``TypeError`` or ``ValueError`` that names the option."""
+    """Return the given options, with defaults for the rest.
+
+    Raises ``TypeError`` or ``ValueError`` that names the option. ``reauthorize_interval`` is an error here, because
+    only a view has permissions to check.
+    """
     chosen = checked(given)
     if chosen.get("reauthorize_interval") is not None:
         raise TypeError(
             "reauthorize_interval must be an option of a view, whose permissions it checks, got "
             f"{chosen['reauthorize_interval']!r} without one. Set it on an AsyncSSEAPIView, or in @event_stream."
         )
-    return _shared(*(chosen[name] if name in chosen else default_of(name) for name in STREAM_OPTION_NAMES))
+    # A default is read only where it is needed: to read a setting checks all settings.
+    return _shared(*[chosen[name] if name in chosen else OPTIONS[name].default for name in OPTIONS])
+
+
+def options_of(view: Any) -> Options:
+    """Return the options that a view's attributes give. Raises ``TypeError`` or ``ValueError`` like ``options()``."""
+    return _shared(*checked({name: getattr(view, name) for name in OPTIONS}).values())
 
 
 @lru_cache(maxsize=128)
 def _shared(*values: Any) -> Options:
-    """Return the one object that all streams with these options hold."""
-    return Options(**dict(zip(STREAM_OPTION_NAMES, values, strict=True)))
+    """Return the same object for all streams with the same options."""
+    return Options(dict(zip(OPTIONS, values, strict=True)))
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the given options in their normal form, without reading a setting."""
-    unknown = sorted(given.keys() - _VALIDATORS)
+    unknown = sorted(given.keys() - OPTIONS)
     if unknown:
         raise TypeError(
-            f"options must be among {', '.join(OPTION_NAMES)}, got {', '.join(map(repr, unknown))}. "
-            "Remove or rename it."
+            f"options must be among {', '.join(OPTIONS)}, got {', '.join(map(repr, unknown))}. Remove or rename it."
         )
-    return {name: _VALIDATORS[name](name, value) for name, value in given.items()}
-
-
-def default_of(name: str) -> Any:
-    """Return an option's default; what settings can change is read from them each time."""
-    match name:
-        case "finite":
-            return False
-        case "reauthorize_interval":
-            return None
-        case "error_event":
-            return "error"
-        case _:
-            return getattr(sse_settings, name.upper())
+    return {name: OPTIONS[name].check(name, value) for name, value in given.items()}

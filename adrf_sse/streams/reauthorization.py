@@ -1,7 +1,10 @@
-"""What lets an open stream go on: its request's authentication and permissions, checked again."""
+"""Reauthorization: the request's authentication and permissions, checked again while its stream is open."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from copy import copy
 from functools import partial
+from random import uniform
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -12,17 +15,80 @@ from django.utils.functional import SimpleLazyObject
 from rest_framework.exceptions import APIException, NotAuthenticated
 from rest_framework.request import Request
 
-_LOOKED_UP = ("user", "auser", "auth", "_cached_user", "_acached_user")
-"""What Django and REST framework keep on a request about who sent it."""
+from adrf_sse.runtime.stream_threads import run_in_stream_thread
+from adrf_sse.runtime.tasks import hold_task
+
+CHECK_TIMEOUT = 30.0
+"""Seconds after which a check counts as failed. A check that hangs must not let its client read forever."""
+
+_AUTHENTICATED = ("user", "auser", "auth")
+"""The attributes in which Django and Django REST Framework store who sent a request."""
 
 _NEGOTIATED = ("accepted_renderer", "accepted_media_type", "version", "versioning_scheme")
-"""What ``APIView.initial()`` leaves on a request besides."""
+"""The other attributes that ``APIView.initial()`` sets on a request."""
 
 
-class Authorization:
-    """Ask a view again whether its client may read.
+class Reauthorization:
+    """Check every ``interval`` seconds that a stream's client may still read it.
 
-    ``view`` is taken as it comes to its dispatch, since what it keeps for itself from then on can be out of date.
+    The check runs in a task that lives as long as the check. Events flow meanwhile.
+    """
+
+    __slots__ = ("_check", "_interval", "_on_error", "_task", "_timer")
+
+    def __init__(self, interval: float, check: Callable[[], Awaitable[None]]) -> None:
+        self._interval = interval
+        self._check = check
+        self._on_error: Callable[[Exception], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, on_error: Callable[[Exception], None]) -> None:
+        """Begin to check; the first check that raises calls ``on_error``, and is the last."""
+        self._on_error = on_error
+        self._schedule()
+
+    async def stop(self, timeout: float) -> None:
+        """Check no more. Cancel a check that runs, and wait for its end, at most ``timeout`` seconds."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=timeout)
+
+    def _schedule(self) -> None:
+        # Spread, so that clients that connected together are not checked together; but never late.
+        self._timer = asyncio.get_running_loop().call_later(self._interval * uniform(0.9, 1), self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        hold_task(self._task)
+
+    async def _run(self) -> None:
+        assert self._on_error is not None
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT):
+                await run_in_stream_thread(self._check)
+        except asyncio.CancelledError:
+            if _cancelled_from_outside():
+                raise
+            self._on_error(RuntimeError("The check cancelled its own task."))
+        except Exception as exc:
+            self._on_error(exc)
+        else:
+            self._schedule()
+
+
+def _cancelled_from_outside() -> bool:
+    """Return whether the current task was cancelled, and not something that it awaits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+class ViewAuthorization:
+    """Check a view's client again, on a fresh request.
+
+    ``view`` is copied when it is dispatched, because what it stores on itself later may be out of date.
     """
 
     __slots__ = ("_view",)
@@ -31,11 +97,11 @@ class Authorization:
         self._view = copy(view)
 
     def remember(self, **values: Any) -> None:
-        """Give ``reauthorize()`` what the handler has found out, as attributes of its view."""
+        """Set attributes of the view that ``reauthorize()`` is called on, to what the handler has determined."""
         vars(self._view).update(values)
 
     async def check(self, request: Request) -> None:
-        """Raise what the view's ``reauthorize()`` raises on a fresh request, and where its user is another one."""
+        """Raise what the view's ``reauthorize()`` raises, and ``NotAuthenticated`` if the user is another one."""
         await sync_to_async(self._check)(request)
 
     def _check(self, request: Request) -> None:
@@ -45,30 +111,39 @@ class Authorization:
         for name in _NEGOTIATED:
             setattr(again, name, getattr(request, name, None))
         view.reauthorize(again)
-        # Where nobody has asked who the client is, its handler has served everybody alike.
-        if "_user" in vars(request) and _identity(again.user) != _identity(request.user):
+        # Compared always: a request whose view never asked for the user is authenticated here.
+        if _identity(again.user) != _identity(request.user):
             raise NotAuthenticated
 
 
 def is_refusal(error: Exception) -> bool:
-    """Tell whether a check says no, rather than that it could not be made."""
+    """Return whether a check refused the client, and did not fail for another reason."""
     if isinstance(error, APIException):
         return error.status_code < 500
     return isinstance(error, PermissionDenied | Http404)
 
 
 def fresh(request: HttpRequest) -> HttpRequest:
-    """Return a copy of a request on which session and user are looked up anew, and what DRF has set is not."""
+    """Return a copy of a request that looks up its session and its user again.
+
+    The copy has no attribute that holds a user, whatever its name: Django, Django REST Framework and authentication
+    middleware cache users under private names.
+    """
     again = object.__new__(type(request))
     # copy() would leave out what can't be pickled, such as the resolver match.
-    vars(again).update({name: value for name, value in vars(request).items() if name not in _LOOKED_UP})
+    kept = {name: value for name, value in vars(request).items() if name not in _AUTHENTICATED and not _is_user(value)}
+    vars(again).update(kept)
     session = getattr(request, "session", None)
     if session is not None:
         again.session = type(session)(session.session_key)
-    if hasattr(request, "auser"):  # by AuthenticationMiddleware; the attribute "user" may be REST framework's
+    if hasattr(request, "auser"):  # set by AuthenticationMiddleware; REST framework sets "user" too
         again.user = SimpleLazyObject(partial(get_user, again))  # type: ignore[assignment]
         again.auser = partial(aget_user, again)
     return again
+
+
+def _is_user(value: Any) -> bool:
+    return hasattr(type(value), "is_authenticated")
 
 
 def _identity(user: Any) -> tuple[bool, Any]:

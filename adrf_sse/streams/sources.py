@@ -1,19 +1,21 @@
-"""Sources: every kind of thing that events can come from, opened, read and closed in one way."""
+"""Sources: every kind of object that yields events, opened, read and closed in the same way."""
 
-from collections.abc import AsyncIterator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
 from inspect import isawaitable
 from types import TracebackType
 from typing import Any, Literal
 
 from adrf_sse.runtime.contexts import thread_context
-from adrf_sse.runtime.threads import OneThread, ThreadedIterator, sync_slots
-from adrf_sse.settings import sse_settings
+from adrf_sse.runtime.executors import SingleThreadExecutor
+from adrf_sse.streams.buffer import FrameBuffer
+from adrf_sse.streams.sync_sources import ThreadedIterator, source_limit
 
 Kind = Literal["manager", "async", "awaitable", "sync"]
 
 
 def kind_of(value: Any) -> Kind | None:
-    """Tell which kind of source a value is; ``None`` for what is data, such as a list, a dict or a queryset."""
+    """Return the kind of a source, or ``None`` for data such as a list, a dict or a queryset."""
     cls = type(value)
     if hasattr(cls, "__aenter__"):
         return "manager"
@@ -25,42 +27,76 @@ def kind_of(value: Any) -> Kind | None:
 
 
 def is_source(value: Any) -> bool:
-    """Tell a source from data."""
+    """Return whether a value is a source, and not data."""
     return kind_of(value) is not None
 
 
-class Source:
-    """Hold a source, which ``async with`` opens and closes.
+def checked_source(value: Any) -> Any:
+    """Return a source. Raises ``TypeError`` if the value is not a source."""
+    if not is_source(value):
+        raise TypeError(
+            "a source must be an async iterator, an iterator, or an async context manager that yields an async "
+            f"iterable, got {value!r}. Yield the events from a generator, or pass iter() of a list."
+        )
+    return value
 
-    Raises ``TypeError`` for what is none, and ``TooManySyncStreams`` where a synchronous one finds no thread.
+
+def discard(value: Any) -> None:
+    """Close a source that was never opened, so that Python does not warn of it."""
+    if kind_of(value) in ("awaitable", "sync"):
+        close = getattr(value, "close", None)
+        if close is not None:
+            close()
+
+
+class DirectSource(ABC):
+    """A source that puts frames into its own buffer, so that an open stream needs no task.
+
+    Private to the package: a stream treats only subclasses in this way, whatever methods other objects have.
     """
 
-    __slots__ = ("_claimed", "_iterator", "_manager", "_value")
+    @abstractmethod
+    def new_buffer(self, on_lag: Callable[[], None]) -> FrameBuffer:
+        """Return the buffer for the stream. It calls ``on_lag`` when its client reads too slowly."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Begin to put frames into the buffer; return when nothing more has to be awaited."""
+
+    @abstractmethod
+    async def leave(self) -> None:
+        """Put no more frames."""
+
+
+class Source:
+    """Open and close a source with ``async with``, which gives its iterator.
+
+    Entering, every pull and leaving run in the caller's task, so a task group, a ``ContextVar`` or a timeout that a
+    source holds across its yields belongs to one task. Raises ``TypeError`` if the value is not a source, and
+    ``TooManySyncStreams`` if there is no thread for a synchronous source.
+    """
+
+    __slots__ = ("_holds_thread", "_iterator", "_manager", "_value")
 
     def __init__(self, value: Any) -> None:
-        self._claimed = False
+        self._holds_thread = False
         self._manager: Any = None
-        self._value = _checked(value)
+        self._value = checked_source(value)
         if kind_of(value) == "sync":
-            self._claim()
+            self._reserve_thread()
 
     def __repr__(self) -> str:
         return getattr(self._value, "__qualname__", None) or type(self._value).__qualname__
 
     async def __aenter__(self) -> AsyncIterator[Any]:
-        """Open the source and give its iterator.
-
-        All in the task that calls this and ``__aexit__``, so that what a source holds across its yields (a task group,
-        a ``ContextVar``, a timeout) belongs to one task.
-        """
         if kind_of(self._value) == "awaitable":
-            self._value = _checked(await self._value)
+            self._value = checked_source(await self._value)
         value = self._value
         if kind_of(value) == "manager":
             self._manager = value
             value = await value.__aenter__()
         try:
-            self._iterator = self._iterator_of(_checked(value))
+            self._iterator = self._iterator_of(checked_source(value))
         except BaseException as exc:
             await self._leave(exc)
             raise
@@ -69,7 +105,6 @@ class Source:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        """Close the iterator, then leave the source."""
         try:
             await self._close_iterator()
         except BaseException as error:
@@ -77,6 +112,14 @@ class Source:
                 raise
             return True
         return await self._leave(exc)
+
+    def discard(self) -> None:
+        """Release a source that was never opened."""
+        self._release_thread()
+        discard(self._value)
+
+    def __del__(self) -> None:
+        self._release_thread()
 
     async def _close_iterator(self) -> None:
         close = getattr(self._iterator, "aclose", None)
@@ -95,14 +138,6 @@ class Source:
         kind, traceback = (None, None) if exc is None else (type(exc), exc.__traceback__)
         return bool(await self._manager.__aexit__(kind, exc, traceback))
 
-    def __del__(self) -> None:
-        self._release()
-
-    def discard(self) -> None:
-        """Give up a source that was never opened."""
-        self._release()
-        discard(self._value)
-
     def _iterator_of(self, value: Any) -> AsyncIterator[Any]:
         if kind_of(value) == "sync":
             return self._threaded(value)
@@ -110,35 +145,18 @@ class Source:
         return iterator
 
     def _threaded(self, value: Any) -> AsyncIterator[Any]:
-        if not self._claimed:
-            self._claim()
-        self._claimed = False  # the thread gives the slot back when it ends
+        if not self._holds_thread:
+            self._reserve_thread()
+        self._holds_thread = False  # the iterator releases it when it is closed
         # In a test, the source runs where the test's data can be seen.
-        executor = OneThread("adrf_sse source") if thread_context() is not None else None
-        return ThreadedIterator(value, executor, sync_slots.give_back)
+        executor = SingleThreadExecutor("adrf_sse source") if thread_context() is not None else None
+        return ThreadedIterator(value, executor, source_limit.release)
 
-    def _claim(self) -> None:
-        sync_slots.take(sse_settings.MAX_SYNC_STREAMS)
-        self._claimed = True
+    def _reserve_thread(self) -> None:
+        source_limit.acquire()
+        self._holds_thread = True
 
-    def _release(self) -> None:
-        if self._claimed:
-            self._claimed = False
-            sync_slots.give_back()
-
-
-def discard(value: Any) -> None:
-    """Give up a source that nothing has opened, without the warnings that its end would bring."""
-    if kind_of(value) in ("awaitable", "sync"):
-        close = getattr(value, "close", None)
-        if close is not None:
-            close()
-
-
-def _checked(value: Any) -> Any:
-    if kind_of(value) is None:
-        raise TypeError(
-            "a source must be an async iterator, an iterator, or an async context manager that yields an async "
-            f"iterable, got {value!r}. Yield the events from a generator, or pass iter() of a list."
-        )
-    return value
+    def _release_thread(self) -> None:
+        if self._holds_thread:
+            self._holds_thread = False
+            source_limit.release()

@@ -1,46 +1,35 @@
 """One open stream: a source's frames on their way to one client."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from random import randint
-from time import monotonic
 from typing import Any
 
-from django.core.signals import got_request_exception
-from django.dispatch import Signal
-from django.http import HttpRequest
-
-from adrf_sse.events.event import ServerSentEvent
-from adrf_sse.events.frames import FrameEncoder
+from adrf_sse.events.event import END_ID, ServerSentEvent
+from adrf_sse.events.frames import Encode, FrameEncoder
 from adrf_sse.events.wire_formats import WireFormat, event_stream
-from adrf_sse.logs import log, logger, view_name
-from adrf_sse.runtime.contexts import StreamContext, close_connections, release_request
-from adrf_sse.runtime.loops import background_loop, run_on, running_loop
-from adrf_sse.settings import sse_settings
-from adrf_sse.signals import Reason, stream_closed, stream_opened
-from adrf_sse.streams.guards import Guard
-from adrf_sse.streams.open_streams import SHUTDOWN_CLEANUP, open_streams
+from adrf_sse.runtime.contexts import release_request
+from adrf_sse.runtime.loops import run_on
+from adrf_sse.streams.buffer import FrameBuffer
+from adrf_sse.streams.lifecycle import Lifecycle, Phase
+from adrf_sse.streams.open_streams import open_streams
 from adrf_sse.streams.options import Options
-from adrf_sse.streams.pump import Pump, PushPump, Serialize, keep
-from adrf_sse.streams.reauthorization import is_refusal
-from adrf_sse.streams.timers import Pulse
+from adrf_sse.streams.pump import DirectPump, Pump, Serialize
+from adrf_sse.streams.reauthorization import Reauthorization
+from adrf_sse.streams.sources import DirectSource
+from adrf_sse.streams.timers import Timers
+from adrf_sse.streams.unread_streams import pop_unread
+from adrf_sse.streams.wsgi import WSGIReader
 
-_ENDED = (
-    "%(method)s %(path)s: the stream has ended, %(reason)s, after %(duration).3f s, %(events)d events, %(bytes)d bytes."
-)
 
+class EventStream(Lifecycle):
+    """Run a source in a task of its own, and give its frames, those that are ready together as one chunk.
 
-class EventStream:
-    """Run a source in a task of its own and hand out its frames, what is ready together as one chunk.
-
-    An asynchronous iterator of ``bytes`` for ASGI and, on the background loop, an iterator for WSGI. The source
-    starts with the first pull or with ``first_event()``, and is paused while a chunk's worth of bytes waits.
+    An asynchronous iterator of ``bytes`` for ASGI, and an iterable for WSGI. The source starts with the first pull or
+    with ``first_event()``, and is paused while a chunk's worth of bytes waits.
     """
 
-    __slots__ = ("__weakref__", "_closed", "_closing", "_guard", "_opened_at", "_options", "_pulse", "_pump",
-                 "_reader", "_reason", "bytes", "loop", "wire_format")  # fmt: skip
+    __slots__ = ("wire_format",)
 
     def __init__(
         self,
@@ -51,55 +40,21 @@ class EventStream:
         serialize: Serialize | None = None,
     ) -> None:
         self.wire_format = wire_format or event_stream()
-        """What makes bytes of the events; server-sent events, unless another is given."""
-        self.loop: asyncio.AbstractEventLoop | None = None
-        """The loop that runs the source, once it has started."""
-        self.bytes = 0
-        """Bytes that the server has taken."""
-        self._options = options
-        self._pump = self._pump_of(source, serialize)
-        self._reader: asyncio.Task[Any] | None = None  # the server's, which pulls and sends
-        self._pulse: Pulse | None = None  # runs while the body is read
-        self._guard: Guard | None = None
-        self._opened_at = 0.0  # when the headers went out
-        self._reason: Reason | None = None  # why it ends, where that is neither its source's doing nor its client's
-        self._closing: asyncio.Task[None] | None = None
-        self._closed = False
+        """What encodes the events; server-sent events by default."""
+        super().__init__(options, self.wire_format.encoder())
+        self._pump = self._new_pump(source, self._encode, serialize)
 
-    def _pump_of(self, source: Any, serialize: Serialize | None) -> Pump:
-        encode = self.wire_format.encoder()
-        as_it_is = serialize is None and isinstance(encode, FrameEncoder)
-        if as_it_is and hasattr(type(source), "push_to"):
-            return PushPump(source, self._options, encode, overrun=self.let_go)
-        return Pump(source, self._options, encode, serialize)
-
-    @property
-    def events(self) -> int:
-        """Events that the source has yielded."""
-        return self._pump.events
-
-    @property
-    def request(self) -> HttpRequest | None:
-        """The request, for signals and error reports."""
-        return self._pump.request
-
-    @request.setter
-    def request(self, request: HttpRequest | None) -> None:
-        self._pump.request = request
+    def _new_pump(self, source: Any, encode: Encode, serialize: Serialize | None) -> Pump:
+        if isinstance(source, DirectSource) and isinstance(encode, FrameEncoder) and serialize is None:
+            return DirectPump(source, self, encode, on_lag=self.disconnect)
+        last = encode(ServerSentEvent(id=END_ID)) if self._options.finite else b""
+        return Pump(source, self, FrameBuffer(), encode, serialize, last)
 
     def reauthorize(self, interval: float, check: Callable[[], Awaitable[None]]) -> None:
-        """Have ``check`` called every ``interval`` seconds while the stream is open; what it raises ends the stream.
+        """Await ``check()`` every ``interval`` seconds; what it raises ends the stream. Call it before reading."""
+        self._reauthorization = Reauthorization(interval, check)
 
-        To be called before the stream is read.
-        """
-        self._guard = Guard(interval, check)
-
-    @property
-    def view_name(self) -> str:
-        """The name of its URL pattern, with namespaces; where that has none, the view's dotted path."""
-        return view_name(self.request)
-
-    # Opening.
+    # Opening
 
     async def first_event(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the source on ``loop`` and wait for its first event, its end, or ``first_event_timeout``.
@@ -115,219 +70,68 @@ class EventStream:
 
     async def _first_event(self) -> None:
         self._start()
-        pump, timeout = self._pump, self._options.first_event_timeout
-        if timeout and not pump.buffer and not pump.done:
+        buffer, timeout = self._pump.buffer, self._options.first_event_timeout
+        if timeout and not buffer and not buffer.ended:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
-                    await pump.buffer.frames()
-        if pump.error is not None:
+                    await buffer.wait_for_frames()
+        if self._error is not None:
+            self._advance(Phase.CLOSED)
             open_streams.discard(self)
-            raise pump.error
+            raise self._error
         await self._open()
 
-    def _start(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._pump.start()
-        open_streams.add(self)
+    async def _begin_reading(self) -> None:
+        buffer, options = self._pump.buffer, self._options
+        if options.retry is not None:
+            buffer.put(self._encode(ServerSentEvent(retry=options.retry)), first=True)
+        if self.phase is Phase.NEW:
+            self._start()
+        if self._opened_at is None:
+            await self._open()
+        heartbeat = self.wire_format.heartbeat
+        self._timers = Timers(options, buffer, heartbeat, on_expired=self.expire, on_stalled=self.disconnect)
+        if self._reauthorization is not None:
+            self._reauthorization.start(self._check_failed)
 
-    async def _open(self) -> None:
-        self._pump.committed = True
-        self._opened_at = monotonic()
-        log(logging.DEBUG, "%(method)s %(path)s: the stream has opened.", self.request)
-        await self._announce(stream_opened)
-
-    async def _announce(self, signal: Signal, **values: Any) -> None:
-        if signal.has_listeners():
-            async with StreamContext():
-                await signal.asend_robust(sender=type(self), stream=self, **values)
-
-    # The reader's side.
+    # Reading
 
     def __aiter__(self) -> "EventStream":
         return self
 
+    def __iter__(self) -> Iterator[bytes]:
+        return WSGIReader(self)
+
     async def __anext__(self) -> bytes:
         try:
-            here = asyncio.get_running_loop()
-            if self._pulse is None:
-                open_streams.forget_unread()
+            if not self.is_read:
+                pop_unread()
                 await release_request()
                 self._reader = asyncio.current_task()
-            if self.loop is not None and self.loop is not here:
-                chunk = await run_on(self.loop, self._next_chunk())
+            if self.loop is None or self.loop is asyncio.get_running_loop():
+                chunk = await self.next_chunk()
             else:
-                if self._is_idle:
-                    # Here, where idle streams spend their time, so that they hold one coroutine less.
-                    await self._pump.buffer.frames()
-                chunk = await self._next_chunk()
+                chunk = await run_on(self.loop, self.next_chunk())
         except asyncio.CancelledError:
             await self.aclose()
             raise
-        if chunk is None:
+        if not chunk:
             raise StopAsyncIteration
         return chunk
 
-    def __iter__(self) -> "EventStream":
-        return self
-
-    def __next__(self) -> bytes:
-        loop = self.loop or background_loop.get()
-        if loop is running_loop():
-            raise RuntimeError(
-                "An EventStream must be read with 'async for' in the event loop that runs it, got a plain 'for'."
-            )
-        if self._pulse is None:
-            open_streams.forget_unread()
-            close_connections()
-            open_streams.listen()
-        chunk = asyncio.run_coroutine_threadsafe(self._next_chunk(), loop).result()
-        if chunk is None:
-            raise StopIteration
-        return chunk
-
-    async def _next_chunk(self) -> bytes | None:
-        """Return what is ready, waiting for it if need be; ``None`` at the end."""
-        if self._closed:
-            return None
-        if self._pulse is None:
-            await self._open_body()
+    async def next_chunk(self) -> bytes:
+        """Wait for frames and return them; ``b""`` at the end. Runs on the stream's loop."""
+        if self.phase is Phase.CLOSED:
+            return b""
+        if self._timers is None:
+            await self._begin_reading()
         buffer = self._pump.buffer
-        if self._is_idle:
-            await buffer.frames()
-        if not buffer:
-            await self._close("completed")
-            return None
-        chunk = buffer.take()
+        while not (chunk := buffer.take()):
+            if buffer.ended:
+                await self._close("completed")
+                return b""
+            await buffer.wait_for_frames()
         self.bytes += len(chunk)
-        if self._pulse is not None:
-            self._pulse.sent()
+        if self._timers is not None:
+            self._timers.sent_at = asyncio.get_running_loop().time()
         return chunk
-
-    @property
-    def _is_idle(self) -> bool:
-        return self._pulse is not None and not self._closed and not self._pump.buffer and not self._pump.done
-
-    async def _open_body(self) -> None:
-        if self._options.retry is not None:
-            self._pump.buffer.put_first(self._pump.encode(ServerSentEvent(retry=self._options.retry)))
-        if self._pump.task is None:
-            self._start()
-        if not self._pump.committed:
-            await self._open()
-        interval = None if self._guard is None else self._guard.interval
-        buffer, heartbeat = self._pump.buffer, self.wire_format.heartbeat
-        context = self._pump.context
-        self._pulse = Pulse(self, self._options, buffer, heartbeat, check_interval=interval, context=context)
-
-    @property
-    def is_read(self) -> bool:
-        """Whether the body is being read: what reads it closes the stream."""
-        return self._pulse is not None
-
-    # What the pulse finds.
-
-    def expire(self) -> None:
-        """End the stream, so that its client comes back."""
-        self._end("expired")
-
-    def check_access(self) -> None:
-        """Begin to look whether the client may go on reading; events flow meanwhile."""
-        if self._guard is not None and not self._pump.stopping and not self._pump.done:
-            self._guard.begin(self._checked)
-
-    def _checked(self, error: Exception | None) -> None:
-        """Go on, or end the stream: its client may no longer read, or nobody can tell."""
-        if error is None:
-            if self._pulse is not None and not self._closed:
-                self._pulse.checked()
-        elif is_refusal(error):
-            self._end("revoked")
-        else:
-            self._end("error", self._pump.failure(error))
-            message = "Whether a client may go on reading %r can't be told."
-            logger.error(message, self._pump.source, exc_info=error, extra=self._pump.about())
-            keep(asyncio.get_running_loop().create_task(self._report()))
-
-    async def _report(self) -> None:
-        async with StreamContext():
-            await got_request_exception.asend_robust(sender=type(self), request=self.request)
-
-    # The end.
-
-    def shut_down(self) -> None:
-        """End the stream because the server ends: its client comes back after a delay of its own."""
-        retry = randint(*sse_settings.SHUTDOWN_RETRY_SPREAD)
-        timeout = min(SHUTDOWN_CLEANUP, sse_settings.CLEANUP_TIMEOUT)
-        self._end("shutdown", ServerSentEvent(retry=retry), timeout)
-        # A client that takes nothing must not hold up the server.
-        asyncio.get_running_loop().call_later(timeout, self.let_go)
-
-    def let_go(self) -> None:
-        """Give up a client that takes nothing: its request's task waits in the server's ``send``."""
-        if self._closed or self._pump.buffer.awaited:
-            return
-        self._reason = self._reason or "timeout"
-        if self._reader is not None and not self._reader.done():
-            self._reader.get_loop().call_soon_threadsafe(self._reader.cancel)
-        else:
-            keep(asyncio.get_running_loop().create_task(self._close("timeout")))
-
-    def _end(self, reason: Reason, farewell: ServerSentEvent | None = None, timeout: float | None = None) -> None:
-        """Stop the source, and let the reader have what is there."""
-        pump, loop = self._pump, asyncio.get_running_loop()
-        if pump.stopping or pump.done:
-            return
-        self._reason = reason
-        pump.stopping = True
-        if farewell is not None:
-            pump.buffer.put(pump.encode(farewell))
-        keep(loop.create_task(pump.stop(sse_settings.CLEANUP_TIMEOUT if timeout is None else timeout)))
-
-    async def aclose(self) -> None:
-        """End the stream: when this returns, the source is closed, or was given up after ``CLEANUP_TIMEOUT``."""
-        if self._pump.task is None:
-            self._discard()
-        elif self._closing is None or not self._closing.done():
-            await run_on(self._pump.task.get_loop(), self._close("disconnected"))
-
-    def close(self) -> None:
-        """Do the same from any thread; in an event loop's thread, which must not block, only begin it."""
-        if self._pump.task is None:
-            self._discard()
-        elif self._closing is None or not self._closing.done():
-            loop = self._pump.task.get_loop()
-            if running_loop() is not None:
-                loop.call_soon_threadsafe(lambda: keep(loop.create_task(self._close("disconnected"))))
-            elif loop.is_running():
-                asyncio.run_coroutine_threadsafe(self._close("disconnected"), loop).result()
-
-    def _discard(self) -> None:
-        self._closed = True
-        self._pump.source.discard()
-
-    async def _close(self, reason: Reason) -> None:
-        """Close the stream, once; whoever is cancelled while it closes can wait for it again."""
-        if self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._close_once(reason))
-        await asyncio.shield(self._closing)
-
-    async def _close_once(self, reason: Reason) -> None:
-        """Close the source, where it is open, and tell why the stream ended."""
-        self._pump.buffer.clear()
-        if not self._pump.done:
-            await self._pump.stop(sse_settings.CLEANUP_TIMEOUT)
-        self._closed = True
-        if self._pulse is not None:
-            self._pulse.stop()
-        if self._guard is not None:
-            await self._guard.stop(sse_settings.CLEANUP_TIMEOUT)
-        open_streams.discard(self)
-        if self._pump.committed:
-            end: dict[str, Any] = {
-                "reason": self._reason or self._pump.failed or reason,
-                "duration": monotonic() - self._opened_at,
-                "events": self.events,
-                "bytes": self.bytes,
-            }
-            log(logging.INFO, _ENDED, self.request, **end)
-            await self._announce(stream_closed, **end)

@@ -1,104 +1,74 @@
-"""What time does to a stream: heartbeats, a client that takes nothing or may no longer read, a longest duration."""
+"""Timers of a stream that is read: heartbeats, the send timeout, and the longest duration."""
 
 import asyncio
-from contextvars import Context
+from collections.abc import Callable
 from math import inf
 from random import uniform
-from typing import Protocol
 
 from adrf_sse.streams.buffer import FrameBuffer
 from adrf_sse.streams.options import Options
 
 _RESOLUTION = 0.002
-"""Seconds that a timer may fire early."""
+"""Seconds that an event loop may call a timer early."""
 
 
-class Paced(Protocol):
-    """What the pulse needs of a stream."""
+class Timers:
+    """Act on a stream when something is due, with one timer of the event loop, so that an event costs no timer.
 
-    def expire(self) -> None:
-        """End the stream: it has lasted long enough."""
+    ``on_expired`` is called when the stream has lasted for ``max_duration``, and ``on_stalled`` when its client has
+    read nothing for ``send_timeout``.
+    """
 
-    def let_go(self) -> None:
-        """End the stream: its client takes nothing."""
-
-    def check_access(self) -> None:
-        """Look whether the client may go on reading, and call ``Pulse.checked()`` where it may."""
-
-
-class Pulse:
-    """Look at a stream when something may be due, with one timer, so that an event costs no timer of its own."""
-
-    __slots__ = ("_buffer", "_check_at", "_check_interval", "_context", "_expires_at", "_heartbeat", "_loop",
-                 "_options", "_since", "_stream", "_timer")  # fmt: skip
+    __slots__ = ("_buffer", "_expires_at", "_handle", "_heartbeat", "_loop", "_on_expired", "_on_stalled", "_options",
+                 "sent_at")  # fmt: skip
 
     def __init__(
         self,
-        stream: Paced,
         options: Options,
         buffer: FrameBuffer,
         heartbeat: bytes,
         *,
-        check_interval: float | None = None,
-        context: Context | None = None,
+        on_expired: Callable[[], None],
+        on_stalled: Callable[[], None],
     ) -> None:
-        self._stream = stream
-        self._context = context
         self._options = options
-        self._heartbeat = heartbeat
         self._buffer = buffer
-        self._check_interval = check_interval
+        self._heartbeat = heartbeat
+        self._on_expired = on_expired
+        self._on_stalled = on_stalled
         self._loop = asyncio.get_running_loop()
-        self._since = self._loop.time()
+        self.sent_at = self._loop.time()
+        """When the reader last took a chunk, to send it."""
         self._expires_at = inf
         if options.max_duration is not None:
-            # Spread, so that clients who came together do not come back together.
-            self._expires_at = self._since + options.max_duration * uniform(0.9, 1.1)
-        self._check_at = self._next_check()
-        self._timer: asyncio.TimerHandle | None = None
-        self._schedule()
-
-    def sent(self) -> None:
-        """Note that the reader has taken a chunk, and is sending it."""
-        self._since = self._loop.time()
-
-    def checked(self) -> None:
-        """Note that the client may go on reading, until the next check."""
-        self._check_at = self._next_check()
-        self.stop()
+            # Spread, so that clients that connected together do not reconnect together.
+            self._expires_at = self.sent_at + options.max_duration * uniform(0.9, 1.1)
+        self._handle: asyncio.TimerHandle | None = None
         self._schedule()
 
     def stop(self) -> None:
         """Cancel the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _next_check(self) -> float:
-        # Spread, so that clients who came together are not checked together; but never late.
-        return inf if self._check_interval is None else self._loop.time() + self._check_interval * uniform(0.9, 1)
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
 
     def _schedule(self) -> None:
         now = self._loop.time()
-        options = self._options
-        intervals = [interval for interval in (options.heartbeat, options.send_timeout) if interval is not None]
-        deadlines = [self._since + interval for interval in intervals if self._since + interval > now]
-        due = min([*deadlines, *(now + interval for interval in intervals), self._expires_at, self._check_at])
+        intervals = [each for each in (self._options.heartbeat, self._options.send_timeout) if each is not None]
+        deadlines = [self.sent_at + interval for interval in intervals if self.sent_at + interval > now]
+        due = min([*deadlines, *(now + interval for interval in intervals), self._expires_at])
         if due < inf:
-            self._timer = self._loop.call_at(due, self._look, context=self._context)
+            self._handle = self._loop.call_at(due, self._check)
 
-    def _look(self) -> None:
-        now, options = self._loop.time(), self._options
-        silence = now - self._since + _RESOLUTION
-        if now + _RESOLUTION >= self._check_at:
-            self._check_at = inf  # until this check is done
-            self._stream.check_access()
-        if now + _RESOLUTION >= self._expires_at:
+    def _check(self) -> None:
+        now, options = self._loop.time() + _RESOLUTION, self._options
+        silence = now - self.sent_at
+        if now >= self._expires_at:
             self._expires_at = inf
-            self._stream.expire()
+            self._on_expired()
         elif not self._buffer.awaited:
             if options.send_timeout is not None and silence >= options.send_timeout:
-                self._stream.let_go()
+                self._on_stalled()
         elif options.heartbeat is not None and silence >= options.heartbeat:
             self._buffer.put(self._heartbeat)
         self._schedule()

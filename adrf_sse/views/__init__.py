@@ -1,4 +1,4 @@
-"""The views, and the last event id for views of one's own."""
+"""The views, and the last event ID for views that do not use them."""
 
 from adrf_sse.views.channels import ChannelStreamView
 from adrf_sse.views.mixin import AsyncSSEAPIView, EventStreamMixin

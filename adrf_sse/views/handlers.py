@@ -1,4 +1,4 @@
-"""Handlers: what a view calls to get a source or a response, in any of the shapes that they may have."""
+"""Handlers: what a view calls to get a source or a response."""
 
 from collections.abc import Callable
 from contextlib import asynccontextmanager
@@ -13,27 +13,27 @@ from adrf_sse.streams.sources import kind_of
 Handler = Callable[..., Any]
 
 _MANAGER_CODE: Any = asynccontextmanager(cast(Any, print)).__code__
-"""The code that every function decorated with ``@asynccontextmanager`` runs."""
+"""The code of every function that is decorated with ``@asynccontextmanager``."""
 
 
 async def call(handler: Handler, *args: Any, **kwargs: Any) -> Any:
-    """Call a handler of any shape: in a thread where it runs code of its own before it returns."""
-    if _only_makes(getattr(handler, "event_stream_function", handler)):
+    """Call a handler of any kind, in a thread if it runs code of its own before it returns."""
+    if _only_creates(getattr(handler, "event_stream_function", handler)):
         result = handler(*args, **kwargs)
     else:
         result = await sync_to_async(handler)(*args, **kwargs)
     return await result if kind_of(result) == "awaitable" else result
 
 
-def _only_makes(function: Handler) -> bool:
-    """Tell whether calling a function runs none of its code: it makes a generator, a coroutine or a context manager."""
+def _only_creates(function: Handler) -> bool:
+    """Return whether calling a function only creates a generator, a coroutine or a context manager."""
     if isasyncgenfunction(function) or iscoroutinefunction(function) or isgeneratorfunction(function):
         return True
     return getattr(function, "__code__", None) is _MANAGER_CODE
 
 
 def checked_response(result: Any, handler: Handler) -> HttpResponseBase:
-    """Return what a handler returned, where it is a response. Raises ``TypeError`` for anything else."""
+    """Return what a handler returned. Raises ``TypeError`` if it is not a response."""
     if not isinstance(result, HttpResponseBase):
         raise TypeError(
             f"{handler.__qualname__} must yield events, or return a source or a response, got {result!r}. "

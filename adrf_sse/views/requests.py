@@ -1,4 +1,4 @@
-"""What a view reads of its request."""
+"""What views read from their requests."""
 
 import asyncio
 
@@ -10,19 +10,19 @@ from adrf_sse.runtime.loops import background_loop
 
 
 def last_event_id(request: HttpRequest | Request) -> str | None:
-    """Return the last event id that the client has seen, or ``None`` on a first visit."""
+    """Return the last event ID that the client received, or ``None`` on its first request."""
     header = request.headers.get("Last-Event-ID")
     if not header:
         return request.GET.get("last_event_id") or None
     try:
-        # Clients send it as UTF-8 (WHATWG HTML, section 9.2.4); servers give headers as Latin-1.
+        # Clients send it as UTF-8 (WHATWG HTML, section 9.2.4), and servers decode headers as Latin-1.
         return header.encode("latin-1").decode()
     except UnicodeError:
         return header
 
 
 def loop_of(request: Request) -> asyncio.AbstractEventLoop:
-    """Return a loop that lives as long as the stream: under WSGI a view's own loop ends with the view."""
+    """Return a loop for the stream. Under WSGI, the loop of an asynchronous view ends with the view."""
     if isinstance(request._request, WSGIRequest):
         return background_loop.get()
     return asyncio.get_running_loop()

@@ -75,7 +75,7 @@ def test_publish_refuses_what_can_not_be_published(settings, arguments, words):
 
 def test_publish_says_what_to_check_where_redis_is_away(settings):
     use_redis(settings, "redis://127.0.0.1:1/0")
-    with pytest.raises(CommandError, match=r"Redis at 127\.0\.0\.1:1 must take the event, .* Check that it runs"):
+    with pytest.raises(CommandError, match=r"Redis at 127\.0\.0\.1:1 must store the event, .* Check that it runs"):
         call_command("sse_publish", "news", "x", stdout=StringIO())
 
 
@@ -231,7 +231,7 @@ def test_tail_ends_quietly_when_its_reader_has_left(tmp_path, redis):
 @pytest.mark.server
 def test_tail_says_that_redis_is_away_and_waits_for_it(tmp_path):
     with tail(tmp_path, "redis://127.0.0.1:1/0", "news") as process:
-        assert "Redis at 127.0.0.1:1 must let itself be connected to" in process.stderr.readline()
+        assert "Redis at 127.0.0.1:1 must accept a connection" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(EXIT_TIMEOUT) == 0
         assert "Traceback" not in process.stderr.read()

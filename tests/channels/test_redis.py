@@ -45,7 +45,7 @@ async def logged(records, words, count=1):
 
 
 def lost(server):
-    return f"Failed at hearing from Redis, and goes on trying: Redis at 127.0.0.1:{server.port} must"
+    return f"Failed at receiving events from Redis, and will try again: Redis at 127.0.0.1:{server.port} must"
 
 
 @pytest.mark.parametrize("redis", [KEPT], indirect=True)
@@ -57,7 +57,7 @@ async def test_redis_is_killed_and_restarted(redis, records):
         await logged(records, lost(redis))
         with pytest.raises(BrokerUnavailable, match=r"got .*Check that it runs and can be reached\."):
             await apublish("news", "lost")
-        with pytest.raises(BrokerUnavailable, match=rf"Redis at 127\.0\.0\.1:{redis.port} must take the event"):
+        with pytest.raises(BrokerUnavailable, match=rf"Redis at 127\.0\.0\.1:{redis.port} must store the event"):
             publish("news", "lost")
         redis.start()
         last = await published(2)  # maybe before we listen again
@@ -117,9 +117,9 @@ async def test_redis_hangs_and_goes_on(redis, records):
         await apublish("news", 1)
         assert (await anext(events)).data == 1
         redis.pause()
-        with pytest.raises(BrokerUnavailable, match="must take the event, got TimeoutError"):
+        with pytest.raises(BrokerUnavailable, match="must store the event, got TimeoutError"):
             await apublish("news", 2)  # it is in Redis' socket, and will be taken after all
-        await logged(records, "Failed at hearing from Redis")
+        await logged(records, "Failed at receiving events from Redis")
         redis.go_on()
         await published(3)
         assert [(await anext(events)).data, (await anext(events)).data] == [2, 3]
@@ -181,8 +181,8 @@ async def test_a_long_outage_is_logged_once(redis, records):
         await published("back")
         assert (await anext(events)).event == "reset"
         assert (await anext(events)).data == "back"
-        await logged(records, "Succeeded again at hearing from Redis")
-    about_listening = [record for record in records() if "hearing from Redis" in record.getMessage()]
+        await logged(records, "Succeeded again at receiving events from Redis")
+    about_listening = [record for record in records() if "receiving events from Redis" in record.getMessage()]
     assert [record.levelname for record in about_listening] == ["ERROR", "WARNING"]
 
 
@@ -216,24 +216,24 @@ async def test_history_is_bounded_in_redis(settings, redis):
 async def test_a_prefix_and_a_database_keep_projects_apart(redis):
     default, other = RedisBroker(redis.url), RedisBroker(redis.url, prefix="other")
     elsewhere = RedisBroker(redis.url.replace("/0", "/1"))
-    heard = []
+    received = []
 
-    class Inbox:
+    class Receiver:
         def receive(self, event):
-            heard.append(event.frame)
+            received.append(event.frame)
 
-        def gap(self):
+        def resync(self):
             raise AssertionError
 
-    link = default.link(Inbox(), asyncio.get_running_loop())
-    await link.add(["news"])
+    listener = default.listen(Receiver(), asyncio.get_running_loop())
+    await listener.subscribe(["news"])
     other.publish("news", b"tother\n\n")
     elsewhere.publish("news", b"telsewhere\n\n")
     number = default.publish("news", b"tours\n\n")
-    while not heard:
+    while not received:
         await asyncio.sleep(0)
-    await link.aclose()
-    assert heard == [b"id: %d\nours\n\n" % number]
+    await listener.aclose()
+    assert received == [b"id: %d\nours\n\n" % number]
     assert {key.split(b":")[0] for key in redis.client.scan_iter()} == {b"{adrf_sse}", b"{other}"}
 
 
@@ -261,7 +261,7 @@ async def test_sentinel_finds_the_primary(redis, settings, tmp_path):
 
 
 def test_a_client_of_a_view_gets_503_and_no_word_about_redis():
-    error = BrokerUnavailable("Redis at 10.0.0.1 must take the event, got …")
+    error = BrokerUnavailable("Redis at 10.0.0.1 must store the event, got …")
     assert error.status_code == 503
     assert "Redis" not in str(error.detail)
     assert str(error).startswith("Redis at 10.0.0.1")

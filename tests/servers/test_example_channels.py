@@ -149,7 +149,7 @@ def test_what_is_said_while_redis_is_away_is_kept(example_database: Path) -> Non
     ):
         assert site.say("alone", "Anybody here?").status_code == 201
         assert site.texts("alone") == ["Anybody here?"]
-    assert "BrokerUnavailable: Redis at 127.0.0.1:1 must take the event" in server.output
+    assert "BrokerUnavailable: Redis at 127.0.0.1:1 must store the event" in server.output
 
 
 # Orders

@@ -24,10 +24,10 @@ from adrf_sse import ServerSentEvent
 from adrf_sse.decorators import event_stream
 from adrf_sse.renderers import EventStreamRenderer, JSONLinesRenderer
 from adrf_sse.runtime import contexts
-from adrf_sse.runtime.threads import sync_slots
 from adrf_sse.signals import stream_opened
 from adrf_sse.streams import collector as collectors
 from adrf_sse.streams.open_streams import open_streams
+from adrf_sse.streams.sync_sources import source_limit
 from adrf_sse.views import AsyncSSEAPIView
 from tests.project.views import SOURCES
 from tests.servers.test_servers import ROOT, SERVERS, UVICORN
@@ -95,7 +95,7 @@ async def test_every_shape_of_handler_and_every_kind_of_source_can_be_a_list(vis
             assert await stream.json() == [{"data": "one"}, {"data": "two"}, {"data": "three"}]
     async with visit(View.as_view(), method="put", headers=JSON) as stream:
         assert await stream.json() == [{"data": "one"}, {"data": "two"}, {"data": "three"}]
-    assert sync_slots.taken == 0
+    assert source_limit.sources == 0
 
 
 async def test_a_function_view_gives_a_list(visit):
@@ -148,7 +148,7 @@ async def test_head_never_starts_the_source(visit, kind):
             "Vary": "Accept",
         }
     assert not source.started
-    assert sync_slots.taken == 0
+    assert source_limit.sources == 0
 
 
 async def test_the_list_has_what_the_source_yielded_when_it_yielded_it(visit):
@@ -342,7 +342,7 @@ async def test_a_synchronous_source_is_closed_when_there_are_too_many(visit):
         assert stream.status_code == 406
     assert source.closed
     assert source.yielded < 1_000
-    assert sync_slots.taken == 0
+    assert source_limit.sources == 0
 
 
 # What collecting holds, and its end
@@ -381,7 +381,7 @@ async def test_a_client_that_leaves_closes_the_source_before_the_request_is_fini
 async def test_no_thread_and_no_connection_of_the_request_is_held_while_events_are_collected(
     visit, monkeypatch, middleware
 ):
-    monkeypatch.setattr(contexts, "BUSY", 3600)
+    monkeypatch.setattr(contexts, "REQUEST_THREAD_TIMEOUT", 3600)
     used, go, collecting = [], asyncio.Event(), asyncio.Event()
 
     def touch():

@@ -17,7 +17,8 @@ from rest_framework.views import APIView as SyncAPIView
 
 from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.responses import EventStreamResponse
-from adrf_sse.runtime.contexts import close_connections, stream_threads
+from adrf_sse.runtime.contexts import close_connections
+from adrf_sse.runtime.stream_threads import stream_threads
 from adrf_sse.views import AsyncSSEAPIView
 from tests.support.sources import Recorder
 
@@ -115,12 +116,12 @@ async def test_orm_calls_of_all_streams_share_the_stream_threads(visit, settings
             stream = await stack.enter_async_context(visit(View.as_view(), middleware=middleware, served=True))
             assert (await stream.next()).data == "0"
             streams.append(stream)
-        assert sorted(thread.streams for thread in stream_threads._threads[:2]) == [5, 5]
+        assert sorted(thread.streams for thread in stream_threads.threads[:2]) == [5, 5]
         go.set()
         for stream in streams:
             assert [event.data for event in await stream.take(2)] == ["0", "0"]
     assert threads == {"adrf_sse streams"}
-    assert not any(thread.streams for thread in stream_threads._threads)
+    assert not any(thread.streams for thread in stream_threads.threads)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -232,11 +233,11 @@ hold.async_capable, hold.sync_capable = True, False
 async def test_a_servers_own_thread_context_is_left_alone():
     from concurrent.futures import ThreadPoolExecutor
 
-    from adrf_sse.runtime.contexts import give_back
+    from adrf_sse.runtime.contexts import end_thread
 
     with ThreadPoolExecutor(1) as executor:
         async with ThreadSensitiveContext(executor=executor) as context:
-            await give_back(context)
+            await end_thread(context)
             assert await sync_to_async(threading.get_ident)() != threading.get_ident()
 
 

@@ -23,11 +23,11 @@ from rest_framework.viewsets import ViewSet as SyncViewSet
 
 from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.responses import EventStreamResponse
-from adrf_sse.runtime.threads import sync_slots
 from adrf_sse.streams.buffer import CHUNK_SIZE
 from adrf_sse.streams.open_streams import open_streams
 from adrf_sse.streams.options import options
 from adrf_sse.streams.stream import EventStream
+from adrf_sse.streams.sync_sources import source_limit
 from adrf_sse.testing import EventParser
 from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
 from tests.support.sources import Recorder
@@ -78,7 +78,7 @@ def test_under_wsgi_a_replaced_response_leaves_nothing(settings, kind):
         assert Client().get("/").content == b"replaced"
     assert source.closed
     assert len(open_streams) == 0
-    assert sync_slots.taken == 0
+    assert source_limit.sources == 0
 
 
 async def test_a_response_rewrapped_by_middleware_is_let_go_after_send_timeout(visit):
@@ -211,7 +211,7 @@ async def test_an_error_in_finally_after_leaving_before_the_first_event_is_logge
 
 
 async def test_a_detail_that_can_not_be_encoded_gives_the_generic_error_event(monkeypatch):
-    monkeypatch.setattr("adrf_sse.streams.pump.logger.disabled", True)  # pytest-xdist can't pass lone surrogates on
+    monkeypatch.setattr("adrf_sse.streams.reports.logger.disabled", True)  # pytest-xdist can't pass lone surrogates on
 
     async def source():
         yield "a"
@@ -365,7 +365,7 @@ async def test_the_end_of_one_request_does_not_close_anothers_stream_in_a_shared
 
 
 async def test_work_that_the_view_left_in_the_requests_thread_does_not_hold_up_the_stream(visit, monkeypatch):
-    monkeypatch.setattr("adrf_sse.runtime.contexts.BUSY", 0.01)
+    monkeypatch.setattr("adrf_sse.runtime.contexts.REQUEST_THREAD_TIMEOUT", 0.01)
     go, left = threading.Event(), []
 
     async def view(request):

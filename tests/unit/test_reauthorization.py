@@ -25,7 +25,7 @@ from adrf_sse.decorators import event_stream
 from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.signals import stream_closed
-from adrf_sse.streams import guards
+from adrf_sse.streams import reauthorization
 from adrf_sse.streams.open_streams import open_streams
 from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
 from tests.support.sources import Recorder
@@ -193,7 +193,7 @@ async def test_a_check_that_can_not_be_made_ends_the_stream_as_an_error(visit, r
 
 
 async def test_a_check_that_hangs_ends_the_stream_as_an_error(visit, reasons, caplog, monkeypatch):
-    monkeypatch.setattr(guards, "CHECK_TIMEOUT", 0.01)
+    monkeypatch.setattr(reauthorization, "CHECK_TIMEOUT", 0.01)
     ended = threading.Event()
     async with visit(view_of(Script(ended.wait)), served=True) as stream:
         assert b"event: error" in await stream.body()

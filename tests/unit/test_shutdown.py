@@ -1,4 +1,4 @@
-"""The registry stands in front of a server's signal handlers from the first stream on, and loses no signal."""
+"""The package's signal handlers run before the server's, from the first stream on, and lose no signal."""
 
 import asyncio
 import signal
@@ -6,19 +6,15 @@ import signal
 import pytest
 
 from adrf_sse.streams.open_streams import OpenStreams
+from adrf_sse.streams.shutdown import Shutdown
 
 
 class Stream:
-    """What the registry needs of a stream."""
-
-    is_read = True
+    """A stream that ends as soon as it is told to."""
 
     def __init__(self, streams):
         self._streams = streams
         self.loop = asyncio.get_running_loop()
-
-    def close(self):
-        raise NotImplementedError
 
     def shut_down(self):
         self._streams.discard(self)
@@ -44,19 +40,20 @@ async def server():
 
 async def test_a_signal_reaches_the_server_at_once_where_no_stream_is_open(server):
     streams = OpenStreams()
+    shutdown = Shutdown(streams)
     stream = Stream(streams)
-    streams.add(stream)
+    shutdown.track(stream)
     streams.discard(stream)
     signal.raise_signal(signal.SIGTERM)
     assert await server.received.get() == signal.SIGTERM
-    streams.add(Stream(streams))
+    shutdown.track(Stream(streams))
     while len(streams):
         await asyncio.sleep(0)
 
 
 async def test_a_signal_ends_the_streams_and_then_reaches_the_server(server):
     streams = OpenStreams()
-    streams.add(Stream(streams))
+    Shutdown(streams).track(Stream(streams))
     signal.raise_signal(signal.SIGTERM)
     assert server.received.empty()
     assert await server.received.get() == signal.SIGTERM
@@ -65,9 +62,10 @@ async def test_a_signal_ends_the_streams_and_then_reaches_the_server(server):
 
 async def test_a_stream_that_opens_after_the_signal_ends_at_once(server):
     streams = OpenStreams()
-    streams.add(Stream(streams))
+    shutdown = Shutdown(streams)
+    shutdown.track(Stream(streams))
     signal.raise_signal(signal.SIGTERM)
     await server.received.get()
-    streams.add(Stream(streams))
+    shutdown.track(Stream(streams))
     while len(streams):
         await asyncio.sleep(0)

@@ -11,10 +11,10 @@ from django.db import connections
 
 from adrf_sse.exceptions import TooManySyncStreams
 from adrf_sse.responses import EventStreamResponse
-from adrf_sse.runtime.threads import sync_slots
 from adrf_sse.streams.options import options
 from adrf_sse.streams.sources import Source, is_source
 from adrf_sse.streams.stream import EventStream
+from adrf_sse.streams.sync_sources import source_limit
 from tests.support.sources import Recorder
 
 
@@ -123,7 +123,7 @@ KINDS = [
 @pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__qualname__)
 async def test_every_kind_of_source_streams(make):
     assert await chunks_of(make()) == b"data: a\n\ndata: b\n\n"
-    assert sync_slots.taken == 0
+    assert source_limit.sources == 0
 
 
 @pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__qualname__)
@@ -261,7 +261,7 @@ async def test_leaving_while_next_blocks_closes_the_source_as_soon_as_it_returns
         go.set()
         await closing
     assert source.closed
-    assert sync_slots.taken == 0
+    assert source_limit.sources == 0
     await asyncio.to_thread(threads[0].join)
 
 
@@ -312,16 +312,16 @@ async def test_beyond_max_sync_streams_the_response_is_503_with_retry_after(sett
             assert await second.json() == {"detail": "Too many streams are open. Try again later."}
         go.set()
         assert await first.next_chunk() is None
-    assert sync_slots.taken == 0
+    assert source_limit.sources == 0
     async with visit(view, served=True) as third:
         assert third.status_code == 200
 
 
 def test_a_source_that_is_dropped_gives_its_thread_back():
     source = Source(iter([]))
-    assert sync_slots.taken == 1
+    assert source_limit.sources == 1
     del source
-    assert sync_slots.taken == 0
+    assert source_limit.sources == 0
 
 
 def test_too_many_sync_streams_is_raised_where_the_source_is_made(settings):
@@ -331,4 +331,4 @@ def test_too_many_sync_streams_is_raised_where_the_source_is_made(settings):
         Source(iter([]))
     kept.discard()
     kept.discard()
-    assert sync_slots.taken == 0
+    assert source_limit.sources == 0

@@ -275,7 +275,7 @@ async def test_the_loop_that_runs_a_stream_is_not_blocked_by_a_plain_for():
     stream = stream_of(Recorder("a", "b").run_for_ever())
     await anext(stream)
     with pytest.raises(RuntimeError, match="must be read with 'async for'"):
-        next(stream)
+        next(iter(stream))
     await stream.aclose()
 
 

@@ -1,77 +1,80 @@
-"""One connection to Redis that hears what is published, and is made anew whenever it breaks."""
+"""One connection to Redis that receives what is published, and is replaced whenever it breaks."""
 
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Protocol
 
-from adrf_sse.brokers.base import Inbox
+from adrf_sse.brokers.base import Receiver
 from adrf_sse.brokers.messages import ChannelEvent
-from adrf_sse.brokers.outages import Outage, pause
+from adrf_sse.brokers.outages import Outage, wait_before_attempt
 from adrf_sse.exceptions import BrokerUnavailable
 
-AT_ONCE = 1000
+CHANNELS_PER_COMMAND = 1000
 """Channels in one command."""
 
 
-class Wire(Protocol):
+class Connection(Protocol):
     """A connection in pub/sub mode. Every method raises ``BrokerUnavailable``."""
 
     async def send(self, *command: str) -> None:
         """Send a command."""
 
     async def receive(self, timeout: float | None) -> Any:
-        """Return a reply, or ``None`` where none comes in time."""
+        """Return a reply, or ``None`` if none arrives within ``timeout`` seconds."""
 
     async def aclose(self) -> None:
         """Close the connection."""
 
 
-class RedisLink:
-    """Subscribe one event loop to channels, over one connection, however many subscribers they have."""
+class RedisListener:
+    """Subscribe one event loop to channels, over one connection, however many subscribers they have.
+
+    ``silence`` is the number of seconds after which Redis is sent a PING, and after as many more the connection counts
+    as broken.
+    """
 
     def __init__(
-        self, connect: Callable[[], Awaitable[Wire]], inbox: Inbox, *, prefix: str, silence: float | None
+        self, connect: Callable[[], Awaitable[Connection]], receiver: Receiver, *, prefix: str, silence: float | None
     ) -> None:
         self._connect = connect
-        self._inbox = inbox
+        self._receiver = receiver
         self._prefix = prefix
-        # Seconds, after which Redis is asked whether it is there, and after as many more is not.
         self._silence = silence
-        self._wanted: set[str] = set()
-        # For each SUBSCRIBE that Redis has yet to confirm, who waits for it, in the order they were sent.
+        self._channels: set[str] = set()
+        # For each SUBSCRIBE that Redis has not confirmed yet, the futures that wait for it, in the order of sending.
         self._unconfirmed: defaultdict[str, deque[list[asyncio.Future[None]]]] = defaultdict(deque)
-        self._wire: Wire | None = None
+        self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
-        self._outage = Outage("hearing from Redis")
-        self._heard = False  # Redis has confirmed a subscription, since the last attempt
-        self._missing: set[str] = set()  # after a reconnection, channels that are not subscribed to again yet
+        self._outage = Outage("receiving events from Redis")
+        self._confirmed = False  # whether Redis has confirmed a subscription since the last attempt
+        self._not_restored: set[str] = set()  # channels that a new connection is not subscribed to yet
 
-    async def add(self, channels: Collection[str]) -> None:
-        """Hear of channels; returns when Redis has confirmed it, however long it is away."""
+    async def subscribe(self, channels: Collection[str]) -> None:
+        """Receive the events of channels. Returns when Redis has confirmed it, however long it is unavailable."""
         loop = asyncio.get_running_loop()
-        new = [channel for channel in channels if channel not in self._wanted]
-        self._wanted.update(new)
-        confirmed = []
+        new = [channel for channel in channels if channel not in self._channels]
+        self._channels.update(new)
+        confirmations = []
         for channel in channels:
             if channel in new:
                 self._unconfirmed[channel].append([])
             if waiting := self._unconfirmed.get(channel):
                 future = loop.create_future()
                 waiting[-1].append(future)
-                confirmed.append(future)
+                confirmations.append(future)
         if self._task is None:
             self._task = loop.create_task(self._run(), name="adrf_sse redis")
         elif new:
             await self._send("SUBSCRIBE", new)
-        for future in confirmed:
+        for future in confirmations:
             await future
 
-    async def remove(self, channels: Collection[str]) -> None:
-        """Hear no more of channels."""
-        self._wanted.difference_update(channels)
+    async def unsubscribe(self, channels: Collection[str]) -> None:
+        """Unsubscribe from channels."""
+        self._channels.difference_update(channels)
         for channel in channels:
-            self._miss_no_more(channel)
+            self._restored(channel)
         await self._send("UNSUBSCRIBE", list(channels))
 
     async def aclose(self) -> None:
@@ -81,79 +84,80 @@ class RedisLink:
             await asyncio.wait([self._task])
 
     async def _send(self, command: str, channels: list[str]) -> None:
-        if self._wire is None:
-            return  # all that is wanted is sent with the next connection
+        if self._connection is None:
+            return  # the next connection subscribes to all channels
         try:
-            for start in range(0, len(channels), AT_ONCE):
-                names = [self._prefix + channel for channel in channels[start : start + AT_ONCE]]
-                await self._wire.send(command, *names)
+            for start in range(0, len(channels), CHANNELS_PER_COMMAND):
+                names = [self._prefix + channel for channel in channels[start : start + CHANNELS_PER_COMMAND]]
+                await self._connection.send(command, *names)
         except BrokerUnavailable:
-            pass  # whoever receives learns of it too
+            pass  # receiving fails too, and the connection is replaced
 
     async def _run(self) -> None:
         first, attempts = True, 0
         while True:
             try:
                 await self._listen(first)
-            except Exception as exc:  # whatever it is, streams stay open, and it is tried again
+            except Exception as exc:  # whatever it is, streams stay open, and the connection is tried again
                 self._outage.failed(exc)
-            attempts = 1 if self._heard else attempts + 1
-            first = self._heard = False
-            await pause(attempts)
+            attempts = 1 if self._confirmed else attempts + 1
+            first = self._confirmed = False
+            await wait_before_attempt(attempts)
 
     async def _listen(self, first: bool) -> None:
-        wire = await self._connect()
+        connection = await self._connect()
         try:
-            self._start_over()
-            self._missing = set() if first else set(self._wanted)
-            self._wire = wire
-            await self._send("SUBSCRIBE", list(self._wanted))
-            if not first and not self._wanted:
-                self._outage.over()
-            await self._receive(wire)
+            self._expect_confirmations()
+            self._not_restored = set() if first else set(self._channels)
+            self._connection = connection
+            await self._send("SUBSCRIBE", list(self._channels))
+            if not first and not self._channels:
+                self._outage.succeeded()
+            await self._receive(connection)
         finally:
-            self._wire = None
-            await wire.aclose()
+            self._connection = None
+            await connection.aclose()
 
-    def _start_over(self) -> None:
-        """Expect one confirmation for each channel, and have it tell all who wait for the channel."""
+    def _expect_confirmations(self) -> None:
+        """Expect one confirmation for each channel on a new connection, for all who wait for the channel."""
         for channel in list(self._unconfirmed):
             waiting = [future for futures in self._unconfirmed.pop(channel) for future in futures]
-            if channel in self._wanted:
+            if channel in self._channels:
                 self._unconfirmed[channel].append(waiting)
-        for channel in self._wanted:
+        for channel in self._channels:
             if channel not in self._unconfirmed:
                 self._unconfirmed[channel].append([])
 
-    async def _receive(self, wire: Wire) -> None:
-        asked = False
+    async def _receive(self, connection: Connection) -> None:
+        pinged = False
         while True:
-            reply = await wire.receive(self._silence)
+            reply = await connection.receive(self._silence)
             if reply is not None:
-                asked = False
-                self._take(reply)
-            elif asked:
+                pinged = False
+                self._handle(reply)
+            elif pinged:
                 raise BrokerUnavailable(f"Redis must answer in {self._silence} s, got silence. Check whether it hangs.")
             else:
-                asked = True
-                await wire.send("PING")
+                pinged = True
+                await connection.send("PING")
 
-    def _take(self, reply: list[Any]) -> None:
+    def _handle(self, reply: list[Any]) -> None:
         kind = reply[0]
         if kind == b"message":
-            if not self._missing:  # else what is missing comes first, from history, and this with it
-                self._receive_message(reply[1].decode().removeprefix(self._prefix), reply[2])
+            # Until all channels are restored, events are left to history, which _restored() asks for.
+            if not self._not_restored:
+                self._handle_message(reply[1].decode().removeprefix(self._prefix), reply[2])
         elif kind == b"subscribe":
-            self._confirm(reply[1].decode().removeprefix(self._prefix))
+            self._handle_confirmation(reply[1].decode().removeprefix(self._prefix))
 
-    def _receive_message(self, channel: str, message: bytes) -> None:
-        number, mark, body = message.partition(b":")
-        if mark and number.isdigit():  # anybody may publish to Redis
-            self._inbox.receive(ChannelEvent(channel, int(number), body))
+    def _handle_message(self, channel: str, message: bytes) -> None:
+        number, separator, body = message.partition(b":")
+        if separator and number.isdigit():  # any client of Redis may publish to the channel
+            self._receiver.receive(ChannelEvent(channel, int(number), body))
 
-    def _confirm(self, channel: str) -> None:
-        self._heard = True
-        self._outage.over()
+    def _handle_confirmation(self, channel: str) -> None:
+        self._confirmed = True
+        self._outage.succeeded()
         waiting = self._unconfirmed.get(channel)
         if not waiting:
             return
@@ -162,10 +166,11 @@ class RedisLink:
                 future.set_result(None)
         if not waiting:
             del self._unconfirmed[channel]
-        self._miss_no_more(channel)
+        self._restored(channel)
 
-    def _miss_no_more(self, channel: str) -> None:
-        if channel in self._missing:
-            self._missing.discard(channel)
-            if not self._missing:
-                self._inbox.gap()
+    def _restored(self, channel: str) -> None:
+        """Note that a channel is subscribed to again, or no longer needed. After the last one, streams read history."""
+        if channel in self._not_restored:
+            self._not_restored.discard(channel)
+            if not self._not_restored:
+                self._receiver.resync()

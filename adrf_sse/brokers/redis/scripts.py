@@ -1,7 +1,7 @@
-"""What Redis runs in one step. A channel's history is a stream, its entries' ids are the events' ids.
+"""Scripts that Redis runs atomically. A channel's history is a stream; the IDs of its entries are those of the events.
 
-Each entry (``b``, the event) also names the event before it in its channel (``p``), whether or not that is still kept:
-so the first entry that is left tells what a reader may have missed.
+Each entry contains the event (``b``) and the ID of the event before it in its channel (``p``), even if that one is no
+longer kept. So the first entry that is kept tells which events a reader may have missed.
 """
 
 PUBLISH = """
@@ -26,7 +26,10 @@ redis.call('PEXPIRE', KEYS[2], math.ceil(ttl / 1000))
 redis.call('PUBLISH', ARGV[1], text .. ':' .. ARGV[2])
 return text
 """
-"""Keys: state, history. Arguments: pub/sub channel, event, events to keep, microseconds to keep them. Gives the id."""
+"""Publish an event and return its ID.
+
+Keys: state, history. Arguments: pub/sub channel, event, number of events to keep, microseconds to keep them.
+"""
 
 READ = """
 local time = redis.call('TIME')
@@ -69,9 +72,11 @@ for i = 2, #KEYS do
 end
 return {state[1], string.format('%.0f', missed), found}
 """
-"""Keys: state, histories. Arguments: id to read after (or nothing), entries at most of each, microseconds to keep them,
-bytes at most of each after its first.
+"""Read a page of histories.
 
-Gives the last id, the id up to which events may be lost, and of each history that has any, its index, whether there is
-more of it, and its entries.
+Keys: state, histories. Arguments: ID to read after (or nothing), number of entries of each history, microseconds for
+which entries are kept, bytes of each history after its first entry.
+
+Returns the broker's position, the ID up to which events may be missing, and for each history that has entries its
+index, whether it has more entries, and the entries.
 """

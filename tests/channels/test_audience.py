@@ -1,4 +1,4 @@
-"""Many subscribers are served in small groups, one after the other."""
+"""Many subscribers share one log of events, and are woken a few in each turn of the event loop."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -6,12 +6,12 @@ from contextlib import AsyncExitStack
 import pytest
 
 from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
-from adrf_sse.channels import hub as hubs_module
-from adrf_sse.channels.rounds import GROUP
+from adrf_sse.channels import audience as audience_module
+from adrf_sse.channels.hub import WOKEN_PER_TURN
 
 pytestmark = pytest.mark.usefixtures("broker")
 
-MANY = 3 * GROUP + 5
+MANY = 3 * WOKEN_PER_TURN + 5
 
 
 async def entered(stack, count):
@@ -35,30 +35,31 @@ async def test_each_of_many_gets_each_event_once_in_order(turn):
     assert subscriber_counts() == {}
 
 
-# Over Redis, when an event comes is not known.
+# Over Redis, the turn in which an event arrives is not known.
 only_memory = pytest.mark.parametrize("broker", ["memory"], indirect=True)
 
 
 @only_memory
-async def test_others_come_to_their_turn_before_all_are_served():
+async def test_other_tasks_run_before_all_subscribers_are_woken():
     async with AsyncExitStack() as stack:
-        first, *_, last = await entered(stack, MANY)
+        subscribers = await entered(stack, MANY)
         got = []
 
-        async def reader(events, name):
-            got.append((name, (await anext(events)).data))
+        async def reader(events, number):
+            assert (await anext(events)).data == 1
+            got.append(number)
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(reader(last, "last"))
-            group.create_task(reader(first, "first"))
+            for number, events in enumerate(subscribers):
+                group.create_task(reader(events, number))
             await asyncio.sleep(0)
             publish("news", 1)
             await asyncio.sleep(0)
             got.append("another")
-        assert got == [("first", 1), "another", ("last", 1)]
+        assert got == [*range(WOKEN_PER_TURN), "another", *range(WOKEN_PER_TURN, MANY)]
 
 
-async def test_who_comes_and_goes_between_the_groups_neither_misses_nor_repeats():
+async def test_a_subscriber_that_joins_or_leaves_during_a_round_misses_and_repeats_nothing():
     async with AsyncExitStack() as stack:
         staying = await entered(stack, MANY)
         for n in range(0, 60, 2):
@@ -72,8 +73,9 @@ async def test_who_comes_and_goes_between_the_groups_neither_misses_nor_repeats(
             assert await take(events, 60) == list(range(60))
 
 
-async def test_what_is_too_much_to_wait_comes_from_history(monkeypatch):
-    monkeypatch.setattr(hubs_module, "MAX_PENDING", 20)
+async def test_a_log_that_is_full_lets_subscribers_read_history(monkeypatch, settings):
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 10}
+    monkeypatch.setattr(audience_module, "MAX_LOG", 20)
     async with AsyncExitStack() as stack:
         subscribers = await entered(stack, MANY)
         for n in range(400):
@@ -86,13 +88,12 @@ async def test_what_is_too_much_to_wait_comes_from_history(monkeypatch):
 
 
 @only_memory
-async def test_a_reset_comes_after_all_that_waited(monkeypatch, settings):
-    settings.ADRF_SSE = {**settings.ADRF_SSE, "CHANNEL_HISTORY": 10}
-    monkeypatch.setattr(hubs_module, "MAX_PENDING", 20)
+async def test_a_reset_follows_the_events_that_waited(monkeypatch, settings):
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "CHANNEL_HISTORY": 10, "MAX_SUBSCRIBER_BACKLOG": 10}
+    monkeypatch.setattr(audience_module, "MAX_LOG", 20)
     async with AsyncExitStack() as stack:
         subscribers = await entered(stack, MANY)
         numbers = [publish("news", n) for n in range(100)]
         for events in subscribers:
-            # 20 may wait, and the one that was too much.
-            expected = [*range(21), {"last_event_id": numbers[20]}, *range(90, 100)]
+            expected = [*range(10), {"last_event_id": numbers[9]}, *range(90, 100)]
             assert await take(events, len(expected)) == expected

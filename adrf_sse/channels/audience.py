@@ -1,0 +1,168 @@
+"""The subscribers of one set of channels, and one bounded log of events for all of them."""
+
+from bisect import bisect_right
+
+from adrf_sse.brokers.messages import ChannelEvent
+from adrf_sse.channels.cursor import Chunk, Cursor, State, join
+from adrf_sse.settings import sse_settings
+
+SHARED_CHUNKS = 16
+"""Chunks that are kept for several cursors at most."""
+
+MAX_LOG = 10_000
+"""Events in a log at most, or twice ``MAX_SUBSCRIBER_BACKLOG`` if that is more."""
+
+RELEASED_PER_TURN = 256
+"""Events that subscribers may read after each turn of the event loop at most.
+
+So a burst of events does not count as the lag of a subscriber that had no turn to read.
+"""
+
+
+class Audience:
+    """Hold the events that some subscriber has yet to read, and wake the subscribers that wait for events.
+
+    Each subscriber is a cursor: its place in the log. Places are counted from the audience's first event on. The log
+    begins at the place of the slowest cursor.
+    """
+
+    def __init__(self, channels: frozenset[str]) -> None:
+        self.channels = channels
+        self.cursors: set[Cursor] = set()
+        """All subscribers; those that read history have no place in the log."""
+        self.is_due = False
+        """Whether the hub will call ``serve()``."""
+        self._log: list[ChannelEvent] = []
+        self._start = 0  # place of the first event in the log
+        self._released = 0  # place after the last event that cursors may read
+        self._places: dict[int, int] = {}  # number of cursors at each place
+        self._waiting: dict[Cursor, None] = {}  # cursors whose reader waits, the longest waiting first
+        self._round: list[Cursor] = []  # those to be woken, the next one last
+        self._chunks: dict[int, Chunk] = {}  # by the place where they begin, until the next release
+
+    # The hub's side
+
+    def append(self, event: ChannelEvent) -> bool:
+        """Add an event. Returns ``False`` if the log is full, and the subscribers must read history."""
+        if self._places:
+            self._log.append(event)
+        backlog: int = sse_settings.MAX_SUBSCRIBER_BACKLOG
+        return len(self._log) <= max(MAX_LOG, 2 * backlog)
+
+    def serve(self, limit: int) -> int:
+        """Wake up to ``limit`` cursors that wait for events, and return how many.
+
+        Cursors are woken in rounds. Events that arrive during a round are read by those that are woken after them, as
+        one chunk with the events before.
+        """
+        self._release()
+        if not self._round:
+            self._round = [*reversed(self._waiting)]
+        woken = 0
+        while self._round and woken < limit:
+            cursor = self._round.pop()
+            if cursor in self._waiting:
+                del self._waiting[cursor]
+                cursor.wake_reader()
+                woken += 1
+        return woken
+
+    def has_more(self) -> bool:
+        """Return whether ``serve()`` has to be called again."""
+        if self._round or self._released < self.end:
+            return True
+        longest = next(iter(self._waiting), None)
+        return longest is not None and longest.unread > 0
+
+    def resync(self, last_id: int | None) -> None:
+        """Let all cursors read history after ``last_id``, once they have read what is in the log."""
+        shared: dict[int, list[ChannelEvent]] = {}
+        for cursor in tuple(self.cursors):
+            if cursor.state is State.LIVE and cursor.place is not None:
+                place = self.place_after(cursor.place, cursor.last_id or 0)
+                if place not in shared:
+                    shared[place] = self._unread(place)
+                unread = shared[place]
+                cursor.fall_behind(unread, last_id if place + len(unread) == self.end else None)
+            self.move(cursor, None)
+        self._waiting.clear()
+        self._round.clear()
+
+    # The cursors' side
+
+    @property
+    def end(self) -> int:
+        """The place after the last event in the log."""
+        return self._start + len(self._log)
+
+    @property
+    def released(self) -> int:
+        """The place after the last event that cursors may read now."""
+        return self._released
+
+    def wait(self, cursor: Cursor) -> None:
+        """Wake a cursor when there are events for it."""
+        self._waiting[cursor] = None
+
+    def remove(self, cursor: Cursor) -> None:
+        """Remove a cursor."""
+        self.move(cursor, None)
+        self.cursors.discard(cursor)
+        self._waiting.pop(cursor, None)
+
+    def move(self, cursor: Cursor, place: int | None) -> None:
+        """Move a cursor to a place in the log, or out of the log, and drop the events that no cursor has to read."""
+        before, cursor.place = cursor.place, place
+        if place is not None:
+            self._places[place] = self._places.get(place, 0) + 1
+        if before is None:
+            return
+        if self._places[before] > 1:
+            self._places[before] -= 1
+            return
+        del self._places[before]
+        if before == self._start:
+            first = min(self._places, default=self.end)
+            del self._log[: first - self._start]
+            self._start = first
+            self._released = max(self._released, first)
+
+    def place_after(self, place: int, number: int) -> int:
+        """Return the place of the first event after an ID, from a place on."""
+        return self._start + bisect_right(self._log, number, lo=place - self._start, key=lambda event: event.number)
+
+    def event(self, place: int) -> ChannelEvent:
+        """Return the event at a place."""
+        return self._log[place - self._start]
+
+    def chunk(self, place: int) -> Chunk:
+        """Return the events from a place on as one chunk. Cursors at the same place share its bytes."""
+        if place not in self._chunks:
+            if len(self._chunks) == SHARED_CHUNKS:
+                self._chunks.clear()
+            self._chunks[place] = join(self._log[place - self._start : self._released - self._start], 0)
+        return self._chunks[place]
+
+    def _release(self) -> None:
+        """Let cursors read some more events, and end those that are too far behind."""
+        backlog = sse_settings.MAX_SUBSCRIBER_BACKLOG
+        released = min(self.end, self._released + max(1, min(RELEASED_PER_TURN, backlog // 2)))
+        if released != self._released:
+            self._released = released
+            self._chunks.clear()
+            if released - self._start > backlog:
+                self._end_laggards(released - backlog)
+
+    def _end_laggards(self, first: int) -> None:
+        """End the cursors before a place, unless they wait to be woken."""
+        for cursor in tuple(self.cursors):
+            place = cursor.place
+            if place is not None and place < first and not cursor.awaited:
+                if cursor.state is State.LIVE:
+                    cursor.lag(self._unread(self.place_after(place, cursor.last_id or 0)))
+                self.move(cursor, None)
+
+    def _unread(self, place: int) -> list[ChannelEvent]:
+        """Return the events from a place on, at most as many as may wait for a subscriber."""
+        start = place - self._start
+        return self._log[start : start + sse_settings.MAX_SUBSCRIBER_BACKLOG]

@@ -1,0 +1,245 @@
+"""A subscriber's cursor: its place in the log of its audience, and the events that it reads before."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from adrf_sse.brokers.messages import ChannelEvent, Page, message_body
+from adrf_sse.events.event import RESET_EVENT
+from adrf_sse.exceptions import SubscriberLagged
+from adrf_sse.signals import subscriber_dropped
+from adrf_sse.streams.buffer import CHUNK_SIZE, FrameBuffer
+
+
+class Chunk(NamedTuple):
+    """Events that leave together."""
+
+    frames: bytes
+    events: int
+    """How many events these are; the IDs are 0 if there is none."""
+    first_id: int
+    last_id: int
+
+
+class Log(Protocol):
+    """The log of an audience, as its cursors use it."""
+
+    @property
+    def released(self) -> int:
+        """The place after the last event that cursors may read now."""
+
+    def event(self, place: int) -> ChannelEvent:
+        """Return the event at a place."""
+
+    def chunk(self, place: int) -> Chunk:
+        """Return the events from a place on as one chunk."""
+
+    def place_after(self, place: int, number: int) -> int:
+        """Return the place of the first event after an ID, from a place on."""
+
+    def move(self, cursor: "Cursor", place: int | None) -> None:
+        """Move a cursor to a place in the log, or out of the log."""
+
+    def wait(self, cursor: "Cursor") -> None:
+        """Wake a cursor when there are events for it."""
+
+
+class State(Enum):
+    """Where a cursor reads."""
+
+    BEHIND = "behind"
+    """It reads history, page by page, as fast as its client reads."""
+    LIVE = "live"
+    """It reads the log."""
+    LAGGED = "lagged"
+    """It fell too far behind the log, and reads nothing more."""
+
+
+class Cursor(FrameBuffer):
+    """Read the events of some channels, first from history and then from the log of the channels' audience.
+
+    A stream takes them as chunks, whose bytes the subscribers share; a task takes them one by one. While a page of
+    history is read, the cursor marks its place in the log. If that page is the last one, the cursor goes on in the log,
+    after the mark, with the first event that is not in the page: so nothing is lost or repeated.
+
+    ``on_lag`` is called when the client reads too slowly, and ``on_behind`` when the cursor must read history again.
+    """
+
+    __slots__ = ("_early", "_early_read", "_on_behind", "_on_lag", "_reset_until", "channels", "last_id", "log",
+                 "place", "state")  # fmt: skip
+
+    log: Log
+
+    def __init__(
+        self,
+        channels: frozenset[str],
+        last_id: int | None,
+        *,
+        on_lag: Callable[[], None] | None = None,
+        on_behind: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        self.last_id = last_id
+        """The ID up to which it has received events, those that wait in it included."""
+        self.state = State.BEHIND
+        self.place: int | None = None
+        """Its place in the log, or its mark while it reads a page of history."""
+        self._on_lag = on_lag
+        self._on_behind = on_behind
+        self._early: Sequence[ChannelEvent] = ()  # events to read before those in the log; shared, so never changed
+        self._early_read = 0
+        self._reset_until = 0  # the ID up to which a reset has told of missing events
+
+    def __bool__(self) -> bool:
+        return bool(self._frames) or self.has_early or self.unread > 0
+
+    @property
+    def has_early(self) -> bool:
+        """Whether events wait that were read from history."""
+        return self._early_read < len(self._early)
+
+    @property
+    def unread(self) -> int:
+        """Events in the log that it may read now."""
+        return self.log.released - self.place if self.state is State.LIVE and self.place is not None else 0
+
+    # Reading
+
+    def next_event(self) -> ChannelEvent | None:
+        """Return the next event, or ``None`` if none is there. Raises ``SubscriberLagged`` after the last one."""
+        if self.has_early:
+            self._early_read += 1
+            return self._early[self._early_read - 1]
+        if self.state is State.LAGGED:
+            raise SubscriberLagged(self.last_id)
+        while self.place is not None and self.unread > 0:
+            event = self.log.event(self.place)
+            self.log.move(self, self.place + 1)
+            if event.number > (self.last_id or 0):
+                self.last_id = event.number
+                return event
+        return None
+
+    def take(self) -> bytes:
+        """Return the frames that come next as one chunk, or ``b""`` if there are none."""
+        return super().take() if self._frames else self._take_events()
+
+    def _take_events(self) -> bytes:
+        if self._early:
+            return self._take_early()
+        if self.state is not State.LIVE or self.place is None:
+            return b""
+        chunk = self.log.chunk(self.place)
+        if chunk.events and chunk.first_id <= (self.last_id or 0):
+            # The first events were in the last page of history, too.
+            self.log.move(self, self.log.place_after(self.place, self.last_id or 0))
+            chunk = self.log.chunk(self.place)
+        if chunk.events:
+            self.events += chunk.events
+            self.last_id = chunk.last_id
+            self.log.move(self, self.place + chunk.events)
+        return chunk.frames
+
+    def _take_early(self) -> bytes:
+        chunk = join(self._early, self._early_read)
+        self._early_read += chunk.events
+        self.events += chunk.events
+        if not self.has_early:
+            self._drop_early()
+        return chunk.frames
+
+    def _drop_early(self) -> None:
+        self._early, self._early_read = (), 0
+        self.make_room()
+
+    def put(self, frame: bytes, *, first: bool = False) -> None:
+        """Add a frame that is no event, after the events that can be read now."""
+        if frame and not first:
+            self._keep_events()
+        super().put(frame, first=first)
+
+    def put_position(self) -> None:
+        """Add a frame with the last ID, so that a client that receives no event can resume from here."""
+        self._keep_events()
+        super().put(b"id: %d\n\n" % (self.last_id or 0))
+
+    def _keep_events(self) -> None:
+        while chunk := self._take_events():
+            super().put(chunk)
+
+    def clear(self) -> None:
+        """Drop everything that was not taken."""
+        self._drop_early()
+        super().clear()
+
+    def wait_for_frames(self) -> "asyncio.Future[None]":
+        """Return a future that ends when there is something to read."""
+        if self.state is State.LIVE:
+            self.log.wait(self)
+        return super().wait_for_frames()
+
+    # Moving between history and the log
+
+    def add_page(self, page: Page) -> None:
+        """Read a page of history next, after a ``reset`` if events before it are missing."""
+        if page.missed_until > self._reset_until:
+            self.add_reset(page, self.last_id)
+        self._add_early(page.events)
+        self.last_id = page.position if page.complete else page.events[-1].number
+        self.wake_reader()
+
+    def add_reset(self, page: Page, last_event_id: str | int | None) -> None:
+        """Read a ``reset`` before a page. A client that resumes from its ID still receives everything after it."""
+        self._reset_until = page.position
+        self.last_id = page.events[0].number - 1 if page.events else page.position
+        body = message_body({"last_event_id": last_event_id}, RESET_EVENT)
+        self._add_early([ChannelEvent("", self.last_id, body)])
+
+    def go_live(self) -> None:
+        """Read the log from the mark on."""
+        self.state = State.LIVE
+        self.wake_reader()
+
+    def fall_behind(self, events: Sequence[ChannelEvent], last_id: int | None) -> None:
+        """Read some events that were in the log, and then history, from ``last_id`` on if that is later."""
+        self._leave_log(State.BEHIND, events)
+        if last_id is not None:
+            self.last_id = max(self.last_id or 0, last_id)
+        if self._on_behind is not None:
+            self._on_behind()
+
+    def lag(self, events: Sequence[ChannelEvent]) -> None:
+        """Read some events that were in the log, and nothing after them, because the client reads too slowly."""
+        self._leave_log(State.LAGGED, events)
+        subscriber_dropped.send_robust(type(self), channels=self.channels)
+        if self._on_lag is not None:
+            self._on_lag()
+
+    def _leave_log(self, state: State, events: Sequence[ChannelEvent]) -> None:
+        self.state = state
+        self._add_early(events)
+        if events:
+            self.last_id = events[-1].number
+        self.wake_reader()
+
+    def _add_early(self, events: Sequence[ChannelEvent]) -> None:
+        unread = self._early[self._early_read :]
+        self._early, self._early_read = [*unread, *events] if unread else events, 0
+
+
+def join(events: Sequence[ChannelEvent], start: int) -> Chunk:
+    """Return the events from an index on, as many as fit into one chunk."""
+    frames: list[bytes] = []
+    size = 0
+    for index in range(start, len(events)):
+        frame = events[index].frame
+        size += len(frame)
+        if frames and size > CHUNK_SIZE:
+            break
+        frames.append(frame)
+    if not frames:
+        return Chunk(b"", 0, 0, 0)
+    joined = frames[0] if len(frames) == 1 else b"".join(frames)
+    return Chunk(joined, len(frames), events[start].number, events[start + len(frames) - 1].number)

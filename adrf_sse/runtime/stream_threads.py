@@ -1,0 +1,106 @@
+"""Stream threads: the few threads in which all open streams run their synchronous calls."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import Any
+
+from asgiref.sync import ThreadSensitiveContext
+from django.db import connections
+
+from adrf_sse.runtime.contexts import close_connections, thread_context
+from adrf_sse.runtime.executors import SingleThreadExecutor
+from adrf_sse.runtime.loops import after_fork, background_loop
+from adrf_sse.settings import sse_settings
+
+
+class StreamThread(SingleThreadExecutor):
+    """Run the synchronous calls of many streams, with one connection to each database for all of them."""
+
+    def __init__(self) -> None:
+        super().__init__("adrf_sse streams")
+        self.streams = 0
+        """Streams that use this thread."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Run a call after the calls before it, on connections that still work."""
+
+        def call() -> Any:
+            _close_unusable_connections()
+            return fn(*args, **kwargs)
+
+        return super().submit(call)
+
+    def close_connections(self) -> None:
+        """Close the thread's database connections."""
+        if self.running:
+            super().submit(close_connections)
+
+
+def _close_unusable_connections() -> None:
+    """Close what Django closes between requests, except with ``CONN_MAX_AGE = 0``: a cursor may still be in use."""
+    for connection in connections.all(initialized_only=True):
+        if connection.errors_occurred or connection.settings_dict["CONN_MAX_AGE"] != 0:
+            connection.close_if_unusable_or_obsolete()
+
+
+class StreamThreads:
+    """Share ``STREAM_THREADS`` threads among all open streams; each stream uses the thread with the fewest streams."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the threads. A forked process must do so, because it has none of its parent's threads."""
+        self._lock = threading.Lock()
+        self.threads: list[StreamThread] = []
+
+    def acquire(self) -> StreamThread:
+        """Return the thread for one more stream."""
+        with self._lock:
+            while len(self.threads) < sse_settings.STREAM_THREADS:
+                self.threads.append(StreamThread())
+            thread = min(self.threads[: sse_settings.STREAM_THREADS], key=lambda thread: thread.streams)
+            thread.streams += 1
+            return thread
+
+    def release(self, thread: StreamThread) -> None:
+        """Count one stream less; the last one closes the thread's connections."""
+        with self._lock:
+            thread.streams -= 1
+            if not thread.streams:
+                thread.close_connections()
+
+
+stream_threads = StreamThreads()
+after_fork(stream_threads.reset)
+
+
+async def enter_stream_thread() -> StreamThread | None:
+    """Run the synchronous calls of this task, and of the tasks that it starts, in a stream thread from now on.
+
+    Returns the thread, which the caller releases when the task ends, or ``None`` if the calls stay where they are.
+    The thread context is entered and never left, because a context that was left refuses the calls of tasks that
+    outlive it: tasks that a source leaves running may go on to use the ORM. It ends with the task's context variables.
+    """
+    if thread_context() is None and not background_loop.runs_here():
+        return None
+    thread = stream_threads.acquire()
+    context: Any = ThreadSensitiveContext(executor=thread)
+    await context.__aenter__()
+    return thread
+
+
+async def run_in_stream_thread(function: Callable[[], Awaitable[object]]) -> None:
+    """Await an asynchronous function in a task of its own, whose synchronous calls run in a stream thread."""
+    await asyncio.get_running_loop().create_task(_in_stream_thread(function))
+
+
+async def _in_stream_thread(function: Callable[[], Awaitable[object]]) -> None:
+    thread = await enter_stream_thread()
+    try:
+        await function()
+    finally:
+        if thread is not None:
+            stream_threads.release(thread)

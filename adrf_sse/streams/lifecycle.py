@@ -1,0 +1,219 @@
+"""The life of a stream: its phases, and what ends it."""
+
+import asyncio
+from enum import IntEnum
+from functools import partial
+from random import randint
+from time import monotonic
+from typing import Any
+
+from django.http import HttpRequest
+
+from adrf_sse.events.event import ServerSentEvent
+from adrf_sse.events.frames import Encode
+from adrf_sse.exceptions import SubscriberLagged
+from adrf_sse.logs import view_name
+from adrf_sse.runtime.loops import run_on, running_loop
+from adrf_sse.runtime.stream_threads import run_in_stream_thread
+from adrf_sse.runtime.tasks import hold_task
+from adrf_sse.settings import sse_settings
+from adrf_sse.signals import Reason
+from adrf_sse.streams.open_streams import open_streams
+from adrf_sse.streams.options import Options
+from adrf_sse.streams.pump import Pump
+from adrf_sse.streams.reauthorization import Reauthorization, is_refusal
+from adrf_sse.streams.reports import failure_frame, report_closed, report_failure, report_opened
+from adrf_sse.streams.shutdown import SHUTDOWN_CLEANUP, shutdown
+from adrf_sse.streams.timers import Timers
+
+
+class Phase(IntEnum):
+    """The life of a stream, which only advances."""
+
+    NEW = 0
+    """The source has not started."""
+    STARTED = 1
+    """The source runs, and the headers wait for its first event: an error is an HTTP error."""
+    OPEN = 2
+    """The headers are sent: an error is an event."""
+    ENDING = 3
+    """The source has ended or was told to end. The client receives what is in the buffer."""
+    CLOSED = 4
+    """The source is closed."""
+
+
+class Lifecycle:
+    """Start, open, end and close a stream, each once, and name the reason of its end.
+
+    A subclass sets ``_pump`` and reads its buffer.
+    """
+
+    __slots__ = ("__weakref__", "_closing", "_encode", "_error", "_opened_at", "_options", "_pump", "_reader",
+                 "_reason", "_reauthorization", "_timers", "bytes", "loop", "phase", "request")  # fmt: skip
+
+    _pump: Pump
+
+    def __init__(self, options: Options, encode: Encode) -> None:
+        self.phase = Phase.NEW
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop that runs the source, once it has started."""
+        self.request: HttpRequest | None = None
+        """The request, for signals and error reports."""
+        self.bytes = 0
+        """Bytes that the server has taken."""
+        self._options = options
+        self._encode = encode
+        self._error: Exception | None = None  # what the source raised before its first event
+        self._reason: Reason | None = None  # why the stream ends
+        self._opened_at: float | None = None
+        self._timers: Timers | None = None  # while the stream is read
+        self._reader: asyncio.Task[Any] | None = None  # the server's task, which pulls and sends
+        self._reauthorization: Reauthorization | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def events(self) -> int:
+        """Events that the source has yielded."""
+        return self._pump.buffer.events
+
+    @property
+    def is_read(self) -> bool:
+        """Whether something reads the stream, and will close it."""
+        return self._timers is not None
+
+    @property
+    def view_name(self) -> str:
+        """The name of the view's URL pattern, with namespaces; without a name, the view's dotted path."""
+        return view_name(self.request)
+
+    def _advance(self, phase: Phase, reason: Reason | None = None) -> bool:
+        """Enter a later phase, and return whether it is a later one. The first reason that is given stays."""
+        self._reason = self._reason or reason
+        if phase <= self.phase:
+            return False
+        self.phase = phase
+        return True
+
+    def _start(self) -> None:
+        self._advance(Phase.STARTED)
+        self.loop = asyncio.get_running_loop()
+        self._pump.start()
+        shutdown.track(self)
+
+    async def _open(self) -> None:
+        self._advance(Phase.OPEN)
+        self._opened_at = monotonic()
+        await report_opened(self)
+
+    # Ending
+
+    async def source_failed(self, error: Exception) -> None:
+        """Tell the client, the log and Django of an exception of the source."""
+        if isinstance(error, SubscriberLagged):
+            self._advance(Phase.ENDING, "timeout")
+        elif self.phase is Phase.STARTED and not self.events:
+            self._error = error
+        else:
+            await report_failure(self, self._pump.source, error, "The source %r failed while it was streaming.")
+            if not self._pump.stopping:
+                self._advance(Phase.ENDING, "error")
+                self._pump.buffer.put(self._failure_frame(error))
+
+    def source_ended(self) -> None:
+        """Note that no more frames come; the client receives those in the buffer."""
+        if self._error is None:
+            self._advance(Phase.ENDING)
+
+    def _check_failed(self, error: Exception) -> None:
+        """End the stream because its client may no longer read it, or because the check itself failed."""
+        if is_refusal(error):
+            self._end("revoked")
+        elif self.phase < Phase.ENDING:
+            self._end("error", self._failure_frame(error))
+            message = "The check whether a client may still read %r failed."
+            report = partial(report_failure, self, self._pump.source, error, message)
+            hold_task(asyncio.get_running_loop().create_task(run_in_stream_thread(report)))
+
+    def expire(self) -> None:
+        """End the stream after its longest duration, so that its client reconnects."""
+        self._end("expired")
+
+    def shut_down(self) -> None:
+        """End the stream because the server stops. Its client reconnects after a delay of its own."""
+        timeout = min(SHUTDOWN_CLEANUP, sse_settings.CLEANUP_TIMEOUT)
+        retry = ServerSentEvent(retry=randint(*sse_settings.SHUTDOWN_RETRY_SPREAD))
+        self._end("shutdown", self._encode(retry), timeout)
+        # A client that stopped reading must not delay the shutdown.
+        asyncio.get_running_loop().call_later(timeout, self.disconnect)
+
+    def _end(self, reason: Reason, last: bytes = b"", timeout: float | None = None) -> None:
+        """Stop the source, and let the client receive what is in the buffer and a last frame."""
+        if self._pump.stopping or not self._advance(Phase.ENDING, reason):
+            return
+        self._pump.stopping = True
+        self._pump.buffer.put(last)
+        timeout = sse_settings.CLEANUP_TIMEOUT if timeout is None else timeout
+        hold_task(asyncio.get_running_loop().create_task(self._pump.stop(timeout)))
+
+    def disconnect(self) -> None:
+        """End the stream of a client that stopped reading: its request's task waits in the server's ``send``."""
+        if self.phase is Phase.CLOSED or self._pump.buffer.awaited:
+            return
+        self._advance(Phase.ENDING, "timeout")
+        if self._reader is not None and not self._reader.done():
+            self._reader.get_loop().call_soon_threadsafe(self._reader.cancel)
+        else:
+            hold_task(asyncio.get_running_loop().create_task(self._close("timeout")))
+
+    # Closing
+
+    async def aclose(self) -> None:
+        """Close the stream. The source is closed when this returns, or did not stop within ``CLEANUP_TIMEOUT``."""
+        if self.phase is Phase.NEW:
+            self._discard()
+        elif self.loop is not None and not self._is_closed:
+            await run_on(self.loop, self._close("disconnected"))
+
+    def close(self) -> None:
+        """Close the stream from any thread. In an event loop's thread, which must not block, only begin to."""
+        if self.phase is Phase.NEW:
+            self._discard()
+        elif self.loop is not None and not self._is_closed:
+            if running_loop() is not None:
+                self.loop.call_soon_threadsafe(self._begin_closing)
+            elif self.loop.is_running():
+                asyncio.run_coroutine_threadsafe(self._close("disconnected"), self.loop).result()
+
+    @property
+    def _is_closed(self) -> bool:
+        return self.phase is Phase.CLOSED and (self._closing is None or self._closing.done())
+
+    def _begin_closing(self) -> None:
+        hold_task(asyncio.get_running_loop().create_task(self._close("disconnected")))
+
+    def _discard(self) -> None:
+        self._advance(Phase.CLOSED)
+        self._pump.discard()
+
+    async def _close(self, reason: Reason) -> None:
+        """Close the stream once. A caller that is cancelled meanwhile can call this again, to wait for the end."""
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close_once(reason))
+        await asyncio.shield(self._closing)
+
+    async def _close_once(self, reason: Reason) -> None:
+        self._advance(Phase.ENDING, reason)
+        self._pump.buffer.clear()
+        if not self._pump.buffer.ended:
+            await self._pump.stop(sse_settings.CLEANUP_TIMEOUT)
+        self._advance(Phase.CLOSED)
+        if self._timers is not None:
+            self._timers.stop()
+        if self._reauthorization is not None:
+            await self._reauthorization.stop(sse_settings.CLEANUP_TIMEOUT)
+        open_streams.discard(self)
+        if self._opened_at is not None and self._reason is not None:
+            await report_closed(self, self._reason, self._opened_at)
+
+    def _failure_frame(self, error: Exception) -> bytes:
+        return failure_frame(self, self._pump.source, error, self._options.error_event, self._encode)

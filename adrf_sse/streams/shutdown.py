@@ -1,0 +1,100 @@
+"""Shutdown: on SIGTERM and SIGINT, open streams end before the server handles the signal.
+
+Servers wait for open responses, and an endless response never ends. Each server sets its own signal handlers. The
+package puts its handler in front of them, ends the streams, and then calls the server's handler.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from adrf_sse.runtime.loops import running_loop
+from adrf_sse.streams.open_streams import OpenStream, OpenStreams, open_streams
+
+_Handler = Callable[[int, FrameType | None], Any]
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+SHUTDOWN_PATIENCE = 1.2
+"""Seconds that the server's own signal handler waits at most until the streams have ended."""
+
+SHUTDOWN_CLEANUP = 1.0
+"""Seconds that a source may take at most to stop when the server stops."""
+
+LAST_BYTES = 0.05
+"""Seconds in which servers can send the rest of the responses. Some stop as soon as their handler runs."""
+
+
+class Shutdown:
+    """End the open streams when the process is told to end."""
+
+    def __init__(self, streams: OpenStreams) -> None:
+        self._streams = streams
+        self._server_handlers: dict[int, _Handler] = {}
+        self._ending: asyncio.Task[None] | None = None
+        self._begun = False
+        self._calls_server = False
+
+    def track(self, stream: OpenStream) -> None:
+        """Add a stream to the open streams, and end it at shutdown. A stream that starts later ends at once."""
+        self._streams.add(stream)
+        if self._begun:  # servers still accept requests for a while
+            _end(stream)
+        self.listen()
+
+    def listen(self) -> None:
+        """Handle SIGTERM and SIGINT from now on. Only the main thread can set signal handlers."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in _SIGNALS:
+            found = signal.getsignal(number)
+            if callable(found) and found != self._handle and found is not signal.default_int_handler:
+                self._server_handlers[number] = found
+                signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._calls_server:
+            return  # the server's handler calls the handler that it replaced, which is this one
+        self._begun = True
+        loop = running_loop()
+        if loop is None or self._ending is not None:
+            self._end_streams()
+            self._call_server(number, frame)
+        else:
+            self._ending = loop.create_task(self._end_and_call_server(number))
+
+    async def _end_and_call_server(self, number: int) -> None:
+        if len(self._streams):
+            self._end_streams()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SHUTDOWN_PATIENCE):
+                    await self._streams.wait_until_empty()
+            await asyncio.sleep(LAST_BYTES)
+        try:
+            self._call_server(number, None)
+        finally:
+            self._ending = None
+
+    def _end_streams(self) -> None:
+        for stream in self._streams:
+            _end(stream)
+
+    def _call_server(self, number: int, frame: FrameType | None) -> None:
+        self._calls_server = True
+        try:
+            self._server_handlers[number](number, frame)
+        finally:
+            self._calls_server = False
+
+
+def _end(stream: OpenStream) -> None:
+    if stream.loop is not None:
+        with suppress(RuntimeError):  # its loop is closed
+            stream.loop.call_soon_threadsafe(stream.shut_down)
+
+
+shutdown = Shutdown(open_streams)
