@@ -1,5 +1,6 @@
 """Brokers, and the broker of the settings."""
 
+from functools import cache
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -12,17 +13,14 @@ from adrf_sse.settings import NAME, sse_settings
 
 __all__ = ["Broker", "get_broker"]
 
-_current: list[Broker] = []
 
-
+@cache
 def get_broker() -> Broker:
     """Return the broker of ``ADRF_SSE["BROKER"]``, which the first call creates.
 
     Raises ``ImproperlyConfigured`` if it can't be created.
     """
-    if not _current:
-        _current[:] = [_create(**sse_settings.BROKER)]
-    return _current[0]
+    return _create(**sse_settings.BROKER)
 
 
 def _create(BACKEND: str, OPTIONS: dict[str, Any]) -> Broker:
@@ -44,8 +42,8 @@ def _create(BACKEND: str, OPTIONS: dict[str, Any]) -> Broker:
 
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting == NAME:
-        _current.clear()
+        get_broker.cache_clear()
 
 
-after_fork(_current.clear)
+after_fork(get_broker.cache_clear)
 setting_changed.connect(_forget, dispatch_uid="adrf_sse.brokers")

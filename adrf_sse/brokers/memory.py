@@ -10,7 +10,6 @@ from time import time_ns
 
 from adrf_sse.brokers.base import Broker, Receiver
 from adrf_sse.brokers.messages import ChannelEvent, Page, microseconds_kept, page_of, per_channel
-from adrf_sse.runtime.loops import running_loop
 from adrf_sse.settings import sse_settings
 
 MAX_WAITING = 10_000
@@ -129,6 +128,7 @@ class MemoryListener:
         self._broker = broker
         self._receiver = receiver
         self._loop = loop
+        self._thread = threading.get_ident()  # the loop's, which asks for the listener
         self._lock = threading.RLock()
         self._waiting: list[ChannelEvent] = []
         self._overrun = False
@@ -158,7 +158,7 @@ class MemoryListener:
 
     def wake(self) -> None:
         """Let the loop deliver the events; in the loop's own thread, deliver them at once."""
-        if running_loop() is self._loop:
+        if threading.get_ident() == self._thread:
             self._deliver()
         elif not self._called:
             self._called = True

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from adrf_sse.events.event import ServerSentEvent, default_json
 from adrf_sse.events.fields import data_field, event_field
+from adrf_sse.events.frames import cached_event_name
 from adrf_sse.settings import sse_settings
 from adrf_sse.validators import event_name
 
@@ -21,7 +22,10 @@ def message_body(data: Any, event: str | None) -> bytes:
     Raises ``TypeError`` or ``ValueError`` for a bad name, or for data that can't be encoded.
     """
     kind = _TEXT if isinstance(data, str) else _JSON
-    field = b"" if event is None else event_field(event_name("event", event))
+    if event is None:
+        field = b""
+    else:
+        field = event_field(cached_event_name(event) if isinstance(event, str) else event_name("event", event))
     return kind + field + data_field("null" if data is None else data, default_json()) + b"\n"
 
 

@@ -1,5 +1,6 @@
 """The subscribers of one set of channels, and one bounded log of events for all of them."""
 
+import asyncio
 from bisect import bisect_right
 
 from adrf_sse.brokers.messages import ChannelEvent
@@ -36,7 +37,7 @@ class Audience:
         self._start = 0  # place of the first event in the log
         self._released = 0  # place after the last event that cursors may read
         self._places: dict[int, int] = {}  # number of cursors at each place
-        self._waiting: dict[Cursor, None] = {}  # cursors whose reader waits, the longest waiting first
+        self._waiting: dict[Cursor, asyncio.Future[None]] = {}  # cursors that wait, the one that waits longest first
         self._round: list[Cursor] = []  # those to be woken, the next one last
         self._chunks: dict[int, Chunk] = {}  # by the place where they begin, until the next release
 
@@ -60,10 +61,9 @@ class Audience:
             self._round = [*reversed(self._waiting)]
         woken = 0
         while self._round and woken < limit:
-            cursor = self._round.pop()
-            if cursor in self._waiting:
-                del self._waiting[cursor]
-                cursor.wake_reader()
+            ready = self._waiting.pop(self._round.pop(), None)
+            if ready is not None and not ready.done():
+                ready.set_result(None)
                 woken += 1
         return woken
 
@@ -100,9 +100,9 @@ class Audience:
         """The place after the last event that cursors may read now."""
         return self._released
 
-    def wait(self, cursor: Cursor) -> None:
-        """Wake a cursor when there are events for it."""
-        self._waiting[cursor] = None
+    def wait(self, cursor: Cursor, ready: "asyncio.Future[None]") -> None:
+        """End a future of a cursor when there are events for it."""
+        self._waiting[cursor] = ready
 
     def remove(self, cursor: Cursor) -> None:
         """Remove a cursor."""

@@ -41,8 +41,8 @@ class Log(Protocol):
     def move(self, cursor: "Cursor", place: int | None) -> None:
         """Move a cursor to a place in the log, or out of the log."""
 
-    def wait(self, cursor: "Cursor") -> None:
-        """Wake a cursor when there are events for it."""
+    def wait(self, cursor: "Cursor", ready: "asyncio.Future[None]") -> None:
+        """End a future of a cursor when there are events for it."""
 
 
 class State(Enum):
@@ -176,9 +176,10 @@ class Cursor(FrameBuffer):
 
     def wait_for_frames(self) -> "asyncio.Future[None]":
         """Return a future that ends when there is something to read."""
+        ready = super().wait_for_frames()
         if self.state is State.LIVE:
-            self.log.wait(self)
-        return super().wait_for_frames()
+            self.log.wait(self, ready)
+        return ready
 
     # Moving between history and the log
 

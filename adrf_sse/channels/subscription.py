@@ -1,6 +1,7 @@
 """Subscriptions: what ``subscribe()`` returns."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from types import TracebackType
 
@@ -8,8 +9,9 @@ from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.channels.cursor import Cursor, State
 from adrf_sse.channels.hub import Hub, hub_of
-from adrf_sse.channels.names import event_number
 from adrf_sse.streams.sources import DirectSource
+
+_NUMBER = re.compile(r"[0-9]{1,16}")
 
 
 class Subscription(DirectSource):
@@ -21,7 +23,7 @@ class Subscription(DirectSource):
     def __init__(self, channels: frozenset[str], last_event_id: str | int | None) -> None:
         self._channels = channels
         self._last_event_id = last_event_id
-        self._number = event_number(last_event_id)
+        self._number = _event_number(last_event_id)
         self._cursor: Cursor | None = None
         self._hub: Hub | None = None
         self._catching_up: asyncio.Task[None] | None = None
@@ -120,3 +122,11 @@ class Subscription(DirectSource):
     def _begin_to_catch_up(self) -> None:
         if self._catching_up is None or self._catching_up.done():
             self._catching_up = asyncio.get_running_loop().create_task(self._catch_up())
+
+
+def _event_number(last_event_id: str | int | None) -> int | None:
+    """Return an event ID as a number, or ``None`` if no broker assigns such an ID."""
+    if isinstance(last_event_id, bool) or not isinstance(last_event_id, str | int | None):
+        raise TypeError(f"last_event_id must be a str, an int or None, got {last_event_id!r}. Pass view.last_event_id.")
+    text = str(last_event_id)
+    return int(text) if _NUMBER.fullmatch(text) else None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from adrf_sse import validators
@@ -101,6 +102,7 @@ class ServerSentEvent:
         return frame + b"\n"
 
 
+@cache
 def default_json() -> JSONEncode:
     """Return an encoder that writes JSON like REST framework's ``JSONRenderer``."""
     # REST framework's renderers read Django's settings when they are imported.

@@ -56,9 +56,10 @@ def tuple_fields(item: tuple[Any, ...]) -> Fields:
             f"got {short_repr(item)}. Yield a list for a JSON array."
         )
     id = item[2] if len(item) == 3 else None
-    return _event_name(item[0]), item[1], None if id is None else validators.event_id("id", id)
+    return cached_event_name(item[0]), item[1], None if id is None else validators.event_id("id", id)
 
 
 @lru_cache(maxsize=512)
-def _event_name(name: str) -> str:
+def cached_event_name(name: str) -> str:
+    """Return a valid event name. Raises ``ValueError`` if it is not valid."""
     return validators.event_name("event", name)

@@ -86,9 +86,11 @@ class FrameBuffer:
         """
         frames = self._frames
         if self._size <= CHUNK_SIZE or len(frames) == 1:
-            self.clear()
+            self._frames, self._size = [], 0
         else:
             frames = self._take_some()
+        if self._room is not None:
+            self.make_room()
         return frames[0] if len(frames) == 1 else b"".join(frames)
 
     def clear(self) -> None:

@@ -9,7 +9,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
 from adrf_sse.channels import subscribe
-from adrf_sse.channels.names import MAX_CHANNELS, channel_names
+from adrf_sse.channels.channel import MAX_CHANNELS, channel_names
 from adrf_sse.channels.subscription import Subscription
 from adrf_sse.views.handlers import call
 from adrf_sse.views.mixin import AsyncSSEAPIView

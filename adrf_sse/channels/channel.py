@@ -1,0 +1,73 @@
+"""A channel: its name, and publishing to it."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from adrf_sse.brokers import get_broker
+from adrf_sse.brokers.messages import message_body
+from adrf_sse.events.event import ServerSentEvent
+from adrf_sse.settings import sse_settings
+
+MAX_CHANNELS = 100
+"""Channels of one subscriber at most."""
+
+_NAME = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+
+
+def publish(channel: str, data: Any, *, event: str | None = None) -> int:
+    """Publish an event from any code, and return its ID.
+
+    A ``str`` is sent as text, any other data as JSON. Publish what a transaction saves with
+    ``transaction.on_commit(lambda: publish(…))``. Raises ``TypeError`` or ``ValueError`` for a bad name, or for data
+    that can't be encoded, and ``BrokerUnavailable``.
+    """
+    name, body = _message(channel, data, event)
+    return get_broker().publish(name, body)
+
+
+async def apublish(channel: str, data: Any, *, event: str | None = None) -> int:
+    """Publish an event from asynchronous code, as ``publish()`` does."""
+    name, body = _message(channel, data, event)
+    return await get_broker().apublish(name, body)
+
+
+def _message(channel: str, data: Any, event: str | None) -> tuple[str, bytes]:
+    name = channel_name(channel)
+    if isinstance(data, ServerSentEvent | bytes):
+        raise TypeError(
+            f"data must be text or JSON, and its event's name apart from it, got a {type(data).__name__}. "
+            "Write publish(channel, data, event=name); the broker gives the id."
+        )
+    body = message_body(data, event)
+    if len(body) > sse_settings.MAX_EVENT_SIZE:
+        raise ValueError(
+            f"an event must take at most {sse_settings.MAX_EVENT_SIZE} bytes, got {len(body)}. "
+            "Publish where to fetch it instead, or raise ADRF_SSE['MAX_EVENT_SIZE']."
+        )
+    return name, body
+
+
+def channel_name(value: Any) -> str:
+    """Return a channel's name. Raises ``TypeError`` or ``ValueError`` if the value is not a valid name."""
+    if not isinstance(value, str):
+        raise TypeError(f"a channel's name must be a str, got {value!r}. Write it as text, such as 'orders.42'.")
+    if not _NAME.fullmatch(value):
+        raise ValueError(
+            f"a channel's name must be 1 to 200 of the characters A-Z a-z 0-9 . _ : -, got {value[:250]!r}. "
+            "Leave out or replace the others."
+        )
+    return value
+
+
+def channel_names(values: Iterable[Any]) -> frozenset[str]:
+    """Return the names of a subscriber's channels, each once."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"channels must be a list of names, got {values!r}. Return a list, such as ['orders.42'].")
+    names = frozenset(channel_name(value) for value in values)
+    if not 1 <= len(names) <= MAX_CHANNELS:
+        raise ValueError(
+            f"a subscriber must have 1 to {MAX_CHANNELS} channels, got {len(names)}. "
+            "Publish to a channel that several share, or open a second stream."
+        )
+    return names
