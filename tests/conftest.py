@@ -14,7 +14,7 @@ from tests.support.example import ENDLESS, migrated, serve_example
 from tests.support.redis_server import RedisServer, redis_server, use_redis
 from tests.support.servers import Server
 
-# No example may fail for the machine being busy.
+# A slow machine must not make an example fail.
 hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("tests")
 
@@ -23,9 +23,9 @@ Visit = Callable[..., TestStream]
 
 @pytest.fixture
 def visit(settings: Any) -> Visit:
-    """Open a view, as the whole project, in process: ``async with visit(view) as stream``.
+    """Request a view of the whole project in process: ``async with visit(view) as stream``.
 
-    ``served=True`` gives the request a thread of its own, as a server does.
+    With ``served=True`` each request runs in its own thread, as it does under a server.
     """
 
     def visit(
@@ -47,7 +47,7 @@ def visit(settings: Any) -> Visit:
 
 @pytest.fixture
 def gates(tmp_path: Path) -> Path:
-    """Named pipes that hold a source back before each word but the first; see ``tests.project.views.gate``."""
+    """Create named pipes that block a source before every word but the first; see ``tests.project.views.gate``."""
     for word in WORDS[1:]:
         os.mkfifo(tmp_path / word)
     return tmp_path
@@ -55,41 +55,41 @@ def gates(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def example_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example's database, made by its own migrations."""
+    """The example's database, created by its own migrations."""
     return migrated(tmp_path_factory.mktemp("example") / "example.sqlite3")
 
 
 @pytest.fixture(scope="module")
 def quick_server(example_database: Path) -> Iterator[Server]:
-    """The example, its events a hundredth of a second apart."""
+    """The example with an interval of 10 ms between events."""
     with serve_example(example_database) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def slow_server(example_database: Path) -> Iterator[Server]:
-    """The example, with a first event and no second one in any test's life."""
+    """The example with an interval so long that no test receives a second event."""
     with serve_example(example_database, ENDLESS) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def redis_for_all() -> Iterator[RedisServer]:
-    """A Redis that tests share, one after the other."""
+def shared_redis() -> Iterator[RedisServer]:
+    """A Redis server that tests use one after another."""
     with redis_server() as server:
         yield server
 
 
 @pytest.fixture
-def redis_url(redis_for_all: RedisServer) -> str:
-    """The URL of a Redis with nothing in it."""
-    redis_for_all.client.flushall()
-    return redis_for_all.url
+def redis_url(shared_redis: RedisServer) -> str:
+    """The URL of an empty Redis."""
+    shared_redis.client.flushall()
+    return shared_redis.url
 
 
 @pytest.fixture(params=["memory", "redis"])
 def broker(request: pytest.FixtureRequest, settings: Any) -> str:
-    """Each broker in turn."""
+    """Configure each broker in turn and return its name."""
     if request.param == "redis":
         use_redis(settings, request.getfixturevalue("redis_url"))
     else:

@@ -1,4 +1,4 @@
-"""A view that streams channels has no code but their names."""
+"""Tests of views that stream channels."""
 
 import asyncio
 
@@ -35,7 +35,7 @@ class AsyncOnlyOrders(BasePermission):
         return obj == "orders.42"
 
 
-async def test_a_channel_view_streams_what_is_published(visit):
+async def test_a_channel_view_streams_published_events(visit):
     async with visit(Orders.as_view()) as stream:
         assert stream.status_code == 200
         number = await apublish("orders.42", {"status": "paid"}, event="order")
@@ -44,25 +44,25 @@ async def test_a_channel_view_streams_what_is_published(visit):
     assert subscriber_counts() == {}
 
 
-async def test_a_client_that_comes_back_gets_what_it_missed(visit):
+async def test_a_client_that_reconnects_receives_the_events_that_it_missed(visit):
     async with visit(Orders.as_view()) as stream:
         await apublish("orders.42", "1")
         last = await stream.next()
     await apublish("orders.42", "2")
-    for how in ({"headers": {"Last-Event-ID": last.id}}, {"url": f"/?last_event_id={last.id}"}):
-        async with visit(Orders.as_view(), **how) as stream:
+    for request in ({"headers": {"Last-Event-ID": last.id}}, {"url": f"/?last_event_id={last.id}"}):
+        async with visit(Orders.as_view(), **request) as stream:
             assert (await stream.next()).data == "2"
 
 
-async def test_a_client_that_saw_no_event_comes_back_with_the_place_where_it_began(visit):
+async def test_a_client_that_received_no_event_resumes_from_where_its_stream_started(visit):
     async with visit(Orders.as_view()) as stream:
-        place = (await stream.next_chunk()).removeprefix(b"id: ").decode().strip()
+        start_id = (await stream.next_chunk()).removeprefix(b"id: ").decode().strip()
     await apublish("orders.42", "missed")
-    async with visit(Orders.as_view(), headers={"Last-Event-ID": place}) as stream:
+    async with visit(Orders.as_view(), headers={"Last-Event-ID": start_id}) as stream:
         assert (await stream.next()).data == "missed"
 
 
-async def test_a_client_with_an_id_that_is_too_old_gets_reset(visit):
+async def test_a_client_whose_last_event_id_is_too_old_receives_a_reset(visit):
     await apublish("orders.42", "kept")
     async with visit(Orders.as_view(), headers={"Last-Event-ID": "5"}) as stream:
         reset, kept = await stream.take(2)
@@ -71,17 +71,17 @@ async def test_a_client_with_an_id_that_is_too_old_gets_reset(visit):
 
 
 @pytest.mark.parametrize("permission", [OnlyOrders, AsyncOnlyOrders])
-async def test_permissions_are_asked_for_each_channel(visit, permission):
+async def test_object_permissions_are_checked_for_each_channel(visit, permission):
     view = type("View", (Orders,), {"permission_classes": [permission]}).as_view()
     async with visit(view) as stream:
         assert stream.status_code == 200
     async with visit(view, url="/?pk=43") as refused:
         assert refused.status_code == 403
-        assert b"43" not in await refused.body(), "whether there is such a channel is nobody's business"
+        assert b"43" not in await refused.body(), "the response must not reveal whether the channel exists"
     assert subscriber_counts() == {}
 
 
-async def test_anonymous_clients_are_refused_before_channels_are_named(visit):
+async def test_an_unauthenticated_client_is_refused_before_get_channels_is_called(visit):
     class Private(ChannelStreamView):
         permission_classes = [IsAuthenticated]
 
@@ -93,14 +93,14 @@ async def test_anonymous_clients_are_refused_before_channels_are_named(visit):
 
 
 @pytest.mark.parametrize("pk", ["a%20b", "%00", "x" * 200, "%C3%A4"])
-async def test_a_bad_name_is_the_clients_fault(visit, pk):
+async def test_an_invalid_channel_name_is_a_400_response(visit, pk):
     async with visit(Orders.as_view(), url=f"/?pk={pk}") as stream:
         assert stream.status_code == 400
         assert "A stream has 1 to 100 channels." in (await stream.json())["detail"]
 
 
 @pytest.mark.parametrize("count", [0, 101])
-async def test_the_number_of_channels_is_limited(visit, count):
+async def test_too_few_or_too_many_channels_are_a_400_response(visit, count):
     class Many(ChannelStreamView):
         def get_channels(self):
             return [f"c{n}" for n in range(count)]
@@ -110,7 +110,7 @@ async def test_the_number_of_channels_is_limited(visit, count):
         assert "A stream has 1 to 100 channels." in (await stream.json())["detail"]
 
 
-async def test_get_channels_may_be_a_coroutine_function(visit):
+async def test_get_channels_can_be_a_coroutine_function(visit):
     class Async(ChannelStreamView):
         async def get_channels(self):
             return ["news"]
@@ -120,14 +120,14 @@ async def test_get_channels_may_be_a_coroutine_function(visit):
         assert (await stream.next()).data == "x"
 
 
-async def test_head_subscribes_to_nothing(visit):
+async def test_a_head_request_does_not_subscribe(visit):
     async with visit(Orders.as_view(), method="head") as stream:
         assert stream.status_code == 200
         assert subscriber_counts() == {}
         assert await stream.body() == b""
 
 
-async def test_a_handler_may_mix_channels_with_its_own_events(visit):
+async def test_a_handler_can_combine_a_channel_with_its_own_events(visit):
     class Mixed(AsyncSSEAPIView):
         async def get(self, request):
             async with subscribe("news", last_event_id=self.last_event_id) as events:
@@ -143,7 +143,7 @@ async def test_a_handler_may_mix_channels_with_its_own_events(visit):
     assert subscriber_counts() == {}
 
 
-async def test_a_plain_view_may_return_a_subscription(visit):
+async def test_a_plain_view_can_return_a_subscription(visit):
     async def view(request):
         return EventStreamResponse(subscribe("news"))
 
@@ -154,7 +154,7 @@ async def test_a_plain_view_may_return_a_subscription(visit):
     assert subscriber_counts() == {}
 
 
-async def test_thousands_of_events_come_each_once_and_in_order(visit):
+async def test_thousands_of_events_arrive_once_each_and_in_order(visit):
     async with visit(Orders.as_view()) as stream:
 
         async def publisher():
@@ -166,29 +166,29 @@ async def test_thousands_of_events_come_each_once_and_in_order(visit):
         await publishing
 
 
-async def test_a_client_that_takes_nothing_is_let_go_and_comes_back(visit, settings):
+async def test_a_client_that_stops_reading_is_disconnected_and_can_reconnect(visit, settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 10, "CHANNEL_HISTORY": 100_000}
-    ends = asyncio.Queue()
+    reasons = asyncio.Queue()
 
     def closed(sender, reason, events, **kwargs):
-        ends.put_nowait(reason)
+        reasons.put_nowait(reason)
 
     stream_closed.connect(closed)
     async with visit(Orders.as_view()) as stream:
         await apublish("orders.42", "1")
         last = await stream.next()
-        while ends.empty():  # nothing reads
+        while reasons.empty():  # the client does not read
             await apublish("orders.42", "more" * 1000)
             await asyncio.sleep(0)
-        assert await ends.get() == "timeout"
+        assert await reasons.get() == "timeout"
     stream_closed.disconnect(closed)
     async with visit(Orders.as_view(), headers={"Last-Event-ID": last.id}) as stream:
         assert (await stream.next()).data == "more" * 1000
 
 
-async def test_rights_to_channels_are_checked_again(visit):
+async def test_permissions_for_channels_are_checked_again_while_the_stream_is_open(visit):
     allowed = {"news", "orders.42"}
-    ends = asyncio.Queue()
+    reasons = asyncio.Queue()
 
     class Allowed(BasePermission):
         def has_object_permission(self, request, view, obj):
@@ -202,7 +202,7 @@ async def test_rights_to_channels_are_checked_again(visit):
             return [name for name in ("news", "orders.42") if name in allowed or self.request.GET.get("all")]
 
     def closed(sender, reason, **kwargs):
-        ends.put_nowait(reason)
+        reasons.put_nowait(reason)
 
     stream_closed.connect(closed)
     for url in ("/", "/?all=1"):
@@ -211,12 +211,12 @@ async def test_rights_to_channels_are_checked_again(visit):
             await apublish("news", "x")
             assert (await stream.next()).data == "x"
             allowed.remove("news")
-            assert await ends.get() == "revoked"
+            assert await reasons.get() == "revoked"
     stream_closed.disconnect(closed)
     assert subscriber_counts() == {}
 
 
-async def test_signals_tell_of_events_and_of_subscribers_that_fell_behind(settings):
+async def test_signals_report_received_events_and_dropped_subscribers(settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 2}
     lags, dropped = [], asyncio.Queue()
 
@@ -242,7 +242,7 @@ class Price(Serializer):
     eur = DecimalField(max_digits=6, decimal_places=2)
 
 
-async def test_events_of_channels_may_be_typed(visit):
+async def test_event_serializers_apply_to_events_of_channels(visit):
     class Prices(ChannelStreamView):
         event_serializers = {"price": Price}
         first_event_timeout = 0
@@ -258,7 +258,7 @@ async def test_events_of_channels_may_be_typed(visit):
         assert (await stream.next()).event == "error"
 
 
-async def test_channels_may_be_read_as_json_lines(visit):
+async def test_a_channel_can_be_streamed_as_json_lines(visit):
     class News(ChannelStreamView):
         renderer_classes = [EventStreamRenderer, JSONLinesRenderer]
         first_event_timeout = 0
@@ -274,7 +274,7 @@ async def test_channels_may_be_read_as_json_lines(visit):
     assert subscriber_counts() == {}
 
 
-async def test_streams_share_an_events_bytes_and_have_no_task_of_their_own(visit):
+async def test_streams_share_the_bytes_of_an_event_and_start_no_task(visit):
     async with visit(Orders.as_view()) as one, visit(Orders.as_view()) as other:
         assert (await one.next_chunk()).startswith(b"id: ")
         assert (await other.next_chunk()).startswith(b"id: ")
@@ -284,7 +284,7 @@ async def test_streams_share_an_events_bytes_and_have_no_task_of_their_own(visit
 
 
 @pytest.mark.parametrize("names", [None, "news", 5])
-async def test_what_is_no_list_of_names_is_the_developers_fault(visit, names, caplog):
+async def test_get_channels_that_does_not_return_a_list_is_a_server_error(visit, names, caplog):
     class Wrong(ChannelStreamView):
         def get_channels(self):
             return names

@@ -1,4 +1,4 @@
-"""Channels behave the same over every broker."""
+"""Tests of channels that run with every broker."""
 
 import asyncio
 import random
@@ -24,11 +24,11 @@ async def take(events, count):
     return [await anext(events) for _ in range(count)]
 
 
-async def test_a_subscriber_gets_what_is_published_after_it_entered():
+async def test_a_subscriber_receives_events_published_after_it_subscribed():
     await apublish("news", "before")
     async with subscribe("news") as events:
         number = await apublish("news", {"title": "Hi"}, event="story")
-        await apublish("other", "not for us")
+        await apublish("other", "unrelated")
         last = await apublish("news", "plain\r\ntext")
         story, text = await take(events, 2)
     assert isinstance(story, ServerSentEvent)
@@ -41,7 +41,7 @@ async def test_a_subscriber_gets_what_is_published_after_it_entered():
 @pytest.mark.parametrize(
     "data", [{"a": [1, None]}, [], 0, None, "", "7", "äöü \U0001f600\u2028", {"t": "x\u2028"}, True]
 )
-async def test_data_comes_back_as_it_was_published(data):
+async def test_a_subscriber_receives_the_data_that_was_published(data):
     async with subscribe("news") as events:
         await apublish("news", data)
         event = await anext(events)
@@ -49,13 +49,13 @@ async def test_data_comes_back_as_it_was_published(data):
     assert type(event.data) is type(data)
 
 
-async def test_data_is_what_the_json_renderer_makes_of_it():
+async def test_data_is_encoded_by_the_json_renderer():
     async with subscribe("news") as events:
         await apublish("news", {"at": datetime(2026, 1, 1, tzinfo=UTC)})
         assert (await anext(events)).data == {"at": "2026-01-01T00:00:00Z"}
 
 
-async def test_one_subscriber_can_not_alter_the_data_of_another():
+async def test_a_subscriber_can_not_change_the_data_of_another():
     async with subscribe("news") as ours, subscribe("news") as theirs:
         await apublish("news", {"n": 1})
         event = await anext(ours)
@@ -64,20 +64,20 @@ async def test_one_subscriber_can_not_alter_the_data_of_another():
         assert (await anext(theirs)).data == {"n": 1}
 
 
-async def test_ids_grow_over_all_channels():
+async def test_ids_increase_across_channels():
     numbers = [await apublish(channel, "x") for channel in ("a", "b", "a", "c")]
     assert numbers == sorted(set(numbers))
-    assert numbers[-1] < 2**53, "JavaScript must be able to hold it"
+    assert numbers[-1] < 2**53, "JavaScript must represent the id exactly"
 
 
-async def test_history_comes_first_then_what_is_new():
+async def test_history_is_sent_before_new_events():
     first, *_ = [await apublish("news", n) for n in range(5)]
     async with subscribe("news", last_event_id=str(first)) as events:
         await apublish("news", 5)
         assert [event.data for event in await take(events, 5)] == [1, 2, 3, 4, 5]
 
 
-async def test_several_channels_come_in_one_order():
+async def test_events_of_several_channels_arrive_in_order_of_id():
     first = await apublish("a", 0)
     for n in range(1, 9):
         await apublish("ab"[n % 2], n)
@@ -86,7 +86,7 @@ async def test_several_channels_come_in_one_order():
         assert [event.data for event in await take(events, 9)] == list(range(1, 10))
 
 
-async def test_a_long_history_comes_page_by_page(settings):
+async def test_a_long_history_is_read_in_pages(settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 10}
     first = await apublish("a", 0)
     for n in range(1, 100):
@@ -98,18 +98,18 @@ async def test_a_long_history_comes_page_by_page(settings):
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-async def test_reset_comes_only_where_something_is_lost(settings, lost):
+async def test_a_reset_is_sent_only_if_events_were_lost(settings, lost):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "CHANNEL_HISTORY": 3}
     first, *numbers = [await apublish("news", n) for n in range(4 + lost)]
     async with subscribe("news", last_event_id=first) as events:
         if lost:
             reset = await anext(events)
             assert (reset.event, reset.data) == ("reset", {"last_event_id": first})
-            assert first < int(reset.id) < numbers[1], "who comes back with it gets what follows"
+            assert first < int(reset.id) < numbers[1], "a client that resumes from it receives the events that follow"
         assert [int(event.id) for event in await take(events, 3)] == numbers[-3:]
 
 
-async def test_other_channels_do_not_crowd_out_a_history(settings):
+async def test_each_channel_has_its_own_history_limit(settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "CHANNEL_HISTORY": 2}
     first = await apublish("quiet", 0)
     for _ in range(10):
@@ -119,7 +119,7 @@ async def test_other_channels_do_not_crowd_out_a_history(settings):
         assert (await anext(events)).data == 1
 
 
-async def test_history_has_an_age(settings):
+async def test_events_expire_from_history(settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "CHANNEL_TTL": 0.001}
     first = await apublish("news", "old")
     while await apublish("tick", "x") < first + 2000:
@@ -132,7 +132,7 @@ async def test_history_has_an_age(settings):
 
 
 @pytest.mark.parametrize("last_event_id", ["abc", "-1", "1.5", "٣", "9" * 40, "adrf-sse:end", " 1", 10**15, -3])
-async def test_an_id_that_is_none_of_the_brokers_gets_reset(last_event_id):
+async def test_an_id_that_the_broker_did_not_assign_causes_a_reset(last_event_id):
     await apublish("news", "before")
     if isinstance(last_event_id, int) and last_event_id > 0:
         last_event_id = await apublish("news", "last") + last_event_id
@@ -146,22 +146,22 @@ async def test_an_id_that_is_none_of_the_brokers_gets_reset(last_event_id):
         assert (await anext(events)).data == "after"
 
 
-async def test_an_id_older_than_the_broker_gets_reset_and_all_that_is_kept():
+async def test_an_id_older_than_the_history_causes_a_reset_and_the_whole_history():
     await apublish("news", "kept")
     async with subscribe("news", last_event_id=5) as events:
         assert [event.data for event in await take(events, 2)] == [{"last_event_id": 5}, "kept"]
 
 
 @pytest.mark.parametrize("last_event_id", [None, ""])
-async def test_no_last_id_means_from_now_on(last_event_id):
+async def test_without_a_last_event_id_only_new_events_are_sent(last_event_id):
     await apublish("news", "before")
     async with subscribe("news", last_event_id=last_event_id) as events:
         await apublish("news", "after")
         assert (await anext(events)).data == "after"
 
 
-async def test_the_seam_loses_and_repeats_nothing():
-    """Publish as fast as can be, while subscribers come and go with every id there is."""
+async def test_no_event_is_lost_or_repeated_between_history_and_new_events():
+    """Publish at full speed while subscribers join and leave with random last event ids."""
     numbers = [await apublish("seam", 0)]
     done = asyncio.Event()
 
@@ -186,7 +186,7 @@ async def test_the_seam_loses_and_repeats_nothing():
     assert subscriber_counts() == {}
 
 
-async def test_publishing_works_in_the_loop_and_in_threads():
+async def test_events_can_be_published_from_the_event_loop_and_from_threads():
     async with subscribe("news") as events:
         numbers = [publish("news", "from the loop's thread")]
         numbers.append(await asyncio.to_thread(publish, "news", "from another thread"))
@@ -194,7 +194,7 @@ async def test_publishing_works_in_the_loop_and_in_threads():
         assert [int(event.id) for event in await take(events, 3)] == numbers
 
 
-async def test_many_threads_publish_in_one_order():
+async def test_events_published_from_several_threads_arrive_in_order_of_id():
     barrier = threading.Barrier(4)
 
     def work(name):
@@ -207,7 +207,7 @@ async def test_many_threads_publish_in_one_order():
     assert got == sorted(number for numbers in published for number in numbers)
 
 
-async def test_a_subscriber_that_reads_too_slowly_is_ended_and_can_come_back(settings):
+async def test_a_slow_subscriber_is_dropped_and_can_resume(settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 5}
     async with subscribe("news") as slow, subscribe("news") as quick:
         for n in range(8):
@@ -221,7 +221,7 @@ async def test_a_subscriber_that_reads_too_slowly_is_ended_and_can_come_back(set
         assert [event.data for event in await take(again, 3)] == [5, 6, 7]
 
 
-async def test_subscribers_are_counted_and_nothing_is_left_of_them():
+async def test_subscribers_are_counted_and_leave_no_task_behind():
     async with subscribe("a", "b"), subscribe("b"):
         assert subscriber_counts() == {"a": 1, "b": 2}
         async with subscribe("a"):
@@ -230,7 +230,7 @@ async def test_subscribers_are_counted_and_nothing_is_left_of_them():
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_cancelled_subscriber_leaves_nothing():
+async def test_a_cancelled_subscriber_leaves_no_task_behind():
     entered = asyncio.Event()
 
     async def subscriber():
@@ -247,7 +247,7 @@ async def test_a_cancelled_subscriber_leaves_nothing():
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_who_subscribes_again_at_once_misses_nothing():
+async def test_a_subscriber_that_subscribes_again_misses_no_event():
     for n in range(20):
         async with subscribe("news") as events:
             await apublish("news", n)
@@ -258,7 +258,7 @@ async def test_who_subscribes_again_at_once_misses_nothing():
     "name",
     ["", "a b", "a/b", "ä", "a\n", "x" * 201, "a*", pytest.param("\0", id="nul"), pytest.param("a\r\nb", id="crlf")],
 )
-async def test_bad_names_are_refused(name):
+async def test_invalid_channel_names_are_refused(name):
     words = "a channel's name must be 1 to 200 of the characters"
     with pytest.raises(ValueError, match=words):
         publish(name, "x")
@@ -269,14 +269,14 @@ async def test_bad_names_are_refused(name):
 
 
 @pytest.mark.parametrize("name", [None, 5, b"a", ["a"]])
-def test_names_of_other_types_are_refused(name):
+def test_channel_names_that_are_not_strings_are_refused(name):
     with pytest.raises(TypeError, match="a channel's name must be a str, got"):
         publish(name, "x")
     with pytest.raises(TypeError, match="a channel's name must be a str, got"):
         subscribe(name)
 
 
-async def test_every_allowed_character_makes_a_name():
+async def test_a_channel_name_can_contain_every_allowed_character():
     name = "azAZ09._:-"
     async with subscribe(name, "x" * 200) as events:
         publish(name, "x")
@@ -299,12 +299,12 @@ async def test_a_hundred_channels_are_allowed():
 
 
 @pytest.mark.parametrize("last_event_id", [1.5, True, b"1", [1]])
-def test_last_ids_of_other_types_are_refused(last_event_id):
+def test_last_event_ids_of_other_types_are_refused(last_event_id):
     with pytest.raises(TypeError, match=r"last_event_id must be a str, an int or None, got .*view\.last_event_id"):
         subscribe("news", last_event_id=last_event_id)
 
 
-async def test_what_can_not_be_sent_is_refused_and_not_kept():
+async def test_an_event_that_can_not_be_encoded_is_refused_and_not_stored():
     first = await apublish("news", "first")
     for data, error in [(object(), TypeError), ({1, object()}, TypeError), ("\ud800", ValueError), (b"x", TypeError)]:
         with pytest.raises(error):
@@ -318,21 +318,21 @@ async def test_what_can_not_be_sent_is_refused_and_not_kept():
         assert (await anext(events)).data == "second"
 
 
-async def test_an_event_has_a_largest_size(settings):
+async def test_an_event_larger_than_max_event_size_is_refused(settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_EVENT_SIZE": 100}
     with pytest.raises(ValueError, match=r"at most 100 bytes, got 1\d\d\. .*ADRF_SSE\['MAX_EVENT_SIZE'\]"):
         publish("news", "x" * 100)
     assert publish("news", "x" * 80)
 
 
-async def test_a_megabyte_goes_through():
+async def test_an_event_of_one_mebibyte_is_delivered():
     text = "x" * (1024 * 1024 - 100)
     async with subscribe("news") as events:
         await apublish("news", text)
         assert (await anext(events)).data == text
 
 
-async def test_a_subscription_is_entered_first_and_once():
+async def test_a_subscription_must_be_entered_once_before_it_is_read():
     subscription = subscribe("news")
     with pytest.raises(RuntimeError, match="must be entered first"):
         await anext(subscription)
@@ -342,7 +342,7 @@ async def test_a_subscription_is_entered_first_and_once():
     assert subscriber_counts() == {}
 
 
-def test_the_broker_is_made_once_and_anew_with_other_settings(settings):
+def test_the_broker_is_created_once_until_the_settings_change(settings):
     broker = get_broker()
     assert get_broker() is broker
     settings.ADRF_SSE = dict(settings.ADRF_SSE)
@@ -363,22 +363,22 @@ def test_the_broker_is_made_once_and_anew_with_other_settings(settings):
         ),
     ],
 )
-def test_a_broker_that_can_not_be_made_is_an_error_of_the_settings(settings, chosen, words):
+def test_a_broker_that_can_not_be_created_raises_improperly_configured(settings, chosen, words):
     settings.ADRF_SSE = {"BROKER": chosen}
     with pytest.raises(ImproperlyConfigured, match=words):
         get_broker()
     assert [(error.id, error.msg) for error in check_broker(None)] == [("adrf_sse.E003", ANY)]
     settings.ADRF_SSE = {"BROKER": 5}
-    assert check_broker(None) == [], "that is told already"
+    assert check_broker(None) == [], "another check reports this error already"
 
 
-def test_ids_of_a_memory_broker_go_on_growing_over_a_restart():
+def test_ids_of_the_memory_broker_keep_increasing_after_a_restart():
     before = [MemoryBroker().publish("news", b"tx") for _ in range(3)]
     assert before == sorted(set(before))
 
 
 @pytest.mark.django_db
-def test_what_a_transaction_saves_is_announced_when_it_is_committed(django_capture_on_commit_callbacks):
+def test_publishing_on_commit_waits_for_the_transaction(django_capture_on_commit_callbacks):
     numbers = []
     with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
         transaction.on_commit(lambda: numbers.append(publish("orders.42", {"status": "paid"})))

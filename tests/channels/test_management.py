@@ -1,4 +1,4 @@
-"""The commands that publish and print events."""
+"""Tests of the management commands that publish and print events."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from tests.support.example import EXAMPLE, environment, manage
 from tests.support.redis_server import use_redis
 
 EXIT_TIMEOUT = 30
-"""Seconds that a command may take to end. Only a broken one takes them."""
+"""Seconds to wait for a command to exit. A working command needs far less."""
 
 
 def published(*arguments: str, **options: Any) -> int:
@@ -65,7 +65,7 @@ async def test_publish_publishes_and_prints_the_id(arguments, event, data):
         (["news"], "the following arguments are required: data"),
     ],
 )
-def test_publish_refuses_what_can_not_be_published(settings, arguments, words):
+def test_publish_refuses_an_invalid_event(settings, arguments, words):
     settings.ADRF_SSE = {"MAX_EVENT_SIZE": 100}
     output = StringIO()
     with pytest.raises(CommandError, match=words):
@@ -73,26 +73,26 @@ def test_publish_refuses_what_can_not_be_published(settings, arguments, words):
     assert output.getvalue() == ""
 
 
-def test_publish_says_what_to_check_where_redis_is_away(settings):
+def test_publish_says_what_to_check_if_redis_is_unavailable(settings):
     use_redis(settings, "redis://127.0.0.1:1/0")
     with pytest.raises(CommandError, match=r"Redis at 127\.0\.0\.1:1 must store the event, .* Check that it runs"):
         call_command("sse_publish", "news", "x", stdout=StringIO())
 
 
 @pytest.mark.parametrize("command", [["sse_publish", "news", "x"], ["sse_tail", "news", "--last-event-id=0"]])
-def test_commands_say_where_the_broker_reaches_only_their_process(broker, command):
+def test_commands_warn_if_the_broker_is_limited_to_one_process(broker, command):
     publish("news", "before")
     errors = StringIO()
-    call_command(*command, stdout=Interrupting(2), stderr=errors)
-    said = "only this process. Configure RedisBroker" in errors.getvalue()
-    assert said == get_broker().process_local
+    call_command(*command, stdout=InterruptingOutput(2), stderr=errors)
+    warned = "only this process. Configure RedisBroker" in errors.getvalue()
+    assert warned == get_broker().process_local
 
 
 # sse_tail
 
 
-class Interrupting(StringIO):
-    """Take some lines of output, then press Ctrl-C."""
+class InterruptingOutput(StringIO):
+    """Accept a number of lines of output, then raise ``KeyboardInterrupt``."""
 
     def __init__(self, lines: int) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class Interrupting(StringIO):
 
 
 def tailed(lines: int, *arguments: str) -> list[str]:
-    output = Interrupting(lines)
+    output = InterruptingOutput(lines)
     call_command("sse_tail", *arguments, stdout=output, stderr=StringIO())
     return output.getvalue().splitlines()
 
@@ -119,7 +119,7 @@ def test_tail_prints_a_line_for_each_event():
         publish("sport", {"goals": [1, 0]}, event="score"),
         publish("news", "two\nlines"),
         publish("news", None),
-        publish("weather", "not asked for"),
+        publish("weather", "unrelated"),
         publish("news", ""),
     ]
     lines = tailed(5, "news", "sport", "--last-event-id", str(first))
@@ -129,32 +129,32 @@ def test_tail_prints_a_line_for_each_event():
 
 
 @pytest.mark.usefixtures("broker")
-def test_tail_tells_of_what_is_no_longer_kept():
+def test_tail_prints_a_reset_if_events_are_no_longer_stored():
     number = publish("news", "kept")
     reset, kept = tailed(2, "news", "--last-event-id=5")
     assert reset.endswith(' reset {"last_event_id":5}')
     assert kept == f"{number} message kept"
 
 
-def test_tail_prints_all_that_comes_while_it_prints(settings):
+def test_tail_prints_events_that_arrive_while_it_prints(settings):
     settings.ADRF_SSE = {"MAX_SUBSCRIBER_BACKLOG": 5}
     first = publish("news", "seen")
     publish("news", "0")
 
-    class Busy(Interrupting):
+    class PublishingOutput(InterruptingOutput):
         def write(self, text: str) -> int:
             if text.endswith(" 0\n"):
                 for number in range(1, 20):
                     publish("news", str(number))
             return super().write(text)
 
-    output = Busy(20)
+    output = PublishingOutput(20)
     call_command("sse_tail", "news", f"--last-event-id={first}", stdout=output, stderr=StringIO())
     assert [line.split()[-1] for line in output.getvalue().splitlines()] == [str(number) for number in range(20)]
 
 
 @pytest.mark.parametrize("names", [["bad name"], ["good", "a/b"], [f"c{n}" for n in range(101)]])
-def test_tail_refuses_bad_names(names):
+def test_tail_refuses_invalid_channel_names(names):
     with pytest.raises(CommandError, match=r"a channel's name must be|must have 1 to 100 channels"):
         call_command("sse_tail", *names, stdout=StringIO(), stderr=StringIO())
 
@@ -181,28 +181,28 @@ def tail(tmp_path: Path, redis_url: str, *arguments: str) -> Iterator[subprocess
 
 @pytest.fixture
 def redis(settings: Any, redis_url: str) -> str:
-    """A Redis that this process publishes to."""
+    """Configure this process to publish to Redis, and return the URL."""
     use_redis(settings, redis_url)
     return redis_url
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_tail_prints_what_others_publish_until_it_is_ended(tmp_path, redis, how):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_tail_prints_events_of_other_processes_until_a_signal_stops_it(tmp_path, redis, number):
     first = publish("news", "seen")
     missed = publish("news", {"n": 1}, event="story")
     with tail(tmp_path, redis, "news", "--last-event-id", str(first)) as process:
         assert process.stdout.readline() == f'{missed} story {{"n":1}}\n'
         live = manage("sse_publish", "news", "a b", database=tmp_path / "unused.sqlite3", redis_url=redis).strip()
         assert process.stdout.readline() == f"{live} message a b\n"
-        process.send_signal(how)
+        process.send_signal(number)
         output, errors = process.communicate(timeout=EXIT_TIMEOUT)
     assert (output, errors) == ("", "")
-    assert process.returncode == (0 if how == signal.SIGINT else -signal.SIGTERM)
+    assert process.returncode == (0 if number == signal.SIGINT else -signal.SIGTERM)
 
 
 @pytest.mark.server
-def test_tail_without_an_id_begins_with_what_is_published_next(tmp_path, redis):
+def test_tail_without_an_id_starts_with_the_next_event(tmp_path, redis):
     publish("news", "before")
     with (
         Redis.from_url(redis, protocol=2) as client,
@@ -210,26 +210,26 @@ def test_tail_without_an_id_begins_with_what_is_published_next(tmp_path, redis):
         tail(tmp_path, redis, "news") as process,
     ):
         commands = (command["command"].split()[0].upper() for command in monitor.listen())
-        assert "SUBSCRIBE" in commands  # takes commands until there is one
-        assert "HMGET" in commands  # Redis tells where it begins
+        assert "SUBSCRIBE" in commands  # reads commands until this one
+        assert "HMGET" in commands  # asks Redis for the id to start from
         number = publish("news", "after")
         assert process.stdout.readline() == f"{number} message after\n"
 
 
 @pytest.mark.server
-def test_tail_ends_quietly_when_its_reader_has_left(tmp_path, redis):
+def test_tail_exits_quietly_when_its_output_is_closed(tmp_path, redis):
     first = publish("news", "seen")
     publish("news", "x")
     with tail(tmp_path, redis, "news", "--last-event-id", str(first)) as process:
         process.stdout.readline()
         process.stdout.close()
-        publish("news", "nobody reads this")
+        publish("news", "unread")
         assert process.wait(EXIT_TIMEOUT) == 0
         assert process.stderr.read() == ""
 
 
 @pytest.mark.server
-def test_tail_says_that_redis_is_away_and_waits_for_it(tmp_path):
+def test_tail_reports_that_redis_is_unavailable_and_keeps_waiting(tmp_path):
     with tail(tmp_path, "redis://127.0.0.1:1/0", "news") as process:
         assert "Redis at 127.0.0.1:1 must accept a connection" in process.stderr.readline()
         process.send_signal(signal.SIGINT)

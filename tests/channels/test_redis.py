@@ -1,4 +1,4 @@
-"""Redis goes away and comes back, in every way that it can: streams stay open, catch up, or learn that they can't."""
+"""Tests of the Redis broker, most of them while Redis is unavailable or restarts."""
 
 import asyncio
 import logging
@@ -12,12 +12,12 @@ from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
 from adrf_sse.exceptions import BrokerUnavailable
 from tests.support.redis_server import redis_server, use_redis
 
-KEPT = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+PERSISTENT = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
 
 
 @pytest.fixture
 def redis(request, settings):
-    """A Redis of the test's own, which keeps its data where the test asks for it."""
+    """A Redis server for one test; the parameter holds its command line options."""
     with redis_server(*getattr(request, "param", ())) as server:
         use_redis(settings, server.url, socket_timeout=0.2)
         yield server
@@ -29,8 +29,8 @@ def records(caplog):
     return lambda: [record for record in caplog.records if record.name == "adrf_sse"]
 
 
-async def published(data):
-    """Publish as soon as Redis takes it."""
+async def publish_when_available(data):
+    """Publish ``data`` as soon as Redis accepts it."""
     while True:
         try:
             return await apublish("news", data)
@@ -38,38 +38,38 @@ async def published(data):
             continue
 
 
-async def logged(records, words, count=1):
-    """Wait until the log has said something so many times."""
-    while sum(words in record.getMessage() for record in records()) < count:
+async def wait_for_log(records, message, count=1):
+    """Wait until ``count`` records contain ``message``."""
+    while sum(message in record.getMessage() for record in records()) < count:
         await asyncio.sleep(0)
 
 
-def lost(server):
+def connection_error(server):
     return f"Failed at receiving events from Redis, and will try again: Redis at 127.0.0.1:{server.port} must"
 
 
-@pytest.mark.parametrize("redis", [KEPT], indirect=True)
-async def test_redis_is_killed_and_restarted(redis, records):
+@pytest.mark.parametrize("redis", [PERSISTENT], indirect=True)
+async def test_subscribers_catch_up_after_redis_is_killed_and_restarted(redis, records):
     async with subscribe("news") as events:
         await apublish("news", 1)
         assert (await anext(events)).data == 1
         redis.kill()
-        await logged(records, lost(redis))
+        await wait_for_log(records, connection_error(redis))
         with pytest.raises(BrokerUnavailable, match=r"got .*Check that it runs and can be reached\."):
             await apublish("news", "lost")
         with pytest.raises(BrokerUnavailable, match=rf"Redis at 127\.0\.0\.1:{redis.port} must store the event"):
             publish("news", "lost")
         redis.start()
-        last = await published(2)  # maybe before we listen again
-        await published(3)
+        last = await publish_when_available(2)  # possibly before the listener has reconnected
+        await publish_when_available(3)
         assert [(await anext(events)).data, (await anext(events)).data] == [2, 3]
     assert len([record for record in records() if record.levelno >= logging.ERROR]) == 1
     async with subscribe("news", last_event_id=last) as events:
         assert (await anext(events)).data == 3
 
 
-@pytest.mark.parametrize("redis", [KEPT], indirect=True)
-async def test_a_stream_that_opens_while_redis_is_away_gets_what_it_missed_when_it_is_back(redis):
+@pytest.mark.parametrize("redis", [PERSISTENT], indirect=True)
+async def test_a_subscription_entered_while_redis_is_down_receives_missed_events_afterwards(redis):
     first = await apublish("news", 1)
     await apublish("news", 2)
     redis.kill()
@@ -82,10 +82,10 @@ async def test_a_stream_that_opens_while_redis_is_away_gets_what_it_missed_when_
     assert subscriber_counts() == {}
 
 
-async def test_a_subscriber_can_leave_while_redis_is_away(redis, records):
+async def test_a_subscriber_can_leave_while_redis_is_down(redis, records):
     async with subscribe("news"):
         redis.kill()
-        await logged(records, lost(redis))
+        await wait_for_log(records, connection_error(redis))
     entering = asyncio.create_task(subscribe("news").__aenter__())
     await asyncio.sleep(0)
     entering.cancel()
@@ -95,53 +95,54 @@ async def test_a_subscriber_can_leave_while_redis_is_away(redis, records):
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_redis_comes_back_with_its_data_gone(redis, records):
+async def test_subscribers_receive_a_reset_if_redis_restarts_without_its_data(redis, records):
     async with subscribe("news") as events:
         number = await apublish("news", 1)
         assert (await anext(events)).data == 1
         redis.kill()
-        await logged(records, lost(redis))
+        await wait_for_log(records, connection_error(redis))
         redis.start()
-        await published(2)
+        await publish_when_available(2)
         reset = await anext(events)
         assert (reset.event, reset.data) == ("reset", {"last_event_id": number})
         event = await anext(events)
         assert event.data == 2
-        assert int(event.id) > number, "ids go on growing"
+        assert int(event.id) > number, "ids keep increasing"
     async with subscribe("news", last_event_id=number) as events:
         assert (await anext(events)).event == "reset"
 
 
-async def test_redis_hangs_and_goes_on(redis, records):
+async def test_subscribers_catch_up_after_redis_has_hung(redis, records):
     async with subscribe("news") as events:
         await apublish("news", 1)
         assert (await anext(events)).data == 1
         redis.pause()
         with pytest.raises(BrokerUnavailable, match="must store the event, got TimeoutError"):
-            await apublish("news", 2)  # it is in Redis' socket, and will be taken after all
-        await logged(records, "Failed at receiving events from Redis")
-        redis.go_on()
-        await published(3)
+            await apublish("news", 2)  # the command waits in the socket and runs when Redis continues
+        await wait_for_log(records, "Failed at receiving events from Redis")
+        redis.resume()
+        await publish_when_available(3)
         assert [(await anext(events)).data, (await anext(events)).data] == [2, 3]
 
 
-async def test_the_reader_is_killed(redis, records):
+async def test_subscribers_miss_nothing_when_the_listeners_connection_is_killed(redis, records):
     async with subscribe("news", "other") as events, subscribe("news") as others:
         for n in range(5):
             redis.client.client_kill_filter(_type="pubsub")
             await apublish("news", n)
             assert (await anext(events)).data == n
             assert (await anext(others)).data == n
-        await listeners(redis, 2)
+        await wait_for_listeners(redis, 2)
 
 
-async def listeners(redis, *channels):
-    """Wait until there are just these connections that listen, to so many channels each."""
-    while sorted(int(client["sub"]) for client in redis.client.client_list() if client["sub"] != "0") != [*channels]:
+async def wait_for_listeners(redis, *channel_counts):
+    """Wait until exactly these connections listen, each to the given number of channels."""
+    expected = [*channel_counts]
+    while sorted(int(client["sub"]) for client in redis.client.client_list() if client["sub"] != "0") != expected:
         await asyncio.sleep(0)
 
 
-async def test_events_that_are_published_while_the_reader_reconnects_are_each_there_once(redis):
+async def test_events_published_while_the_listener_reconnects_arrive_once(redis):
     async def publisher():
         for n in range(500):
             if n % 50 == 0:
@@ -155,7 +156,7 @@ async def test_events_that_are_published_while_the_reader_reconnects_are_each_th
         await publishing
 
 
-async def test_redis_is_out_of_memory(redis):
+async def test_publishing_fails_with_a_hint_while_redis_is_out_of_memory(redis):
     async with subscribe("news") as events:
         first = await apublish("news", 1)
         redis.client.config_set("maxmemory", 1)
@@ -174,28 +175,28 @@ async def test_redis_is_out_of_memory(redis):
 async def test_a_long_outage_is_logged_once(redis, records):
     async with subscribe("news") as events:
         redis.kill()
-        with redis.taken_by_a_stranger() as attempts:
+        with redis.replaced_by_a_refusing_server() as attempts:
             for _ in range(5):
                 await asyncio.to_thread(attempts.get)
         redis.start()
-        await published("back")
+        await publish_when_available("back")
         assert (await anext(events)).event == "reset"
         assert (await anext(events)).data == "back"
-        await logged(records, "Succeeded again at receiving events from Redis")
+        await wait_for_log(records, "Succeeded again at receiving events from Redis")
     about_listening = [record for record in records() if "receiving events from Redis" in record.getMessage()]
     assert [record.levelname for record in about_listening] == ["ERROR", "WARNING"]
 
 
-async def test_publishing_is_one_round_trip(redis):
-    await apublish("news", 1)  # makes Redis know the script
+async def test_publishing_takes_one_round_trip(redis):
+    await apublish("news", 1)  # loads the script into Redis
     redis.client.config_resetstat()
     for n in range(5):
         await apublish("news", n)
         publish("news", n)
-    asked = redis.client.info("commandstats")
-    inside = {"hmget", "hset", "time", "xrevrange", "xadd", "xtrim", "pexpire", "publish"}
-    assert asked["cmdstat_evalsha"]["calls"] == 10
-    assert {name.removeprefix("cmdstat_") for name in asked} - inside - {"config|resetstat", "info"} <= {
+    statistics = redis.client.info("commandstats")
+    inside_script = {"hmget", "hset", "time", "xrevrange", "xadd", "xtrim", "pexpire", "publish"}
+    assert statistics["cmdstat_evalsha"]["calls"] == 10
+    assert {name.removeprefix("cmdstat_") for name in statistics} - inside_script - {"config|resetstat", "info"} <= {
         "evalsha",
         "hello",
         "auth",
@@ -213,7 +214,7 @@ async def test_history_is_bounded_in_redis(settings, redis):
     assert 0 < redis.client.pttl(key) <= 86_400_000
 
 
-async def test_a_prefix_and_a_database_keep_projects_apart(redis):
+async def test_projects_are_separated_by_prefix_and_by_database(redis):
     default, other = RedisBroker(redis.url), RedisBroker(redis.url, prefix="other")
     elsewhere = RedisBroker(redis.url.replace("/0", "/1"))
     received = []
@@ -237,7 +238,7 @@ async def test_a_prefix_and_a_database_keep_projects_apart(redis):
     assert {key.split(b":")[0] for key in redis.client.scan_iter()} == {b"{adrf_sse}", b"{other}"}
 
 
-async def test_a_wrong_password_says_so(redis, settings):
+async def test_the_error_for_a_wrong_password_says_what_to_correct(redis, settings):
     redis.client.config_set("requirepass", "secret")
     use_redis(settings, redis.url)
     with pytest.raises(BrokerUnavailable, match=r"Give the password in the URL"):
@@ -250,7 +251,7 @@ async def test_a_wrong_password_says_so(redis, settings):
     assert publish("news", "x")
 
 
-async def test_sentinel_finds_the_primary(redis, settings, tmp_path):
+async def test_the_broker_finds_the_primary_through_sentinel(redis, settings, tmp_path):
     with redis.sentinel(tmp_path, "ours") as port:
         options = {"sentinels": [("127.0.0.1", port)], "service": "ours"}
         broker = {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": options}
@@ -260,7 +261,7 @@ async def test_sentinel_finds_the_primary(redis, settings, tmp_path):
             assert [int((await anext(events)).id) for _ in range(2)] == numbers
 
 
-def test_a_client_of_a_view_gets_503_and_no_word_about_redis():
+def test_broker_unavailable_is_a_503_that_does_not_mention_redis():
     error = BrokerUnavailable("Redis at 10.0.0.1 must store the event, got …")
     assert error.status_code == 503
     assert "Redis" not in str(error.detail)
@@ -268,22 +269,22 @@ def test_a_client_of_a_view_gets_503_and_no_word_about_redis():
 
 
 @pytest.mark.parametrize("options", [{"url": "http://x"}, {"url": "redis://h:p"}, {"nonsense": 1}])
-def test_bad_options_are_refused(settings, options):
+def test_invalid_options_are_refused(settings, options):
     broker = {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": options}
     settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": broker}
     with pytest.raises(ImproperlyConfigured, match=r"ADRF_SSE\['BROKER'\]\['OPTIONS'\] must be what redis-py takes"):
         get_broker()
 
 
-async def test_the_last_subscriber_closes_the_connection(redis):
+async def test_the_connection_closes_when_the_last_subscriber_leaves(redis):
     async with subscribe("a"), subscribe("b"):
-        await listeners(redis, 2)
-    await listeners(redis)
+        await wait_for_listeners(redis, 2)
+    await wait_for_listeners(redis)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_the_last_subscriber_of_a_channel_unsubscribes(redis):
+async def test_a_channel_is_unsubscribed_when_its_last_subscriber_leaves(redis):
     async with subscribe("a"):
         async with subscribe("b"):
-            await listeners(redis, 2)
-        await listeners(redis, 1)
+            await wait_for_listeners(redis, 2)
+        await wait_for_listeners(redis, 1)

@@ -1,1 +1,1 @@
-"""The Django project that the tests run."""
+"""The Django project used by the tests."""

@@ -1,4 +1,4 @@
-"""The settings of the project that shows consoles: static files, and a strict Content-Security-Policy."""
+"""The settings for tests of the console: static files and a strict Content-Security-Policy."""
 
 from tests.project.settings import *  # noqa: F403
 from tests.project.settings import INSTALLED_APPS

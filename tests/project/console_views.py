@@ -1,4 +1,4 @@
-"""The streams that tests look at through their console."""
+"""The views for tests of the console."""
 
 import asyncio
 from pathlib import Path
@@ -29,7 +29,7 @@ TORN = (
     b"event: named\nid: no\x00pe\ndata: \xc3\xa9\xe2\x80\xa8\n\nevent: nothing\nid: 2\n\nretry: 5x\nfield: ignored\n"
     b"data: three\nretry: 600000\n\ndata: bad \xff utf-8\nid\n\ndata: lost"
 )
-"""All that the specification's algorithm has a say in."""
+"""A stream that covers every rule of the specification's parsing algorithm."""
 
 
 class Alice(BaseAuthentication):
@@ -38,7 +38,7 @@ class Alice(BaseAuthentication):
 
 
 class CsrfForEveryone(SessionAuthentication):
-    """Ask strangers for the CSRF token too, so that no test needs a session."""
+    """Require the CSRF token from anonymous clients as well, so that no test needs a session."""
 
     def authenticate(self, request):
         self.enforce_csrf(request)
@@ -65,7 +65,7 @@ async def prices():
 
 
 class Prices(Console):
-    """Prices of things that nobody sells."""
+    """Prices of imaginary things."""
 
     async def get(self, request):
         async for event in prices():
@@ -73,7 +73,7 @@ class Prices(Console):
 
 
 class Gated(Console):
-    """Send ``?first=`` events, and ``?second=`` more once the test has written to the named pipe ``?gate=``."""
+    """Send ``?first=`` events, and ``?second=`` more after the test has written to the named pipe ``?gate=``."""
 
     async def get(self, request):
         for number in range(int(request.GET["first"])):
@@ -106,7 +106,7 @@ class Members(Console):
 
 
 class Resumed(Console):
-    """End after every second event, go on from the last one that the client has seen, and stay from the sixth on."""
+    """Resume after the last event id, and end after two events; the third stream stays open."""
 
     retry = 1
 
@@ -128,7 +128,7 @@ class Finite(Console):
 
 
 class Flood(Console):
-    """Send a thousand events a second, for three seconds."""
+    """Send a thousand events per second for three seconds."""
 
     async def get(self, request):
         for number in range(FLOOD):
@@ -139,7 +139,7 @@ class Flood(Console):
 
 
 class Torn(Console):
-    """Send bytes in chunks of their own."""
+    """Send each byte as a separate chunk."""
 
     heartbeat = None
 
@@ -155,7 +155,7 @@ class Question(serializers.Serializer):
 
 
 class Ask(EventStreamMixin, GenericAPIView):
-    """Answer what is asked."""
+    """Answer a question several times."""
 
     renderer_classes = RENDERERS
     authentication_classes = [CsrfForEveryone]
@@ -169,7 +169,7 @@ class Ask(EventStreamMixin, GenericAPIView):
 
 
 class Chat(Console):
-    """A stream; what is posted to it is answered with data."""
+    """Stream on GET and respond with data to POST."""
 
     async def get(self, request):
         yield "hello", "there"
@@ -180,7 +180,7 @@ class Chat(Console):
 
 
 class Things(EventStreamMixin, ViewSet):
-    """A viewset that alice is logged in to."""
+    """A viewset whose user is always alice."""
 
     authentication_classes = [Alice]
     renderer_classes = RENDERERS

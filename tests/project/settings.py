@@ -1,4 +1,4 @@
-"""The settings of the project that the tests run."""
+"""The settings of the project used by the tests."""
 
 import json
 import os
@@ -23,7 +23,7 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": os.environ.get("TEST_DATABASE", ":memory:"),
-        # A file, because a connection to a database in memory can't be closed.
+        # A file, because Django can't close a connection to an in-memory database.
         "TEST": {"NAME": Path(gettempdir()) / f"adrf_sse-tests-{os.getpid()}.sqlite3"},
     }
 }

@@ -1,4 +1,4 @@
-"""The project, for servers that shall print nothing but what has gone wrong."""
+"""The project for servers that must print nothing but errors."""
 
 import asyncio
 import logging
@@ -6,9 +6,9 @@ import logging
 from tests.project.asgi import application as django
 
 SLOW = 5.0
-"""Seconds in the event loop that asyncio's debug mode complains of: more than a busy machine adds to honest work."""
+"""Seconds after which asyncio's debug mode reports a slow callback, high enough for a busy machine."""
 
-# Sources that fail are logged, as they should be.
+# Some tests run sources that fail, which the package logs as errors.
 logging.getLogger("adrf_sse").propagate = False
 logging.getLogger("adrf_sse").addHandler(logging.NullHandler())
 

@@ -1,4 +1,4 @@
-"""The views that the tests reach through real servers. Each sends "one", "two" and "three"; see ``gate``."""
+"""The views that tests request from real servers. Most send "one", "two" and "three"; see ``gate``."""
 
 import asyncio
 import gc
@@ -32,7 +32,7 @@ WORDS = ("one", "two", "three")
 
 
 def gate(request, word):
-    """Block until the test writes to the word's named pipe, in the folder that it gave as ``?gates=``."""
+    """Block until the test writes to the named pipe of ``word`` in the folder ``?gates=``."""
     folder = request.GET.get("gates")
     if folder and word != "one":
         Path(folder, word).read_bytes()
@@ -153,7 +153,7 @@ async def endless(request):
 
 
 class Formats(AsyncSSEAPIView):
-    """The same events three ways."""
+    """The same events in three formats."""
 
     renderer_classes = [EventStreamRenderer, JSONLinesRenderer, JSONRenderer]
 
@@ -181,7 +181,7 @@ def mark(path):
 
 
 async def forever(request):
-    """Send one event, leave a mark in ``?started=``, and one in ``?marks=`` when the client or the server ends it."""
+    """Send one event, append a mark to the file ``?started=``, and another to ``?marks=`` when the stream ends."""
     try:
         yield "one"
         if "started" in request.GET:
@@ -200,7 +200,7 @@ class Forever(AsyncSSEAPIView):
 
 @event_stream
 def blocked(request):
-    """Block in a thread of its own, for longer than any server lives."""
+    """Block the source's thread for longer than any server runs."""
     yield "one"
     threading.Event().wait()
 
@@ -211,17 +211,17 @@ ENDS = {
     "idle": [asyncio.Event],
     "sending": [b"x" * 60_000] * 1_000_000,
 }
-"""What sources go on with after "one"."""
+"""What sources yield, raise or wait for after "one"."""
 
 
 def ending(request):
-    """Return a source that ends, or does not, as ``?end=`` says; it tells when it has begun, and when it is closed."""
-    begun, closed = request.GET["begun"], request.GET["closed"]
+    """Return a source with the end named by ``?end=``. It writes to a pipe when it starts and when it is closed."""
+    started, closed = request.GET["started"], request.GET["closed"]
     items = [*([] if "silent" in request.GET else ["one"]), *ENDS[request.GET["end"]]]
 
     async def source():
         try:
-            await asyncio.to_thread(mark, begun)
+            await asyncio.to_thread(mark, started)
             for item in items:
                 if isinstance(item, Exception):
                     raise item
@@ -251,8 +251,8 @@ async def ending_plain(request):
     return EventStreamResponse(ending(request))
 
 
-async def left(request):
-    """Tell what is left of the streams, once all that nobody holds has been collected."""
+async def remaining(request):
+    """Return the number of open streams and the package's tasks that remain after a garbage collection."""
     gc.collect()
     tasks = [repr(task) for task in asyncio.all_tasks() if PACKAGE in Path(task.get_coro().cr_code.co_filename).parents]
     return JsonResponse([len(open_streams), *tasks], safe=False)
@@ -264,15 +264,15 @@ def select():
         return cursor.fetchone()[0]
 
 
-class AsksTheDatabase(BasePermission):
+class QueryPermission(BasePermission):
     def has_permission(self, request, view):
         return bool(select())
 
 
 class Queries(AsyncSSEAPIView):
-    """Ask the database before the stream, and while it is open."""
+    """Query the database before the stream starts and while it is open."""
 
-    permission_classes = [AsksTheDatabase]
+    permission_classes = [QueryPermission]
     go: asyncio.Event | None = None
 
     async def get(self, request):
@@ -289,7 +289,7 @@ class Queries(AsyncSSEAPIView):
 
 
 async def page(request):
-    """An empty page, for tests that bring their own EventSource."""
+    """An empty page for tests that create their own EventSource."""
     return HttpResponse("<!doctype html><html lang=en><link rel=icon href=data:,><title>Test</title>")
 
 
@@ -305,7 +305,7 @@ async def finite(request):
 
 
 async def naive(request):
-    """What Django offers without the package: the same events, in a plain streaming response."""
+    """The same events in a plain ``StreamingHttpResponse``, without the package."""
 
     async def content():
         async for word in async_source(request):
@@ -336,7 +336,7 @@ urlpatterns = [
     path("blocked/", blocked),
     path("ending/", Ending.as_view()),
     path("ending-plain/", ending_plain),
-    path("left/", left),
+    path("remaining/", remaining),
     path("queries/", Queries.as_view()),
     path("page/", page),
     path("finite/", finite),

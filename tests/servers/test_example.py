@@ -1,4 +1,4 @@
-"""The example as a real server sends it, byte by byte."""
+"""Tests of the exact bytes that the example sends on real servers."""
 
 import json
 import re
@@ -24,29 +24,29 @@ BLASTOFF = b"event: blastoff\ndata: Blastoff!\n\nid: adrf-sse:end\n\n"
 
 @pytest.fixture
 def quick(quick_server: Server) -> Iterator[httpx.Client]:
-    with client_of(quick_server) as client:
+    with http_client(quick_server) as client:
         yield client
 
 
 @pytest.fixture
 def slow(slow_server: Server) -> Iterator[httpx.Client]:
-    with client_of(slow_server) as client:
+    with http_client(slow_server) as client:
         yield client
 
 
 @contextmanager
-def client_of(server: Server) -> Iterator[httpx.Client]:
+def http_client(server: Server) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, timeout=60) as client:
         yield client
-    print(server.described())  # pytest shows it where the test failed
+    print(server.described())  # pytest shows it if the test fails
 
 
-def events_of(body: bytes) -> list[tuple[str | None, Any]]:
+def parse_events(body: bytes) -> list[tuple[str | None, Any]]:
     return [(event.event, event.data) for event in EventParser().feed(body)]
 
 
 def take(client: httpx.Client, url: str, count: int) -> list[ServerSentEvent]:
-    """Read so many events of a stream that goes on, then leave."""
+    """Read ``count`` events of a stream, then disconnect."""
     parser, events = EventParser(), []
     with client.stream("GET", url) as response:
         assert response.status_code == 200
@@ -104,12 +104,12 @@ def test_the_first_tick_arrives_before_the_second_exists(slow: httpx.Client) -> 
 # News and weather
 
 
-def test_news_and_weather_come_from_two_producers_in_one_stream(slow: httpx.Client) -> None:
+def test_one_stream_combines_the_events_of_two_producers(slow: httpx.Client) -> None:
     first, second = take(slow, "/news-and-weather/events/", 2)
     assert {first.event, second.event} == {"news", "weather"}
 
 
-def test_news_and_weather_go_on_each_at_its_own_pace(quick: httpx.Client) -> None:
+def test_news_and_weather_are_sent_at_different_intervals(quick: httpx.Client) -> None:
     events = take(quick, "/news-and-weather/events/", 20)
     news, weather = ([event.data for event in events if event.event == name] for name in ("news", "weather"))
     assert len(news) > len(weather) > 1
@@ -120,7 +120,7 @@ def test_news_and_weather_go_on_each_at_its_own_pace(quick: httpx.Client) -> Non
 # Planets
 
 
-def test_one_view_can_be_read_in_three_ways(quick: httpx.Client) -> None:
+def test_a_view_can_be_read_in_three_formats(quick: httpx.Client) -> None:
     stream, lines, whole = (
         quick.get("/planets/", headers={"Accept": accept})
         for accept in ("text/event-stream", "application/jsonl", "application/json")
@@ -145,9 +145,9 @@ def test_the_first_line_arrives_before_the_second_exists(slow: httpx.Client) -> 
 # Progress
 
 
-def test_a_job_reports_its_progress_up_to_its_end(quick: httpx.Client) -> None:
+def test_a_job_reports_its_progress_until_it_is_done(quick: httpx.Client) -> None:
     body = quick.get(start_job(quick)).content
-    *progress, done = events_of(body)
+    *progress, done = parse_events(body)
     percents = [int(re.fullmatch(r'\{"percent":(\d+)\}', data)[1]) for _, data in progress]
     assert {name for name, _ in progress} == {"progress"}
     assert percents == sorted(set(percents))
@@ -156,13 +156,13 @@ def test_a_job_reports_its_progress_up_to_its_end(quick: httpx.Client) -> None:
     assert body.endswith(b"\n\nid: adrf-sse:end\n\n")
 
 
-def test_a_late_client_gets_the_present_state_first(quick: httpx.Client) -> None:
+def test_a_late_client_receives_the_current_state_first(quick: httpx.Client) -> None:
     url = start_job(quick)
     quick.get(url)
-    assert events_of(quick.get(url).content) == [("progress", '{"percent":100}'), ("done", '{"percent":100}')]
+    assert parse_events(quick.get(url).content) == [("progress", '{"percent":100}'), ("done", '{"percent":100}')]
 
 
-def test_two_clients_may_watch_one_job(slow: httpx.Client) -> None:
+def test_two_clients_can_watch_one_job(slow: httpx.Client) -> None:
     url = start_job(slow)
     assert take(slow, url, 1) == take(slow, url, 1)
 
@@ -173,7 +173,7 @@ def test_an_unknown_job_is_a_404_with_a_json_body(quick: httpx.Client) -> None:
     assert response.json() == {"detail": "Not found."}
 
 
-def test_finished_jobs_are_forgotten_when_there_are_many(quick: httpx.Client) -> None:
+def test_old_jobs_are_removed_when_there_are_many(quick: httpx.Client) -> None:
     url = start_job(quick)
     quick.get(url)
     for _ in range(50):
@@ -181,8 +181,8 @@ def test_finished_jobs_are_forgotten_when_there_are_many(quick: httpx.Client) ->
     assert quick.get(url).status_code == 404
 
 
-def test_no_more_than_fifty_jobs_may_run(example_database: Path) -> None:
-    with serve_example(example_database, ENDLESS) as server, client_of(server) as client:
+def test_at_most_fifty_jobs_can_run(example_database: Path) -> None:
+    with serve_example(example_database, ENDLESS) as server, http_client(server) as client:
         for _ in range(50):
             start_job(client)
         refusal = client.post("/progress/jobs/")
@@ -193,20 +193,20 @@ def test_no_more_than_fifty_jobs_may_run(example_database: Path) -> None:
 # Members
 
 
-def test_a_stranger_gets_a_403_with_a_json_body(quick: httpx.Client) -> None:
+def test_an_anonymous_client_gets_a_403_with_a_json_body(quick: httpx.Client) -> None:
     response = quick.get("/members/events/", headers={"Accept": "text/event-stream"})
     assert response.status_code == 403
     assert response.headers["content-type"] == "application/json"
     assert response.json() == {"detail": "Authentication credentials were not provided."}
 
 
-def test_a_stranger_is_shown_where_to_log_in(quick: httpx.Client) -> None:
+def test_the_page_for_members_links_to_the_login_page(quick: httpx.Client) -> None:
     page = quick.get("/members/").text
     assert "You are not logged in" in page
     assert 'href="/login/?next=/members/"' in page
 
 
-def test_a_member_is_greeted_and_told_the_time(quick: httpx.Client) -> None:
+def test_a_member_receives_a_greeting_and_the_time(quick: httpx.Client) -> None:
     log_in(quick)
     greeting, *times = take(quick, "/members/events/", 4)
     assert (greeting.event, greeting.data) == ("greeting", "Hello, demo!")
@@ -214,7 +214,7 @@ def test_a_member_is_greeted_and_told_the_time(quick: httpx.Client) -> None:
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d UTC", event.data) for event in times)
 
 
-def test_a_job_of_a_member_needs_the_csrf_token(quick: httpx.Client) -> None:
+def test_a_member_needs_the_csrf_token_to_start_a_job(quick: httpx.Client) -> None:
     log_in(quick)
     assert quick.post("/progress/jobs/").status_code == 403
     token = {"X-CSRFToken": quick.cookies["csrftoken"]}
@@ -231,7 +231,7 @@ def test_a_job_of_a_member_needs_the_csrf_token(quick: httpx.Client) -> None:
         *("/chat/", "/chat/tea-room/", "/orders/"),
     ],
 )
-def test_pages_and_all_that_they_load_are_there(quick: httpx.Client, url: str) -> None:
+def test_pages_and_their_assets_are_served(quick: httpx.Client, url: str) -> None:
     page = quick.get(url)
     assert page.status_code == 200
     assets = re.findall(r'"(/static/[^"]+)"', page.text)
@@ -239,7 +239,7 @@ def test_pages_and_all_that_they_load_are_there(quick: httpx.Client, url: str) -
     assert {quick.get(asset).status_code for asset in assets} == {200}
 
 
-def test_the_index_has_a_curl_line_for_every_stream(quick: httpx.Client) -> None:
+def test_the_index_shows_a_curl_command_for_every_stream(quick: httpx.Client) -> None:
     page = quick.get("/").text
     for url in (
         "/test/",
@@ -265,28 +265,28 @@ def test_the_openapi_document_is_served(quick: httpx.Client) -> None:
     assert set(stream) == {"itemSchema"}
 
 
-def test_check_finds_nothing(tmp_path: Path) -> None:
+def test_manage_check_reports_no_issues(tmp_path: Path) -> None:
     assert "no issues" in manage("check", database=tmp_path / "unused.sqlite3")
 
 
-def test_migrations_are_those_of_the_models(tmp_path: Path) -> None:
+def test_no_migration_is_missing(tmp_path: Path) -> None:
     assert "No changes" in manage("makemigrations", "--check", "--dry-run", database=tmp_path / "unused.sqlite3")
 
 
 def test_runserver_streams_under_wsgi(example_database: Path) -> None:
-    with serve_example(example_database, command=RUNSERVER) as server, client_of(server) as client:
+    with serve_example(example_database, command=RUNSERVER) as server, http_client(server) as client:
         for url in ("/test/", "/test2/"):
             assert client.get(url).content == MESSAGES
         for url in ("/countdown/events/", "/countdown/sync/events/"):
             assert client.get(url).content == COUNTDOWN + BLASTOFF
         assert {event.event for event in take(client, "/news-and-weather/events/", 9)} == {"news", "weather"}
-        assert events_of(client.get(start_job(client)).content)[-1] == ("done", '{"percent":100}')
+        assert parse_events(client.get(start_job(client)).content)[-1] == ("done", '{"percent":100}')
         log_in(client)
         assert take(client, "/members/events/", 1)[0].data == "Hello, demo!"
 
 
 def test_runserver_sends_the_first_message_before_the_second_exists(example_database: Path) -> None:
-    with serve_example(example_database, ENDLESS, command=RUNSERVER) as server, client_of(server) as client:
+    with serve_example(example_database, ENDLESS, command=RUNSERVER) as server, http_client(server) as client:
         for url in ("/test/", "/test2/"):
             assert take(client, url, 1)[0].data == "Message 1 of 5"
 
@@ -294,9 +294,9 @@ def test_runserver_sends_the_first_message_before_the_second_exists(example_data
 # Consoles
 
 
-def test_a_text_that_is_posted_comes_back_word_by_word(quick: httpx.Client) -> None:
+def test_a_posted_text_is_streamed_word_by_word(quick: httpx.Client) -> None:
     response = quick.post("/words/", json={"text": "to be"}, headers={"Accept": "text/event-stream"})
-    assert events_of(response.content) == [("word", '{"word":"to"}'), ("word", '{"word":"be"}'), ("done", "{}")]
+    assert parse_events(response.content) == [("word", '{"word":"to"}'), ("word", '{"word":"be"}'), ("done", "{}")]
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_a_text_that_is_posted_comes_back_word_by_word(quick: httpx.Client) -> N
         ("/words/", 405),
     ],
 )
-def test_a_browser_gets_a_console(quick: httpx.Client, url: str, status: int) -> None:
+def test_a_browser_gets_the_console(quick: httpx.Client, url: str, status: int) -> None:
     page = quick.get(url, headers={"Accept": "text/html"})
     assert page.status_code == status
     assert "data-sse-console" in page.text

@@ -1,4 +1,4 @@
-"""The example's chat and orders as a server sends them: over memory, and over Redis from two workers."""
+"""Tests of the example's chat and orders on real servers, with the memory broker and with Redis and two workers."""
 
 import re
 from collections.abc import Iterator
@@ -18,47 +18,47 @@ from tests.support.servers import Server
 
 pytestmark = pytest.mark.server
 
-NOBODY = "redis://127.0.0.1:1/0"
-"""The URL of a Redis that is away."""
+UNAVAILABLE_REDIS = "redis://127.0.0.1:1/0"
+"""A Redis URL at which no server listens."""
 
 
 @dataclass
 class Site:
-    """The example, running."""
+    """A running example and a client for it."""
 
     client: httpx.Client
     database: Path
     redis_url: str = ""
 
     def shell(self, code: str) -> None:
-        """Run code in another process of the project."""
+        """Run ``code`` in another process of the project."""
         manage("shell", "-c", code, database=self.database, redis_url=self.redis_url)
 
-    def say(self, room: str, text: str, author: str = "Ada") -> httpx.Response:
+    def post_message(self, room: str, text: str, author: str = "Ada") -> httpx.Response:
         return self.client.post(f"/chat/{room}/messages/", json={"author": author, "text": text})
 
     def texts(self, room: str) -> list[str]:
         return [message["text"] for message in self.client.get(f"/chat/{room}/messages/").json()]
 
     @contextmanager
-    def listening(self, url: str, **headers: str) -> Iterator[Iterator[ServerSentEvent]]:
-        """Open a stream, and give its events."""
+    def open_stream(self, url: str, **headers: str) -> Iterator[Iterator[ServerSentEvent]]:
+        """Open a stream and yield its events."""
         with self.client.stream("GET", url, headers=headers) as response:
             assert response.status_code == 200
-            yield events_of(response)
+            yield parse_events(response)
 
 
-def events_of(response: httpx.Response) -> Iterator[ServerSentEvent]:
+def parse_events(response: httpx.Response) -> Iterator[ServerSentEvent]:
     parser = EventParser()
     for chunk in response.iter_raw():
         yield from parser.feed(chunk)
 
 
 @contextmanager
-def site_of(server: Server, database: Path, redis_url: str = "") -> Iterator[Site]:
+def site_for(server: Server, database: Path, redis_url: str = "") -> Iterator[Site]:
     with httpx.Client(base_url=server.url, timeout=60) as client:
         yield Site(client, database, redis_url)
-    print(server.described())  # pytest shows it where the test failed
+    print(server.described())  # pytest shows it if the test fails
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +71,19 @@ def two_workers(example_database: Path) -> Iterator[tuple[Server, str]]:
 
 
 @pytest.fixture
-def over_memory(quick_server: Server, example_database: Path) -> Iterator[Site]:
-    with site_of(quick_server, example_database) as site:
+def memory_site(quick_server: Server, example_database: Path) -> Iterator[Site]:
+    with site_for(quick_server, example_database) as site:
         yield site
 
 
 @pytest.fixture
-def over_redis(two_workers: tuple[Server, str], example_database: Path) -> Iterator[Site]:
+def redis_site(two_workers: tuple[Server, str], example_database: Path) -> Iterator[Site]:
     server, redis_url = two_workers
-    with site_of(server, example_database, redis_url) as site:
+    with site_for(server, example_database, redis_url) as site:
         yield site
 
 
-@pytest.fixture(params=["over_memory", "over_redis"])
+@pytest.fixture(params=["memory_site", "redis_site"])
 def site(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
 
@@ -91,30 +91,30 @@ def site(request: pytest.FixtureRequest) -> Any:
 # Chat
 
 
-def test_a_message_reaches_those_in_the_room_and_no_others(site: Site) -> None:
-    with site.listening("/chat/tea/events/") as tea, site.listening("/chat/coffee/events/") as coffee:
-        posted = site.say("tea", "Is it ready?")
+def test_a_message_is_sent_only_to_clients_in_its_room(site: Site) -> None:
+    with site.open_stream("/chat/tea/events/") as tea, site.open_stream("/chat/coffee/events/") as coffee:
+        posted = site.post_message("tea", "Is it ready?")
         assert posted.status_code == 201
-        site.say("coffee", "Another cup, please")
+        site.post_message("coffee", "Another cup, please")
         event = next(tea)
         assert (event.event, event.data) == (None, posted.text)
         assert "Another cup" in next(coffee).data
 
 
-def test_who_comes_back_gets_what_was_said_meanwhile(site: Site) -> None:
-    with site.listening("/chat/back/events/") as events:
-        site.say("back", "one")
+def test_a_client_that_reconnects_receives_the_messages_that_it_missed(site: Site) -> None:
+    with site.open_stream("/chat/back/events/") as events:
+        site.post_message("back", "one")
         last = next(events)
-    site.say("back", "two")
-    with site.listening("/chat/back/events/", **{"Last-Event-ID": str(last.id)}) as events:
-        site.say("back", "three")
+    site.post_message("back", "two")
+    with site.open_stream("/chat/back/events/", **{"Last-Event-ID": str(last.id)}) as events:
+        site.post_message("back", "three")
         assert [re.search(r'"text":"(\w+)"', next(events).data)[1] for _ in range(2)] == ["two", "three"]
 
 
-def test_the_last_messages_are_there_the_newest_first(over_memory: Site) -> None:
+def test_the_latest_messages_are_listed_newest_first(memory_site: Site) -> None:
     for number in range(52):
-        over_memory.say("full", str(number))
-    assert over_memory.texts("full") == [str(number) for number in range(51, 1, -1)]
+        memory_site.post_message("full", str(number))
+    assert memory_site.texts("full") == [str(number) for number in range(51, 1, -1)]
 
 
 @pytest.mark.parametrize(
@@ -126,28 +126,28 @@ def test_the_last_messages_are_there_the_newest_first(over_memory: Site) -> None
         ({"text": "a\0b"}, {"author": ["This field is required."], "text": ["Null characters are not allowed."]}),
     ],
 )
-def test_what_is_no_message_is_refused_and_not_published(
-    over_memory: Site, data: dict[str, str], problem: dict[str, list[str]]
+def test_an_invalid_message_is_refused_and_not_published(
+    memory_site: Site, data: dict[str, str], problem: dict[str, list[str]]
 ) -> None:
-    with over_memory.listening("/chat/strict/events/") as events:
-        refusal = over_memory.client.post("/chat/strict/messages/", json=data)
+    with memory_site.open_stream("/chat/strict/events/") as events:
+        refusal = memory_site.client.post("/chat/strict/messages/", json=data)
         assert (refusal.status_code, refusal.json()) == (400, problem)
-        said = over_memory.say("strict", "Hello")
-        assert next(events).data == said.text
+        message = memory_site.post_message("strict", "Hello")
+        assert next(events).data == message.text
 
 
 @pytest.mark.parametrize("room", ["x" * 41, "caf%C3%A9", "a.b", "a%20b"])
-def test_what_is_no_name_of_a_room_is_a_404(over_memory: Site, room: str) -> None:
+def test_an_invalid_room_name_is_a_404_response(memory_site: Site, room: str) -> None:
     for page in ("", "messages/", "events/"):
-        assert over_memory.client.get(f"/chat/{room}/{page}").status_code == 404
+        assert memory_site.client.get(f"/chat/{room}/{page}").status_code == 404
 
 
-def test_what_is_said_while_redis_is_away_is_kept(example_database: Path) -> None:
+def test_a_message_is_saved_while_redis_is_unavailable(example_database: Path) -> None:
     with (
-        serve_example(example_database, redis_url=NOBODY) as server,
-        site_of(server, example_database, NOBODY) as site,
+        serve_example(example_database, redis_url=UNAVAILABLE_REDIS) as server,
+        site_for(server, example_database, UNAVAILABLE_REDIS) as site,
     ):
-        assert site.say("alone", "Anybody here?").status_code == 201
+        assert site.post_message("alone", "Anybody here?").status_code == 201
         assert site.texts("alone") == ["Anybody here?"]
     assert "BrokerUnavailable: Redis at 127.0.0.1:1 must store the event" in server.output
 
@@ -155,78 +155,78 @@ def test_what_is_said_while_redis_is_away_is_kept(example_database: Path) -> Non
 # Orders
 
 
-def test_an_order_is_announced_when_it_is_made_changed_and_removed(site: Site) -> None:
-    with site.listening("/orders/events/") as events:
+def test_creating_changing_and_deleting_an_order_publishes_events(site: Site) -> None:
+    with site.open_stream("/orders/events/") as events:
         order = site.client.post("/orders/api/", json={"item": "Tea pot", "quantity": 2}).json()
-        made = next(events)
+        created = next(events)
         url = f"/orders/api/{order['id']}/"
-        with site.listening(f"/orders/{order['id']}/events/") as its_own:
+        with site.open_stream(f"/orders/{order['id']}/events/") as order_events:
             site.client.patch(url, json={"status": "paid"})
             site.client.delete(url)
             changed, removed = next(events), next(events)
             assert [(event.event, event.data) for event in (changed, removed)] == [
-                (event.event, event.data) for event in (next(its_own), next(its_own))
+                (event.event, event.data) for event in (next(order_events), next(order_events))
             ]
     number = order["id"]
-    assert [(event.event, event.data) for event in (made, changed, removed)] == [
+    assert [(event.event, event.data) for event in (created, changed, removed)] == [
         ("order", f'{{"id":{number},"item":"Tea pot","quantity":2,"status":"new"}}'),
         ("order", f'{{"id":{number},"item":"Tea pot","quantity":2,"status":"paid"}}'),
         ("order-deleted", f'{{"id":{number}}}'),
     ]
 
 
-def test_another_process_announces_what_it_commits_and_nothing_that_it_rolls_back(over_redis: Site) -> None:
-    with over_redis.listening("/orders/events/") as events:
-        over_redis.shell(
+def test_a_process_publishes_committed_orders_but_not_rolled_back_ones(redis_site: Site) -> None:
+    with redis_site.open_stream("/orders/events/") as events:
+        redis_site.shell(
             "from django.db import transaction\n"
             "from orders.models import Order\n"
             "with transaction.atomic():\n"
-            "    Order.objects.create(item='never was')\n"
+            "    Order.objects.create(item='rolled back')\n"
             "    transaction.set_rollback(True)\n"
             "with transaction.atomic():\n"
-            "    Order.objects.create(item='is')\n"
+            "    Order.objects.create(item='committed')\n"
         )
-        assert '"item":"is"' in next(events).data
+        assert '"item":"committed"' in next(events).data
 
 
-def test_a_rolled_back_part_of_a_transaction_is_not_announced(over_redis: Site) -> None:
-    with over_redis.listening("/orders/events/") as events:
-        over_redis.shell(
+def test_an_order_in_a_rolled_back_savepoint_is_not_published(redis_site: Site) -> None:
+    with redis_site.open_stream("/orders/events/") as events:
+        redis_site.shell(
             "from django.db import transaction\n"
             "from orders.models import Order\n"
             "with transaction.atomic():\n"
             "    order = Order.objects.create(item='kept')\n"
             "    with transaction.atomic():\n"
-            "        Order.objects.create(item='taken back')\n"
+            "        Order.objects.create(item='rolled back')\n"
             "        transaction.set_rollback(True)\n"
             "    order.save()\n"
         )
         assert ['"item":"kept"' in next(events).data for _ in range(2)] == [True, True]
 
 
-def test_the_stream_of_an_order_that_is_not_there_is_a_404(over_memory: Site) -> None:
-    response = over_memory.client.get("/orders/9999/events/", headers={"Accept": "text/event-stream"})
+def test_the_stream_of_an_order_that_does_not_exist_is_a_404_response(memory_site: Site) -> None:
+    response = memory_site.client.get("/orders/9999/events/", headers={"Accept": "text/event-stream"})
     assert response.status_code == 404
     assert response.json() == {"detail": "No Order matches the given query."}
 
 
-def test_the_user_demo_may_enter_the_admin(over_memory: Site) -> None:
-    assert over_memory.client.get("/admin/orders/order/").status_code == 302
-    log_in(over_memory.client)
-    assert over_memory.client.get("/admin/orders/order/").status_code == 200
+def test_the_demo_user_can_open_the_admin(memory_site: Site) -> None:
+    assert memory_site.client.get("/admin/orders/order/").status_code == 302
+    log_in(memory_site.client)
+    assert memory_site.client.get("/admin/orders/order/").status_code == 200
 
 
 # Under WSGI
 
 
-def test_runserver_has_channels_under_wsgi(example_database: Path) -> None:
+def test_channels_work_with_runserver_under_wsgi(example_database: Path) -> None:
     with (
         serve_example(example_database, command=RUNSERVER) as server,
-        site_of(server, example_database) as site,
-        site.listening("/chat/wsgi/events/") as messages,
-        site.listening("/orders/events/") as orders,
+        site_for(server, example_database) as site,
+        site.open_stream("/chat/wsgi/events/") as messages,
+        site.open_stream("/orders/events/") as orders,
     ):
-        said = site.say("wsgi", "Hello")
-        assert next(messages).data == said.text
+        message = site.post_message("wsgi", "Hello")
+        assert next(messages).data == message.text
         order = site.client.post("/orders/api/", json={"item": "Cup"})
         assert next(orders).data == order.text

@@ -1,4 +1,4 @@
-"""Real servers in Python's development mode, with every warning about what is left behind an error, print nothing."""
+"""Servers in Python's development mode, where each ``ResourceWarning`` is an error, must print nothing."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 @contextmanager
 def strict_server(loop="asyncio"):
-    """Run uvicorn, and see in the end that it has printed nothing."""
+    """Run uvicorn, and assert on exit that it has printed nothing."""
     with serve([*STRICT, *COMMAND.split(), loop], env=ENVIRONMENT, cwd=ROOT) as server:
         yield server
         server.terminate()
@@ -40,18 +40,18 @@ def server(request):
 
 @pytest.fixture
 def pipes(tmp_path):
-    """Named pipes: what reads one waits until the source has begun, or is closed."""
-    for name in ("begun", "closed"):
+    """Create named pipes to which the source writes when it starts and when it is closed."""
+    for name in ("started", "closed"):
         os.mkfifo(tmp_path / name)
-    return {name: str(tmp_path / name) for name in ("begun", "closed")}
+    return {name: str(tmp_path / name) for name in ("started", "closed")}
 
 
 def wait_for(pipe):
     assert Path(pipe).read_bytes() == b"."
 
 
-def opened(server, path, **query):
-    """Return a connection that has asked for a stream."""
+def open_connection(server, path, **query):
+    """Return a connection that has requested a stream."""
     host, port = server.url.removeprefix("http://").split(":")
     connection = socket.create_connection((host, int(port)))
     target = httpx.URL(path, params=query)
@@ -68,15 +68,15 @@ def read_until(connection, wanted):
 
 
 def reset(connection):
-    """Leave as a client does that has crashed: what is under way to it is refused."""
+    """Close the connection with a TCP reset, as a crashed client does."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
 
-def assert_nothing_left(server):
-    """See that nothing is left of any stream, once the server has had the time to finish."""
+def assert_nothing_remains(server):
+    """Wait until no stream and no task of the package remains in the server, and assert that it printed nothing."""
     with httpx.Client(base_url=server.url, timeout=30) as client:
-        while client.get("/left/").json() != [0]:
+        while client.get("/remaining/").json() != [0]:
             pass
     assert server.output == ""
 
@@ -84,38 +84,38 @@ def assert_nothing_left(server):
 @pytest.mark.parametrize("grouped", [{}, {"grouped": ""}], ids=["", "task group"])
 @pytest.mark.parametrize("end", ["completed", "failed"])
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_source_that_ends(server, view, end, grouped, pipes):
-    with closing(opened(server, f"/{view}/", end=end, **pipes, **grouped)) as connection:
-        wait_for(pipes["begun"])
+def test_nothing_remains_of_a_source_that_ends(server, view, end, grouped, pipes):
+    with closing(open_connection(server, f"/{view}/", end=end, **pipes, **grouped)) as connection:
+        wait_for(pipes["started"])
         wait_for(pipes["closed"])
         read_until(connection, b"\r\n0\r\n\r\n")
-    assert_nothing_left(server)
+    assert_nothing_remains(server)
 
 
 @pytest.mark.parametrize("grouped", [{}, {"grouped": ""}], ids=["", "task group"])
 @pytest.mark.parametrize("end", ["idle", "sending"])
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_client_that_leaves(server, view, end, grouped, pipes):
-    connection = opened(server, f"/{view}/", end=end, **pipes, **grouped)
-    wait_for(pipes["begun"])
+def test_nothing_remains_after_a_client_disconnects(server, view, end, grouped, pipes):
+    connection = open_connection(server, f"/{view}/", end=end, **pipes, **grouped)
+    wait_for(pipes["started"])
     read_until(connection, b"data: one\n\n")
     reset(connection)
     wait_for(pipes["closed"])
-    assert_nothing_left(server)
+    assert_nothing_remains(server)
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_client_that_leaves_before_the_first_event(server, view, pipes):
-    connection = opened(server, f"/{view}/", end="idle", silent="", **pipes)
-    wait_for(pipes["begun"])
+def test_nothing_remains_after_a_client_disconnects_before_the_first_event(server, view, pipes):
+    connection = open_connection(server, f"/{view}/", end="idle", silent="", **pipes)
+    wait_for(pipes["started"])
     reset(connection)
     wait_for(pipes["closed"])
-    assert_nothing_left(server)
+    assert_nothing_remains(server)
 
 
-def test_an_error_before_the_first_event(server, pipes):
-    with closing(opened(server, "/ending/", end="failed", silent="", **pipes)) as connection:
-        wait_for(pipes["begun"])
+def test_a_server_prints_nothing_after_an_error_before_the_first_event(server, pipes):
+    with closing(open_connection(server, "/ending/", end="failed", silent="", **pipes)) as connection:
+        wait_for(pipes["started"])
         wait_for(pipes["closed"])
         read_until(connection, b"HTTP/1.1 500")
 
@@ -123,9 +123,9 @@ def test_an_error_before_the_first_event(server, pipes):
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("end", ["idle", "sending"])
-def test_a_shutdown_with_an_open_stream(loop, number, end, pipes):
-    with strict_server(loop) as server, closing(opened(server, "/ending/", end=end, **pipes)) as connection:
-        wait_for(pipes["begun"])
+def test_a_server_shuts_down_with_an_open_stream(loop, number, end, pipes):
+    with strict_server(loop) as server, closing(open_connection(server, "/ending/", end=end, **pipes)) as connection:
+        wait_for(pipes["started"])
         read_until(connection, b"data: one\n\n")
         server.process.send_signal(number)
         wait_for(pipes["closed"])
@@ -134,7 +134,7 @@ def test_a_shutdown_with_an_open_stream(loop, number, end, pipes):
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-def test_a_shutdown_where_no_stream_was_ever_open(number):
+def test_a_server_shuts_down_if_no_stream_was_ever_open(number):
     with strict_server() as server:
         assert httpx.get(f"{server.url}/page/", timeout=30).status_code == 200
         server.process.send_signal(number)
@@ -142,12 +142,12 @@ def test_a_shutdown_where_no_stream_was_ever_open(number):
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-def test_a_shutdown_after_all_streams_have_ended(number, pipes):
+def test_a_server_shuts_down_after_all_streams_have_ended(number, pipes):
     with strict_server() as server:
-        with closing(opened(server, "/ending/", end="completed", **pipes)) as connection:
-            wait_for(pipes["begun"])
+        with closing(open_connection(server, "/ending/", end="completed", **pipes)) as connection:
+            wait_for(pipes["started"])
             wait_for(pipes["closed"])
             read_until(connection, b"\r\n0\r\n\r\n")
-        assert_nothing_left(server)
+        assert_nothing_remains(server)
         server.process.send_signal(number)
         server.process.wait(15)

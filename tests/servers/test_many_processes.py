@@ -1,4 +1,4 @@
-"""Four workers, a publisher in a fifth process, and hundreds of subscribers: each has each event once, in order."""
+"""Tests of channels with four workers, a publisher in a fifth process, and hundreds of subscribers."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ for line in sys.stdin:
 
 
 class Subscriber:
-    """Read a channel over HTTP, and come back with the last id whenever the response ends."""
+    """Read a channel over HTTP, and reconnect with the last event id whenever the response ends."""
 
     def __init__(self, url):
         self._host, self._port = url.removeprefix("http://").split(":")
@@ -47,7 +47,7 @@ class Subscriber:
             try:
                 await self._connection(is_last)
             except ConnectionError:
-                continue  # the worker that had taken it ended
+                continue  # the worker that had accepted the connection exited
 
     async def _connection(self, is_last):
         reader, writer = await asyncio.open_connection(self._host, int(self._port), limit=2**20)
@@ -112,7 +112,7 @@ def server(redis_url):
         yield server
 
 
-async def test_each_subscriber_has_each_event_once_and_in_order(server, publisher):
+async def test_each_subscriber_receives_each_event_once_and_in_order(server, publisher):
     subscribers = [Subscriber(server.url) for _ in range(SUBSCRIBERS)]
     async with asyncio.TaskGroup() as group:
         for subscriber in subscribers:
@@ -125,7 +125,7 @@ async def test_each_subscriber_has_each_event_once_and_in_order(server, publishe
     assert "Traceback" not in server.output
 
 
-async def test_clients_that_come_back_while_workers_are_restarted_miss_nothing(server, publisher):
+async def test_clients_that_reconnect_while_workers_restart_miss_no_event(server, publisher):
     total = None
     subscribers = [Subscriber(server.url) for _ in range(SUBSCRIBERS)]
     async with asyncio.TaskGroup() as group:

@@ -1,4 +1,4 @@
-"""Hundreds of streams that use the ORM, against a PostgreSQL that takes twenty connections."""
+"""Hundreds of streams use the ORM with a PostgreSQL server limited to twenty connections."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ STREAMS = 300
 STREAM_THREADS = 4
 
 
-def connections_of(port):
+def count_connections(port):
     query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
     with psycopg.connect(host="127.0.0.1", port=port, user="postgres", dbname="postgres") as connection:
         return connection.execute(query).fetchone()[0]
@@ -36,14 +36,14 @@ def database(request):
         )
 
 
-async def test_300_streams_with_orm_calls_before_and_during_hold_no_connection(database):
+async def test_open_streams_that_use_the_orm_hold_no_connection(database):
     port, environment = database
     with serve(UVICORN, env=environment, cwd=ROOT) as running:
         clients = []
         for _ in range(STREAMS):
             clients.append(Client())
             await clients[-1].open(running.url, "/queries/", b"event: first\n")
-        assert connections_of(port) <= (8 if environment["TEST_POSTGRES_POOL"] else STREAM_THREADS)
+        assert count_connections(port) <= (8 if environment["TEST_POSTGRES_POOL"] else STREAM_THREADS)
         rests = [asyncio.create_task(client.rest()) for client in clients]
         async with httpx.AsyncClient() as poster:
             assert (await poster.post(f"{running.url}/queries/")).status_code == 200

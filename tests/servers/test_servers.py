@@ -1,4 +1,4 @@
-"""Every kind of source, from every kind of view, through real servers: each event arrives before the next exists."""
+"""Tests of every kind of source and view on real servers: each event arrives before the next one exists."""
 
 import os
 from contextlib import contextmanager
@@ -36,8 +36,8 @@ def project(server, *middleware):
         yield client
 
 
-def words_one_by_one(client, url, gates):
-    """Read the stream at ``url``, letting its source go on only when the event before has arrived."""
+def read_word_by_word(client, url, gates):
+    """Read the stream at ``url``, and let its source continue only after each event has arrived."""
     with client.stream("GET", url, params={"gates": gates}) as response:
         received, words = b"", []
         for chunk in response.iter_bytes():
@@ -55,7 +55,7 @@ def test_every_source_from_every_view_streams_event_by_event(server, gates):
     with project(server) as client:
         for name in VIEWS:
             for kind in SOURCES:
-                response, words = words_one_by_one(client, f"/{name}/{kind}/", gates)
+                response, words = read_word_by_word(client, f"/{name}/{kind}/", gates)
                 assert words == ["data: one", "data: two", "data: three"], (name, kind)
                 assert response.status_code == (201 if name.startswith("renderer-only") else 200)
                 assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
@@ -63,10 +63,10 @@ def test_every_source_from_every_view_streams_event_by_event(server, gates):
 
 @pytest.mark.parametrize("middleware", [MIDDLEWARE["sync middleware"], MIDDLEWARE["gzip"]], ids=["sync", "gzip"])
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn sync"])
-def test_middleware_does_not_hold_events_back(server, middleware, gates):
+def test_middleware_does_not_delay_events(server, middleware, gates):
     with project(server, *middleware) as client:
         for name in VIEWS:
-            _, words = words_one_by_one(client, f"/{name}/async/", gates)
+            _, words = read_word_by_word(client, f"/{name}/async/", gates)
             assert words == ["data: one", "data: two", "data: three"], name
 
 
@@ -79,7 +79,7 @@ def test_head_of_an_endless_stream_returns_at_once(server):
 
 
 @pytest.mark.parametrize("server", ["gunicorn sync", "gunicorn gthread", "runserver", "uvicorn"])
-def test_heartbeats_flow_and_a_client_that_leaves_ends_the_source(server, tmp_path):
+def test_heartbeats_are_sent_and_the_source_is_closed_when_the_client_disconnects(server, tmp_path):
     marks = tmp_path / "marks"
     os.mkfifo(marks)
     env = {"DJANGO_SETTINGS_MODULE": "tests.project.settings", "TEST_HEARTBEAT": "0.05"}

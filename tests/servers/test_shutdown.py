@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT with open streams: every server ends, and tells each client when to come back."""
+"""Every server exits on SIGTERM and SIGINT with open streams, and tells each client when to reconnect."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ SERVERS = {
 
 
 def with_port(command):
-    """Fill a free port in where a command wants one."""
+    """Return the command with ``{port}`` replaced by a free port, and that port or ``None``."""
     if "{port}" not in command:
         return command, None
     port = free_port()
@@ -37,19 +37,19 @@ def with_port(command):
 
 
 class Client:
-    """One connection with one stream."""
+    """One connection that reads one stream."""
 
     async def open(self, url, path, until=b"data: one\n\n"):
         host, port = url.removeprefix("http://").split(":")
         self.reader = None
-        while self.reader is None:  # granian takes no socket that listens already
+        while self.reader is None:  # granian can't use a socket that already listens
             with suppress(ConnectionRefusedError):
                 self.reader, self.writer = await asyncio.open_connection(host, int(port))
         self.writer.write(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
         await self.reader.readuntil(until)
 
     async def rest(self):
-        """Return what comes until the response ends as HTTP says it ends, or the connection does."""
+        """Return the rest of the response, up to its last chunk or the end of the connection."""
         rest = b""
         while not rest.endswith(b"0\r\n\r\n") and (chunk := await self.reader.read(65536)):
             rest += chunk
@@ -57,10 +57,10 @@ class Client:
         return rest
 
 
-def send(pid, number):
-    """Signal a server; SIGINT as a terminal does, which sends it to the server's workers too.
+def send_signal(pid, number):
+    """Send a signal to a server; send SIGINT to its workers as well, as a terminal does.
 
-    With uvicorn's worker, gunicorn does not end on a SIGINT to it alone, also where no stream is open.
+    With uvicorn's worker, gunicorn does not exit on a SIGINT to itself alone, even if no stream is open.
     """
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if number == signal.SIGINT else []
     for process in [pid, *map(int, children)]:
@@ -78,7 +78,7 @@ async def test_open_streams_end_cleanly_and_the_server_exits(server, number, tmp
         running.url = running.url if port is None else f"http://127.0.0.1:{port}"
         clients = [Client() for _ in range(STREAMS)]
         await asyncio.gather(*(client.open(running.url, f"/forever/?marks={marks}") for client in clients))
-        send(running.process.pid, number)
+        send_signal(running.process.pid, number)
         ends = await asyncio.gather(*(client.rest() for client in clients))
         await asyncio.to_thread(running.process.wait, 15)
         retries = [re.findall(rb"retry: (\d+)\n\n", end) for end in ends]
@@ -92,7 +92,7 @@ async def test_open_streams_end_cleanly_and_the_server_exits(server, number, tmp
 ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "tests.project.settings"}
 
 
-async def test_a_synchronous_source_that_blocks_does_not_hold_up_the_server():
+async def test_a_blocked_synchronous_source_does_not_delay_the_shutdown():
     with serve(UVICORN, env=ENVIRONMENT, cwd=ROOT) as running:
         client = Client()
         await client.open(running.url, "/blocked/")
@@ -102,24 +102,24 @@ async def test_a_synchronous_source_that_blocks_does_not_hold_up_the_server():
         await asyncio.to_thread(running.process.wait, 15)
 
 
-async def test_a_client_that_takes_nothing_does_not_hold_up_the_server():
+async def test_a_client_that_stopped_reading_does_not_delay_the_shutdown():
     with serve(UVICORN, env=ENVIRONMENT, cwd=ROOT) as running:
         host, port = running.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=2**16)
         writer.write(b"GET /endless/ HTTP/1.1\r\nHost: test\r\n\r\n")
         await reader.readuntil(b"data: 0\n\n")
-        # The reader takes no more than its limit, so the server's socket fills up.
+        # The reader buffers no more than its limit, so the server's socket fills up.
         running.process.terminate()
         await asyncio.to_thread(running.process.wait, 15)
         writer.close()
 
 
-async def test_clients_that_come_back_at_once_do_not_hold_up_the_server():
+async def test_clients_that_reconnect_at_once_do_not_delay_the_shutdown():
     with serve(UVICORN, env=ENVIRONMENT, cwd=ROOT) as running:
         host, port = running.url.removeprefix("http://").split(":")
 
-        async def come_back():
-            """Open one stream after the other, until nothing listens any more."""
+        async def reconnect():
+            """Open one stream after another until the server no longer listens."""
             while True:
                 try:
                     reader, writer = await asyncio.open_connection(host, int(port))
@@ -134,7 +134,7 @@ async def test_clients_that_come_back_at_once_do_not_hold_up_the_server():
         opened = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             for _ in range(20):
-                group.create_task(come_back())
+                group.create_task(reconnect())
             await opened.wait()
             first = Client()
             await first.open(running.url, "/forever/")

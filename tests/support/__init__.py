@@ -1,1 +1,1 @@
-"""What tests share: servers, browsers, sources and other real parts."""
+"""Support code for the tests: servers, browsers and sources."""

@@ -21,13 +21,13 @@ ARGUMENTS = [
 ]
 
 TIMEOUT = 30_000
-"""Milliseconds that a test waits for what must come. Only a broken page takes them."""
+"""Milliseconds that a test waits for an expected change. A working page needs far less."""
 
 expect.set_options(timeout=TIMEOUT)
 
 
 def require_chromium() -> None:
-    """Skip the test where there is no Chromium; fail it where ``ADRF_SSE_REQUIRE_ALL=1`` asks for everything."""
+    """Skip the test if Chromium is missing, or fail it if ``ADRF_SSE_REQUIRE_ALL=1`` is set."""
     if CHROMIUM.exists():
         return
     reason = f"Chromium is not at {CHROMIUM}: apt install chromium"
@@ -38,7 +38,7 @@ def require_chromium() -> None:
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """Run a Chromium; skips or fails the test where there is none."""
+    """Run Chromium, or skip or fail the test if it is missing."""
     require_chromium()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -50,7 +50,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def watched_page(browser: Browser, **options: Any) -> AsyncIterator["WatchedPage"]:
-    """Open a page in a context of its own; on exit assert that it reported no error. ``options`` are the context's."""
+    """Open a page in a new browser context with ``options``, and assert on exit that it reported no error."""
     context = await browser.new_context(**options)
     try:
         watched = WatchedPage(await context.new_page())
@@ -61,7 +61,7 @@ async def watched_page(browser: Browser, **options: Any) -> AsyncIterator["Watch
 
 
 class WatchedPage:
-    """Hold a page, what it reported as errors, and the answers it got."""
+    """Record the errors and the responses of a page."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -73,5 +73,5 @@ class WatchedPage:
         page.on("response", lambda response: self.responses.append(response))
 
     def statuses_of(self, path: str) -> list[int]:
-        """Return the status of each answer whose URL ends with ``path``, in order."""
+        """Return the status of each response whose URL ends with ``path``, in order."""
         return [response.status for response in self.responses if response.url.endswith(path)]

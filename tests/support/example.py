@@ -1,4 +1,4 @@
-"""The example project, as tests run it."""
+"""Functions that run the example project."""
 
 import os
 import re
@@ -18,17 +18,17 @@ TWO_WORKERS = [*UVICORN, "--workers", "2"]
 RUNSERVER = ["manage.py", "runserver", "--noreload", "127.0.0.1:0"]
 
 QUICK = 0.01
-"""Seconds between events, where a test reads them all."""
+"""Seconds between events if a test reads all of them."""
 OAS = {version: {"OAS_VERSION": f"{version}.0"} for version in ("3.0", "3.1", "3.2")}
 OAS_3_0, OAS_3_1, OAS_3_2 = OAS.values()
 """Settings for ``manage.py spectacular --custom-settings``."""
 
 ENDLESS = 3600
-"""Seconds between events, which no test lives to see the end of: what arrives can't have waited for the next."""
+"""Seconds between events, longer than any test runs: an event that arrives has not waited for the next one."""
 
 
 def environment(database: Path, tick: float = QUICK, redis_url: str = "") -> dict[str, str]:
-    """Return what the example's processes need to know. The tests' own settings module is not theirs."""
+    """Return the environment variables of the example's processes. They don't use the tests' settings module."""
     return {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "EXAMPLE_DATABASE": str(database),
@@ -40,12 +40,12 @@ def environment(database: Path, tick: float = QUICK, redis_url: str = "") -> dic
 def serve_example(
     database: Path, tick: float = QUICK, *, command: Sequence[str] = UVICORN, redis_url: str = ""
 ) -> AbstractContextManager[Server]:
-    """Run the example on a server of its own."""
+    """Run the example on a new server."""
     return serve(command, env=environment(database, tick, redis_url), cwd=EXAMPLE)
 
 
 def manage(*arguments: str, database: Path, redis_url: str = "") -> str:
-    """Run ``manage.py`` of the example and return what it prints."""
+    """Run ``manage.py`` of the example and return its output."""
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=EXAMPLE,
@@ -57,13 +57,13 @@ def manage(*arguments: str, database: Path, redis_url: str = "") -> str:
 
 
 def migrated(database: Path) -> Path:
-    """Make the database, with the user ``demo`` in it."""
+    """Create the database and its user ``demo`` with the example's migrations."""
     manage("migrate", "--verbosity", "0", database=database)
     return database
 
 
 def log_in(client: httpx.Client, name: str = "demo") -> None:
-    """Log the client in, through the page that people use."""
+    """Log the client in through the login page."""
     page = client.get("/login/").text
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
     assert token

@@ -1,4 +1,4 @@
-"""Middleware for the tests."""
+"""Middleware used by the tests."""
 
 import threading
 
@@ -17,7 +17,7 @@ def sync_only(get_response):
 
 @async_only_middleware
 def wrapping(get_response):
-    """Wrap the content in an asynchronous generator that closes nothing, as many do."""
+    """Wrap the content in an asynchronous generator that does not close it, as much middleware does."""
 
     async def middleware(request):
         response = await get_response(request)
@@ -36,7 +36,7 @@ def wrapping(get_response):
 
 @sync_only_middleware
 def sync_wrapping(get_response):
-    """Wrap the content as Django's documentation shows it: asynchronously where the response is asynchronous."""
+    """Wrap the content as Django's documentation shows, asynchronously if the response is asynchronous."""
 
     def middleware(request):
         response = get_response(request)
@@ -57,7 +57,7 @@ def sync_wrapping(get_response):
 
 @sync_only_middleware
 def strict_content_security_policy(get_response):
-    """Allow nothing inline, and nothing from elsewhere."""
+    """Allow neither inline scripts and styles nor other origins."""
 
     def middleware(request):
         response = get_response(request)

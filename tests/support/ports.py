@@ -1,15 +1,15 @@
-"""Ports for programs that can't be handed a socket."""
+"""Free ports for programs that can't inherit a socket."""
 
 import random
 import socket
 from contextlib import suppress
 
-_random = random.SystemRandom()  # processes that test beside this one shall not draw the same
+_random = random.SystemRandom()  # parallel test processes must not choose the same ports
 
 
 def free_port() -> int:
-    """Return a port that nothing listens at, and that no connection is given by chance while nothing does."""
+    """Return a port that is free, and that the system does not assign to outgoing connections."""
     while True:
-        port = _random.randrange(10_000, 30_000)  # below those that the system gives connections
+        port = _random.randrange(10_000, 30_000)  # below the range of ephemeral ports
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port

@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL cluster."""
+"""A temporary PostgreSQL cluster."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from tests.support.ports import free_port
 
 
 def programs() -> Path:
-    """Return the folder of PostgreSQL's programs; skip or fail the test where there is none."""
+    """Return the folder of PostgreSQL's programs, or skip or fail the test if they are missing."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     found = shutil.which("initdb") or (folders[-1] if folders else None)
     if found is None:
@@ -27,7 +27,7 @@ def programs() -> Path:
 
 @contextmanager
 def postgres(max_connections: int) -> Iterator[int]:
-    """Run a cluster that takes so many connections, and yield its port."""
+    """Run a cluster that accepts ``max_connections`` connections, and yield its port."""
     binaries = programs()
     folder = Path(mkdtemp(prefix="adrf_sse-postgres-"))
     # PostgreSQL refuses to run as root.

@@ -1,4 +1,4 @@
-"""A throw-away Redis."""
+"""A temporary Redis server."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from tests.support.ports import free_port
 
 
 def program(*names: str, package: str) -> str:
-    """Return a program's path; skip or fail the test where there is none."""
+    """Return the path of a program, or skip or fail the test if it is missing."""
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
         reason = f"{' or '.join(names)} was not found: apt install {package}"
@@ -33,12 +33,12 @@ def program(*names: str, package: str) -> str:
 
 
 class RedisServer:
-    """Run Redis, or Valkey, on a free port, with its data in a folder of its own."""
+    """Run Redis or Valkey on a free port, with its data in ``folder``."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        # One try a hundredth of a second, while it starts.
+        # While Redis starts, try every 10 ms.
         self.client = redis.Redis(port=self.port, protocol=2, retry=Retry(ConstantBackoff(0.01), 2000))
         self._command = [
             program("redis-server", "valkey-server", package="redis-server"),
@@ -48,7 +48,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start Redis and wait until it answers."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         while True:
             try:
@@ -58,34 +58,34 @@ class RedisServer:
                 continue
 
     def kill(self) -> None:
-        """End it without a goodbye."""
+        """Kill Redis with SIGKILL."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def pause(self) -> None:
-        """Let it hang."""
+        """Stop Redis with SIGSTOP, so that its connections stay open without an answer."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
-        """Let it go on."""
+    def resume(self) -> None:
+        """Continue after ``pause()``."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
     @contextmanager
-    def taken_by_a_stranger(self) -> "Iterator[SimpleQueue[str]]":
-        """While it is killed, let something else listen in its place that hangs up on everyone, and tells of each."""
+    def replaced_by_a_refusing_server(self) -> "Iterator[SimpleQueue[str]]":
+        """Listen on the port of the killed Redis, close each connection at once, and yield a queue of the attempts."""
         attempts: SimpleQueue[str] = SimpleQueue()
 
-        class Stranger(socketserver.BaseRequestHandler):
+        class RefusingHandler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 attempts.put("connected")
 
         class Server(socketserver.TCPServer):
             allow_reuse_address = True
 
-        with Server(("127.0.0.1", self.port), Stranger) as server:
+        with Server(("127.0.0.1", self.port), RefusingHandler) as server:
             thread = Thread(target=server.serve_forever, args=[0.01])
             thread.start()
             try:
@@ -96,7 +96,7 @@ class RedisServer:
 
     @contextmanager
     def sentinel(self, folder: Path, name: str) -> Iterator[int]:
-        """Run a sentinel that watches it under a name, and yield its port."""
+        """Run a sentinel that monitors this server as ``name``, and yield the sentinel's port."""
         port = free_port()
         config = folder / "sentinel.conf"
         config.write_text(f"port {port}\nsentinel monitor {name} 127.0.0.1 {self.port} 1\n")
@@ -110,7 +110,7 @@ class RedisServer:
             process.wait()
 
     def close(self) -> None:
-        """End it, in whatever state it is."""
+        """Close the client and kill Redis if it was started."""
         self.client.close()
         if self._process is not None:
             self.kill()
@@ -118,7 +118,7 @@ class RedisServer:
 
 @contextmanager
 def redis_server(*options: str) -> Iterator[RedisServer]:
-    """Run a server that keeps nothing on disk, unless the options say otherwise."""
+    """Run a Redis server. Without ``options`` it stores nothing on disk."""
     folder = Path(mkdtemp(prefix="adrf_sse-redis-"))
     server = RedisServer(folder, *(options or ("--save", "")))
     try:
@@ -130,6 +130,6 @@ def redis_server(*options: str) -> Iterator[RedisServer]:
 
 
 def use_redis(settings: Any, url: str, **options: Any) -> None:
-    """Have the package use a Redis."""
+    """Configure the Redis broker with ``url``."""
     broker = {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": url, **options}}
     settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": broker}

@@ -1,4 +1,4 @@
-"""Real server processes for tests: started on a socket that listens already, and always brought to an end."""
+"""Real server processes, started on a socket that already listens and terminated after the test."""
 
 import os
 import re
@@ -11,15 +11,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 EXIT_TIMEOUT = 15
-"""Seconds that a server may take to end. Only a broken one takes them."""
+"""Seconds to wait for a server to exit. A working server needs far less."""
 START_TIMEOUT = 60
-"""Seconds that a server without ``{fd}`` may take to say where it listens."""
+"""Seconds to wait for a server without ``{fd}`` to print its URL."""
 
 _URL = re.compile(r"https?://[\w.\[\]:]+:[1-9]\d*")
 
 
 class Server:
-    """Hold a running server process, and what it has printed so far."""
+    """Record the output of a running server process."""
 
     def __init__(self, command: Sequence[str], process: subprocess.Popen[str], url: str = "") -> None:
         self.process = process
@@ -36,11 +36,11 @@ class Server:
         return "".join(self._lines)
 
     def described(self) -> str:
-        """Return the command and its output, for the report of a failed test."""
+        """Return the command and its output for the report of a failed test."""
         return f"{' '.join(self._command)}\n{self.output}"
 
     def wait_for_url(self) -> None:
-        """Wait until the server prints the URL that it listens at."""
+        """Wait until the server prints its URL."""
         with self._printed:
             self._printed.wait_for(lambda: self._ended or _URL.search(self.output), START_TIMEOUT)
         found = _URL.search(self.output)
@@ -48,7 +48,10 @@ class Server:
         self.url = found[0]
 
     def terminate(self) -> int:
-        """Send SIGTERM, if the process still runs, and return its exit status. One that stays is a failure."""
+        """Send SIGTERM if the process still runs, and return its exit status.
+
+        Raises ``AssertionError`` if the process does not exit within ``EXIT_TIMEOUT``.
+        """
         self.process.terminate()
         try:
             return self.process.wait(EXIT_TIMEOUT)
@@ -74,20 +77,20 @@ class Server:
 
 @contextmanager
 def serve(command_args: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | Path) -> Iterator[Server]:
-    """Run ``python *command_args`` and yield the server; end it on exit, and assert that it ends.
+    """Run ``python *command_args`` and yield the server; terminate it on exit and assert that it exits.
 
-    Where an argument contains ``{fd}``, that is a socket which listens already: clients may connect at once, and
-    wait in its backlog until the server accepts. A server that can't take one gets port 0 from its caller
-    (``127.0.0.1:0``) and must print its URL.
+    ``{fd}`` in an argument is replaced by a socket that already listens: clients may connect at once and wait in its
+    backlog until the server accepts them. For a server that can't use an open socket the caller passes port 0
+    (``127.0.0.1:0``), and the server must print its URL.
     """
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
-        takes_fd = any("{fd}" in argument for argument in command_args)
+        inherits_socket = any("{fd}" in argument for argument in command_args)
         command = [argument.replace("{fd}", str(listener.fileno())) for argument in command_args]
-        process = _start(command, env or {}, cwd, [listener.fileno()] if takes_fd else [])
-        server = Server(command, process, f"http://127.0.0.1:{listener.getsockname()[1]}" if takes_fd else "")
-        listener.close()  # the process has its own; when it dies, clients shall be refused
-        yield from _until_left(server, takes_fd)
+        process = _start(command, env or {}, cwd, [listener.fileno()] if inherits_socket else [])
+        server = Server(command, process, f"http://127.0.0.1:{listener.getsockname()[1]}" if inherits_socket else "")
+        listener.close()  # the process inherited a copy, and clients must be refused once it exits
+        yield from _yield_and_terminate(server, inherits_socket)
 
 
 def _start(command: Sequence[str], env: Mapping[str, str], cwd: str | Path, fds: list[int]) -> subprocess.Popen[str]:
@@ -103,9 +106,9 @@ def _start(command: Sequence[str], env: Mapping[str, str], cwd: str | Path, fds:
     )
 
 
-def _until_left(server: Server, listens: bool) -> Iterator[Server]:
+def _yield_and_terminate(server: Server, has_url: bool) -> Iterator[Server]:
     try:
-        if not listens:
+        if not has_url:
             server.wait_for_url()
         yield server
     except BaseException as exc:

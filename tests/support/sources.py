@@ -1,10 +1,10 @@
-"""Sources that remember what happened to them."""
+"""Sources that record how they are run."""
 
 import asyncio
 
 
 class Recorder:
-    """A source that yields its items, and remembers whether it was started and closed, and in which task."""
+    """A source that yields its items and records whether it was started and closed, and in which task."""
 
     def __init__(self, *items):
         self.items = items
