@@ -1,4 +1,4 @@
-"""The console in Chromium, under a Content-Security-Policy that allows nothing inline."""
+"""Tests of the console in Chromium, with a Content-Security-Policy that forbids inline scripts and styles."""
 
 import asyncio
 import json
@@ -48,11 +48,11 @@ async def watched(browser: Browser, server: Server) -> AsyncIterator[WatchedPage
         yield watched
         assert await watched.page.evaluate("window.violations") == []
         assert await watched.page.evaluate("window.hacked") is None
-        forgive_refusals(watched)
+        ignore_refusals(watched)
 
 
-def forgive_refusals(watched: WatchedPage) -> None:
-    """Forget what Chromium reports for each answer that is no success."""
+def ignore_refusals(watched: WatchedPage) -> None:
+    """Discard the error that Chromium reports for each response that is not a success."""
     watched.errors[:] = [error for error in watched.errors if "responded with a status of" not in error]
 
 
@@ -67,8 +67,8 @@ def pipe(tmp_path: Path) -> Path:
     return tmp_path / "gate"
 
 
-async def go_on(pipe: Path) -> None:
-    """Let a gated stream send the rest."""
+async def open_gate(pipe: Path) -> None:
+    """Let a gated stream send its remaining events."""
     await asyncio.to_thread(pipe.write_bytes, b".")
 
 
@@ -85,7 +85,7 @@ def rows(page: Page) -> Locator:
 
 
 async def shown(page: Page) -> list[list[str]]:
-    """Return each row's event name, id and data; the newest first."""
+    """Return the event name, id and data of each row, the newest first."""
     return await rows(page).evaluate_all("rows => rows.map(row => [...row.children].slice(1).map(e => e.textContent))")
 
 
@@ -102,7 +102,7 @@ async def expect_state(page: Page, state: str, text: str) -> None:
 # Reading a stream
 
 
-async def test_nothing_is_read_before_connect(watched: WatchedPage) -> None:
+async def test_the_stream_is_not_opened_before_connect(watched: WatchedPage) -> None:
     page = watched.page
     await page.goto("/prices/")
     await expect(button(page, "Connect")).to_be_enabled()
@@ -144,7 +144,7 @@ async def test_the_parser_follows_the_specification(page: Page) -> None:
     await expect(part(page, "last-id")).to_have_text("\N{EN DASH}")
 
 
-async def test_stop_closes_the_connection_and_connect_opens_another(page: Page) -> None:
+async def test_stop_closes_the_connection_and_connect_opens_a_new_one(page: Page) -> None:
     await connect(page, "/prices/")
     await expect(part(page, "total")).to_have_text("7")
     async with page.expect_event("requestfailed", lambda request: request.url.endswith("/prices/")):
@@ -157,11 +157,11 @@ async def test_stop_closes_the_connection_and_connect_opens_another(page: Page) 
     await expect(rows(page)).to_have_count(8)
 
 
-async def test_a_paused_panel_counts_and_shows_what_came_when_it_goes_on(page: Page, pipe: Path) -> None:
+async def test_a_paused_panel_counts_events_and_shows_them_when_resumed(page: Page, pipe: Path) -> None:
     await connect(page, f"/gated/?first=2&second=3&gate={pipe}")
     await expect(part(page, "total")).to_have_text("2")
     await button(page, "Pause").click()
-    await go_on(pipe)
+    await open_gate(pipe)
     await expect(part(page, "total")).to_have_text("5")
     await expect(part(page, "missed")).to_have_text("Paused, 3 new.")
     await expect(rows(page)).to_have_count(2)
@@ -171,23 +171,23 @@ async def test_a_paused_panel_counts_and_shows_what_came_when_it_goes_on(page: P
     await expect(part(page, "missed")).to_be_empty()
 
 
-async def test_clear_empties_the_list_and_the_counts_and_reads_on(page: Page, pipe: Path) -> None:
+async def test_clear_empties_the_list_and_counts_while_the_stream_stays_open(page: Page, pipe: Path) -> None:
     await connect(page, f"/gated/?first=4&second=1&gate={pipe}")
     await expect(rows(page)).to_have_count(4)
     await button(page, "Clear").click()
     await expect(rows(page)).to_have_count(0)
     await expect(part(page, "total")).to_have_text("0")
-    await go_on(pipe)
+    await open_gate(pipe)
     await expect(part(page, "total")).to_have_text("1")
     assert await shown(page) == [["even", "1000"]]
 
 
-async def test_the_filter_shows_the_events_of_a_name_and_forgets_none(page: Page, pipe: Path) -> None:
+async def test_the_filter_shows_events_of_one_name_and_keeps_the_others(page: Page, pipe: Path) -> None:
     await connect(page, f"/gated/?first=4&second=2&gate={pipe}")
     await expect(rows(page)).to_have_count(4)
     await page.get_by_label("Filter by event name").fill("odd")
     await expect(rows(page)).to_have_count(2)
-    await go_on(pipe)
+    await open_gate(pipe)
     await expect(part(page, "total")).to_have_text("6")
     await expect(rows(page)).to_have_count(3)
     assert await shown(page) == [["odd", "1001"], ["odd", "3"], ["odd", "1"]]
@@ -195,20 +195,20 @@ async def test_the_filter_shows_the_events_of_a_name_and_forgets_none(page: Page
     await expect(rows(page)).to_have_count(6)
 
 
-async def test_a_rare_event_that_the_filter_shows_stays_while_others_flood(page: Page, pipe: Path) -> None:
+async def test_a_rare_event_shown_by_the_filter_stays_while_many_others_arrive(page: Page, pipe: Path) -> None:
     await connect(page, f"/gated/?first=2&second=1000&gate={pipe}")
     await page.get_by_label("Filter by event name").fill("odd")
     await expect(rows(page)).to_have_count(1)
-    await go_on(pipe)
+    await open_gate(pipe)
     await expect(part(page, "total")).to_have_text("1,002")
     await expect(rows(page)).to_have_count(MAX_ROWS)
     await page.get_by_label("Filter by event name").fill("nothing like it")
     await expect(rows(page)).to_have_count(0)
 
 
-async def test_a_thousand_events_a_second_are_counted_and_the_page_keeps_the_last(page: Page) -> None:
+async def test_a_thousand_events_per_second_are_counted_and_the_latest_are_shown(page: Page) -> None:
     await connect(page, "/flood/")
-    # By keyboard, and while the events come: the page must take input.
+    # The page must accept keyboard input while events arrive.
     await button(page, "Pause").press("Enter")
     await button(page, "Resume").press("Enter")
     await expect(button(page, "Pause")).to_be_visible()
@@ -220,7 +220,7 @@ async def test_a_thousand_events_a_second_are_counted_and_the_page_keeps_the_las
     await expect(part(page, "graph")).to_have_accessible_name(re.compile(r"^Rate over the last minute: [\d,]+ events"))
 
 
-# Coming back, and the end
+# Reconnection and the end of a stream
 
 
 async def test_a_stream_that_ends_is_resumed_from_its_last_event(watched: WatchedPage) -> None:
@@ -232,10 +232,10 @@ async def test_a_stream_that_ends_is_resumed_from_its_last_event(watched: Watche
     await expect(part(page, "last-id")).to_have_text("6")
     await expect(part(page, "retry")).to_have_text("1 ms")
     await expect_state(page, "live", "Connected")
-    assert await sent_ids(watched, "/resumed/") == [None, None, "2", "4"]  # the first is the page
+    assert await sent_ids(watched, "/resumed/") == [None, None, "2", "4"]  # the first request is for the page
 
 
-async def test_a_last_event_id_can_be_given(watched: WatchedPage) -> None:
+async def test_a_last_event_id_can_be_entered(watched: WatchedPage) -> None:
     page = watched.page
     await page.goto("/resumed/")
     await page.get_by_label("Connect with last event id").fill("40")
@@ -249,7 +249,7 @@ async def sent_ids(watched: WatchedPage, path: str) -> list[str | None]:
     return [(await request.all_headers()).get("last-event-id") for request in requests]
 
 
-async def test_a_finite_stream_is_told_not_to_come_back(watched: WatchedPage) -> None:
+async def test_the_console_does_not_reopen_a_finite_stream(watched: WatchedPage) -> None:
     await connect(watched.page, "/finite/")
     await expect_state(watched.page, "ended", "Ended: the server sends no more events")
     await expect(part(watched.page, "total")).to_have_text("2")
@@ -257,7 +257,7 @@ async def test_a_finite_stream_is_told_not_to_come_back(watched: WatchedPage) ->
     assert watched.statuses_of("/finite/") == [200, 200, 204]
 
 
-async def test_a_server_that_goes_away_is_asked_again(browser: Browser) -> None:
+async def test_the_console_reconnects_after_the_server_goes_away(browser: Browser) -> None:
     environment = {"DJANGO_SETTINGS_MODULE": "tests.project.console_settings"}
     with serve(UVICORN, env=environment, cwd=ROOT) as server:
         async with watched_page(browser, base_url=server.url) as watched:
@@ -270,10 +270,10 @@ async def test_a_server_that_goes_away_is_asked_again(browser: Browser) -> None:
             watched.errors.clear()
 
 
-# What the server refuses
+# Refusals of the server
 
 
-async def test_a_refusal_shows_the_servers_status_and_detail(page: Page) -> None:
+async def test_the_console_shows_the_status_and_detail_of_a_refusal(page: Page) -> None:
     response = await page.goto("/members/")
     assert response is not None
     assert response.status == 403
@@ -284,7 +284,7 @@ async def test_a_refusal_shows_the_servers_status_and_detail(page: Page) -> None
     await expect(button(page, "Connect")).to_be_visible()
 
 
-async def test_what_is_sent_is_text_and_never_html(page: Page) -> None:
+async def test_events_are_shown_as_text_and_not_as_html(page: Page) -> None:
     await connect(page, "/evil/")
     await expect(part(page, "total")).to_have_text("2")
     written = json.dumps({"a": EVIL}, indent=2)
@@ -294,17 +294,17 @@ async def test_what_is_sent_is_text_and_never_html(page: Page) -> None:
     assert await page.locator(".sse-console :is(img, script)").count() == 0
 
 
-async def test_what_is_refused_is_text_and_never_html(page: Page) -> None:
+async def test_refusals_are_shown_as_text_and_not_as_html(page: Page) -> None:
     await connect(page, "/evil-refusal/")
     await expect_state(page, "refused", "Refused: 403 Forbidden")
     await expect(part(page, "answer-body")).to_have_text(json.dumps({"reason": EVIL, "others": [EVIL]}, indent=2))
     assert await page.locator(".sse-console :is(img, script)").count() == 0
 
 
-# Streams that are posted to
+# Streams opened by POST
 
 
-async def test_a_form_opens_the_stream_with_its_content(watched: WatchedPage) -> None:
+async def test_a_form_opens_the_stream_with_its_fields(watched: WatchedPage) -> None:
     page = watched.page
     await page.goto("/ask/")
     await page.locator("[name=text]").fill("<b>Why?</b>")
@@ -318,7 +318,7 @@ async def test_a_form_opens_the_stream_with_its_content(watched: WatchedPage) ->
     assert watched.statuses_of("/ask/") == [405, 200]
 
 
-async def test_connect_sends_the_form_that_is_seen_and_shows_what_is_wrong_with_it(page: Page) -> None:
+async def test_connect_submits_the_visible_form_and_shows_its_errors(page: Page) -> None:
     await page.goto("/ask/")
     await page.get_by_role("link", name="Raw data").click()
     content = page.locator("#post-generic-content-form textarea")
@@ -333,7 +333,7 @@ async def test_connect_sends_the_form_that_is_seen_and_shows_what_is_wrong_with_
     assert await shown(page) == [["answer", '{"text": "Why?", "number": 0}']]
 
 
-async def test_a_post_that_is_answered_with_data_leaves_the_stream_as_it_is(page: Page) -> None:
+async def test_a_post_request_answered_with_data_does_not_change_the_stream(page: Page) -> None:
     await connect(page, "/chat/")
     await expect(part(page, "total")).to_have_text("1")
     await page.locator("form textarea").fill('{"say": "hi"}')
@@ -344,10 +344,10 @@ async def test_a_post_that_is_answered_with_data_leaves_the_stream_as_it_is(page
     await expect(rows(page)).to_have_count(1)
 
 
-# The page around it
+# The page around the panel
 
 
-async def test_rest_frameworks_own_buttons_work_and_the_panel_with_them(page: Page) -> None:
+async def test_the_buttons_of_rest_framework_work_beside_the_panel(page: Page) -> None:
     await page.goto("/things/")
     await expect(page.get_by_role("button", name="Log out")).to_be_visible()
     await page.get_by_role("button", name="Extra actions").click()
@@ -355,7 +355,7 @@ async def test_rest_frameworks_own_buttons_work_and_the_panel_with_them(page: Pa
     await page.keyboard.press("Escape")
     await button(page, "Connect").click()
     await expect(part(page, "total")).to_have_text("1")
-    # This puts another document in the place of the present one.
+    # This button replaces the current document.
     async with page.expect_event("requestfailed", lambda request: request.method == "GET"):
         await page.get_by_role("button", name="OPTIONS").click()
     await expect(page.locator(".response-info")).to_contain_text("A viewset that alice is logged in to.")
@@ -364,7 +364,7 @@ async def test_rest_frameworks_own_buttons_work_and_the_panel_with_them(page: Pa
     await expect(part(page, "total")).to_have_text("1")
 
 
-async def test_the_panel_can_be_used_by_keyboard_and_tells_its_state_politely(page: Page) -> None:
+async def test_the_panel_works_by_keyboard_and_announces_its_state_politely(page: Page) -> None:
     await page.goto("/prices/")
     await expect(button(page, "Connect")).to_be_enabled()
     await button(page, "Connect").focus()
@@ -390,7 +390,7 @@ async def test_the_panel_can_be_used_by_keyboard_and_tells_its_state_politely(pa
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1280])
-async def test_the_page_fits_and_its_text_can_be_read(
+async def test_the_page_fits_its_window_and_its_text_has_enough_contrast(
     browser: Browser, server: Server, scheme: str, width: int
 ) -> None:
     options = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}, "base_url": server.url}
@@ -400,7 +400,7 @@ async def test_the_page_fits_and_its_text_can_be_read(
         assert await watched.page.evaluate("document.documentElement.scrollWidth") == width
         for selector in ("body", ".sse-state", ".sse-rows b", ".sse-rows pre", ".sse-rows time", ".sse-primary"):
             assert await watched.page.evaluate(CONTRAST, selector) >= 4.5, selector
-        forgive_refusals(watched)  # there is no favicon
+        ignore_refusals(watched)  # the favicon is missing
 
 
 CONTRAST = """selector => {

@@ -1,4 +1,4 @@
-"""What Chromium's own EventSource makes of the streams."""
+"""Tests of streams with Chromium's EventSource."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ GZIP = "django.middleware.gzip.GZipMiddleware"
 
 @pytest.fixture
 async def browse():
-    """Open the test project, behind some middleware, in a page."""
+    """Open a page of the test project with the given middleware."""
 
     async def browse(*middleware):
         environment = {"DJANGO_SETTINGS_MODULE": "tests.project.settings", "TEST_MIDDLEWARE": " ".join(middleware)}
@@ -40,7 +40,7 @@ async def browse():
         yield browse
 
 
-async def words_one_by_one(page, gates):
+async def receive_word_by_word(page, gates):
     for count, word in enumerate(WORDS, 1):
         await page.wait_for_function("count => window.events.length === count", arg=count)
         if count < len(WORDS):
@@ -49,7 +49,7 @@ async def words_one_by_one(page, gates):
     return await page.evaluate("window.events")
 
 
-async def test_named_events_fire_with_the_right_last_event_id_and_the_end_is_the_end(browse):
+async def test_named_events_fire_with_their_ids_and_a_finite_stream_is_not_reopened(browse):
     watched = await browse()
     await watched.page.evaluate(LISTEN, "/finite/")
     await watched.page.wait_for_function("window.source.readyState === EventSource.CLOSED")
@@ -60,22 +60,22 @@ async def test_named_events_fire_with_the_right_last_event_id_and_the_end_is_the
 
 
 @pytest.mark.parametrize("view", ["view", "plain", "renderer-only-sync"])
-async def test_behind_gzip_middleware_all_events_are_shown_one_by_one(browse, gates, view):
+async def test_events_arrive_one_by_one_behind_gzip_middleware(browse, gates, view):
     watched = await browse(GZIP)
     await watched.page.evaluate(LISTEN, f"/{view}/async/?status=200&gates={gates}")
-    events = await words_one_by_one(watched.page, gates)
+    events = await receive_word_by_word(watched.page, gates)
     assert [data for _, data, _ in events] == list(WORDS)
 
 
 @pytest.mark.skipif(django.VERSION >= (6, 0), reason="Django 6 compresses a stream as one gzip member")
-async def test_fact_13_without_the_package_the_browser_shows_one_event_behind_gzip_middleware(browse):
+async def test_without_the_package_only_the_first_event_arrives_behind_gzip_middleware(browse):
     watched = await browse(GZIP)
     await watched.page.evaluate(LISTEN, "/naive/")
     await watched.page.wait_for_function("window.shownAtFirstEnd !== undefined")
     assert await watched.page.evaluate("window.shownAtFirstEnd") == 1
 
 
-async def test_fact_15_without_the_package_a_stream_that_ended_is_run_again(browse):
+async def test_without_the_package_the_browser_reopens_a_stream_that_ended(browse):
     watched = await browse()
     await watched.page.evaluate(LISTEN, "/naive/")
     await watched.page.wait_for_function("window.events.length > 3")

@@ -1,4 +1,4 @@
-"""The example's pages in Chromium: what its own ``EventSource`` makes of the streams."""
+"""Tests of the example's pages in Chromium."""
 
 from collections.abc import AsyncIterator
 
@@ -23,7 +23,7 @@ async def browser() -> AsyncIterator[Browser]:
 async def quick(browser: Browser, quick_server: Server) -> AsyncIterator[WatchedPage]:
     async with watched_page(browser, base_url=quick_server.url) as watched:
         yield watched
-    print(quick_server.described())  # pytest shows it where the test failed
+    print(quick_server.described())  # pytest shows it if the test fails
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ async def test_index_shows_the_first_message_before_the_second_exists(slow: Watc
         await expect_state(slow.page, "live", card)
 
 
-async def test_index_opens_four_streams_at_once_and_no_more(slow: WatchedPage) -> None:
+async def test_index_opens_at_most_four_streams_at_once(slow: WatchedPage) -> None:
     page = slow.page
     await page.goto("/")
     await expect(page.locator("[data-count]")).to_have_text("3")
@@ -77,7 +77,7 @@ async def test_index_opens_four_streams_at_once_and_no_more(slow: WatchedPage) -
     await expect(page.locator("[data-count]")).to_have_text("4")
 
 
-async def test_index_stops_a_stream_and_starts_it_anew(slow: WatchedPage) -> None:
+async def test_index_stops_and_restarts_a_stream(slow: WatchedPage) -> None:
     page, card = slow.page, "#news-and-weather"
     await page.goto("/")
     await expect(page.locator(f"{card} .log li")).to_have_count(2)
@@ -98,7 +98,7 @@ async def test_index_shows_every_stream(quick: WatchedPage) -> None:
     await expect_state(page, "live", "#news-and-weather")
 
 
-async def test_index_says_that_a_stranger_is_refused(quick: WatchedPage) -> None:
+async def test_index_shows_that_an_anonymous_user_is_refused(quick: WatchedPage) -> None:
     await quick.page.goto("/")
     await toggle(quick.page, "#members")
     await expect_state(quick.page, "refused", "#members")
@@ -112,12 +112,12 @@ async def test_index_says_that_a_stranger_is_refused(quick: WatchedPage) -> None
 
 
 @pytest.mark.parametrize("path", ["/countdown/", "/countdown/sync/"])
-async def test_countdown_blasts_off_and_is_not_asked_for_again(quick: WatchedPage, path: str) -> None:
+async def test_countdown_ends_with_blastoff_and_is_not_requested_again(quick: WatchedPage, path: str) -> None:
     page = quick.page
     async with page.expect_response(lambda response: response.status == 204) as last:
         await page.goto(path)
         await expect(page.locator("[data-number]")).to_have_text("Blastoff!")
-    await expect_state(page, "ended")  # the browser's own EventSource is closed: it will not come back
+    await expect_state(page, "ended")  # the EventSource is closed and does not reconnect
     assert quick.statuses_of("/events/") == [200, 204]
     assert (await (await last.value).request.all_headers())["last-event-id"] == "adrf-sse:end"
     await expect(page.locator("[data-number]")).to_have_text("Blastoff!")
@@ -128,7 +128,7 @@ async def test_countdown_shows_the_first_number_before_the_second_exists(slow: W
     await expect(slow.page.locator("[data-number]")).to_have_text("10")
 
 
-async def test_countdown_can_be_had_again(quick: WatchedPage) -> None:
+async def test_countdown_can_be_restarted(quick: WatchedPage) -> None:
     await quick.page.goto("/countdown/")
     await expect_state(quick.page, "ended")
     await quick.page.get_by_role("button", name="Count down again").click()
@@ -137,7 +137,7 @@ async def test_countdown_can_be_had_again(quick: WatchedPage) -> None:
     await expect(quick.page.locator("[data-number]")).to_have_text("Blastoff!")
 
 
-async def test_progress_bar_fills_and_the_stream_is_not_asked_for_again(quick: WatchedPage) -> None:
+async def test_progress_bar_fills_and_the_stream_is_not_requested_again(quick: WatchedPage) -> None:
     page = quick.page
     async with page.expect_response(lambda response: response.status == 204):
         await page.goto("/progress/")
@@ -150,19 +150,19 @@ async def test_progress_bar_fills_and_the_stream_is_not_asked_for_again(quick: W
     await expect(page.get_by_role("button", name="Start a job")).to_be_enabled()
 
 
-# Streams that go on
+# Endless streams
 
 
-async def test_news_and_weather_each_arrive_at_their_place(quick: WatchedPage) -> None:
+async def test_news_and_weather_are_shown_in_separate_lists(quick: WatchedPage) -> None:
     await quick.page.goto("/news-and-weather/")
     await expect(quick.page.locator("[data-feed=news] li")).to_have_count(6)
     await expect(quick.page.locator("[data-feed=weather] li")).to_have_count(6)
-    # By keyboard: the lists grow a hundred times a second here, and move what a click would aim at.
+    # The lists grow a hundred times a second and move the button, so press it with the keyboard.
     await quick.page.get_by_role("button", name="Stop").press("Enter")
     await expect_state(quick.page, "stopped")
 
 
-async def test_a_page_closes_its_stream_when_it_is_left_and_opens_it_when_it_comes_back(slow: WatchedPage) -> None:
+async def test_a_page_closes_its_stream_when_left_and_reopens_it_when_restored(slow: WatchedPage) -> None:
     page = slow.page
     await page.goto("/news-and-weather/")
     await expect_state(page, "live")
@@ -180,7 +180,7 @@ def is_of_stream(request: Request) -> bool:
 # Members
 
 
-async def test_a_stranger_is_sent_to_log_in_and_then_greeted(quick: WatchedPage) -> None:
+async def test_an_anonymous_user_logs_in_and_receives_a_greeting(quick: WatchedPage) -> None:
     page = quick.page
     await page.goto("/members/")
     await expect(page.get_by_text("You are not logged in")).to_be_visible()
@@ -192,7 +192,7 @@ async def test_a_stranger_is_sent_to_log_in_and_then_greeted(quick: WatchedPage)
     await expect_state(page, "live")
 
 
-async def test_a_member_starts_a_job_and_logs_out(quick: WatchedPage) -> None:
+async def test_a_member_can_start_a_job_and_log_out(quick: WatchedPage) -> None:
     page = quick.page
     await page.goto("/login/?next=/progress/")
     await log_in(page)
@@ -205,7 +205,7 @@ async def test_a_member_starts_a_job_and_logs_out(quick: WatchedPage) -> None:
 # Consoles
 
 
-async def test_the_index_leads_to_consoles_and_a_form_opens_a_stream(quick: WatchedPage) -> None:
+async def test_the_index_links_to_consoles_and_a_form_opens_a_stream(quick: WatchedPage) -> None:
     page = quick.page
     await page.goto("/")
     await page.locator("#countdown").get_by_role("link", name="Watch it in its console").click()

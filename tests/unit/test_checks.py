@@ -1,4 +1,4 @@
-"""What ``manage.py check`` says, and that it says nothing of a project that is well set up."""
+"""Tests of the system checks."""
 
 import re
 from contextlib import asynccontextmanager
@@ -38,7 +38,7 @@ def _one_worker(monkeypatch):
 
 @pytest.fixture
 def no_asgi_server(monkeypatch):
-    """An environment that has none of the servers that run from a command."""
+    """Make the check find none of the ASGI servers that run from a command."""
     monkeypatch.setattr(project, "ASGI_SERVERS", ("adrf_sse_tests_no_such_server",))
 
 
@@ -55,12 +55,12 @@ def route(settings):
     return route
 
 
-def found():
+def run_sse_checks():
     return run_checks(tags=["adrf_sse"])
 
 
-def ids():
-    return [message.id for message in found()]
+def check_ids():
+    return [message.id for message in run_sse_checks()]
 
 
 class Stream(AsyncSSEAPIView):
@@ -87,7 +87,7 @@ class Data(APIView):
         return Response({})
 
 
-class Mute(EventStreamMixin, APIView):
+class WithoutRenderer(EventStreamMixin, APIView):
     async def get(self, request):
         yield "a"
 
@@ -97,14 +97,14 @@ class Mixed(EventStreamMixin, ViewSet):
         return Response([])
 
     @action(detail=False, renderer_classes=[EventStreamRenderer])
-    async def heard(self, request):
+    async def streaming(self, request):
         yield "a"
 
 
-class MuteAction(Mixed):
+class ActionWithoutRenderer(Mixed):
     @action(detail=False)
     @asynccontextmanager
-    async def unheard(self, request):
+    async def not_streaming(self, request):
         yield
 
 
@@ -115,7 +115,7 @@ async def function(request):
 
 @event_stream
 @renderer_classes([JSONRenderer])
-async def mute_function(request):
+async def function_without_renderer(request):
     yield "a"
 
 
@@ -125,20 +125,20 @@ def routes(viewset):
     return path("", include(router.urls))
 
 
-# The whole.
+# All checks
 
 
-def test_a_project_that_is_well_set_up_hears_nothing():
-    assert found() == []
+def test_the_test_project_has_no_issues():
+    assert run_sse_checks() == []
 
 
-def test_the_example_is_well_set_up(tmp_path):
-    said = manage("check", "--fail-level", "INFO", database=tmp_path / "none.sqlite3")
-    assert said == "System check identified no issues (0 silenced).\n"
+def test_the_example_has_no_issues(tmp_path):
+    output = manage("check", "--fail-level", "INFO", database=tmp_path / "none.sqlite3")
+    assert output == "System check identified no issues (0 silenced).\n"
     assert (EXAMPLE / "manage.py").exists()
 
 
-def test_every_id_has_a_section_in_the_documentation_and_every_section_an_id():
+def test_every_check_id_is_documented():
     source = "".join(module.read_text() for module in (ROOT / "adrf_sse" / "checks").glob("*.py"))
     used = re.findall(r'id="(adrf_sse\.[EWI]\d{3})"', source)
     described = re.findall(r"^## (adrf_sse\.\w+)", (ROOT / "docs" / "checks.md").read_text(), re.MULTILINE)
@@ -153,12 +153,12 @@ def test_a_check_can_be_silenced(settings, capsys):
     assert capsys.readouterr().out == "System check identified no issues (1 silenced).\n"
 
 
-# The project.
+# The project
 
 
-def test_a_wsgi_application_alone_is_warned_of(settings):
+def test_a_project_with_only_a_wsgi_application_gets_a_warning(settings):
     settings.WSGI_APPLICATION = "config.deep.wsgi.application"
-    [warning] = found()
+    [warning] = run_sse_checks()
     assert warning.id == "adrf_sse.W001"
     assert warning.msg.startswith("The project has a WSGI application, config.deep.wsgi.application, and no ASGI")
     assert "Create the module config.deep.asgi with" in warning.hint
@@ -167,18 +167,18 @@ def test_a_wsgi_application_alone_is_warned_of(settings):
 @pytest.mark.parametrize(
     "values",
     [
-        {"WSGI_APPLICATION": "tests.project.wsgi.application"},  # tests.project.asgi is beside it
+        {"WSGI_APPLICATION": "tests.project.wsgi.application"},  # tests.project.asgi exists
         {"WSGI_APPLICATION": "config.wsgi.application", "ASGI_APPLICATION": "config.routing.application"},
         {"WSGI_APPLICATION": None},
     ],
 )
-def test_an_asgi_application_is_found_by_its_setting_or_beside_the_other(settings, values):
+def test_the_asgi_application_is_found_by_setting_or_beside_the_wsgi_module(settings, values):
     for name, value in values.items():
         setattr(settings, name, value)
-    assert ids() == []
+    assert check_ids() == []
 
 
-def test_synchronous_middleware_is_named(settings):
+def test_the_warning_names_synchronous_middleware(settings):
     settings.MIDDLEWARE = [
         "django.middleware.security.SecurityMiddleware",
         "tests.support.middleware.sync_only",
@@ -186,31 +186,31 @@ def test_synchronous_middleware_is_named(settings):
         "tests.support.middleware.sync_wrapping",
         "tests.support.middleware.no_such",
     ]
-    [warning] = found()
+    [warning] = run_sse_checks()
     assert warning.id == "adrf_sse.W002"
     assert "capable: tests.support.middleware.sync_only, tests.support.middleware.sync_wrapping. Under" in warning.msg
 
 
 @pytest.mark.usefixtures("no_asgi_server")
-def test_a_developer_without_an_asgi_server_is_told(settings):
-    assert ids() == []
+def test_a_missing_asgi_server_is_reported_in_debug_mode(settings):
+    assert check_ids() == []
     settings.DEBUG = True
-    assert ids() == ["adrf_sse.I001"]
+    assert check_ids() == ["adrf_sse.I001"]
 
 
 @pytest.mark.usefixtures("no_asgi_server")
-def test_daphnes_runserver_is_an_asgi_server(settings, monkeypatch):
+def test_the_runserver_of_daphne_counts_as_an_asgi_server(settings, monkeypatch):
     settings.DEBUG = True
     monkeypatch.setattr(apps, "is_installed", lambda name: name == "daphne")
-    assert ids() == []
+    assert check_ids() == []
 
 
-def test_an_installed_asgi_server_is_enough_for_a_developer(settings):
+def test_an_installed_asgi_server_prevents_the_message_in_debug_mode(settings):
     settings.DEBUG = True
-    assert ids() == []
+    assert check_ids() == []
 
 
-# The broker.
+# The broker
 
 
 @pytest.mark.parametrize(
@@ -225,9 +225,9 @@ def test_an_installed_asgi_server_is_enough_for_a_developer(settings):
         ("GUNICORN_CMD_ARGS", "-w3", 3),
     ],
 )
-def test_the_memory_broker_under_several_workers_is_warned_of(monkeypatch, variable, value, workers):
+def test_the_memory_broker_with_several_workers_gets_a_warning(monkeypatch, variable, value, workers):
     monkeypatch.setenv(variable, value)
-    [warning] = found()
+    [warning] = run_sse_checks()
     assert warning.id == "adrf_sse.W003"
     assert warning.msg.startswith(f"{variable} requests {workers} worker processes, but the broker adrf_sse.brokers.")
 
@@ -243,26 +243,26 @@ def test_the_memory_broker_under_several_workers_is_warned_of(monkeypatch, varia
         ("GUNICORN_CMD_ARGS", "'-w 4"),
     ],
 )
-def test_one_worker_needs_no_other_broker(monkeypatch, variable, value):
+def test_the_memory_broker_with_one_worker_gets_no_warning(monkeypatch, variable, value):
     monkeypatch.setenv(variable, value)
-    assert ids() == []
+    assert check_ids() == []
 
 
-def test_another_broker_may_have_any_number_of_workers(monkeypatch, settings):
+def test_another_broker_with_several_workers_gets_no_warning(monkeypatch, settings):
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
     settings.ADRF_SSE = {"BROKER": {"BACKEND": "project.Broker"}}
-    assert "adrf_sse.W003" not in ids()
+    assert "adrf_sse.W003" not in check_ids()
     settings.ADRF_SSE = {"BROKER": "project.Broker"}
-    assert "adrf_sse.W003" not in ids(), "that there is no such broker is told already"
+    assert "adrf_sse.W003" not in check_ids(), "another check reports the missing broker already"
     settings.ADRF_SSE = {}
-    assert "adrf_sse.W003" in ids()
+    assert "adrf_sse.W003" in check_ids()
 
 
-# The views.
+# The views
 
 
 @pytest.mark.usefixtures("atomic")
-def test_atomic_requests_is_an_error_for_each_asynchronous_view_with_streams(route):
+def test_atomic_requests_is_an_error_for_each_asynchronous_streaming_view(route):
     route(
         path("a", Stream.as_view()),
         path("again", Stream.as_view()),
@@ -272,7 +272,7 @@ def test_atomic_requests_is_an_error_for_each_asynchronous_view_with_streams(rou
         path("f", lambda request: None),
         routes(Mixed),
     )
-    errors = found()
+    errors = run_sse_checks()
     assert [(error.id, error.obj) for error in errors] == [
         ("adrf_sse.E002", f"tests.unit.test_checks.{name}") for name in ("Stream", "Stock", "function", "Mixed")
     ]
@@ -289,51 +289,57 @@ def test_atomic_requests_is_an_error_for_each_asynchronous_view_with_streams(rou
         ).as_view(),
     ],
 )
-def test_django_serves_a_view_that_is_exempt_of_atomic_requests_and_the_check_is_silent(route, view):
+def test_a_view_exempt_from_atomic_requests_is_served_and_not_reported(route, view):
     route(path("", view))
-    assert ids() == []
+    assert check_ids() == []
     assert b"".join(Client().get("/").streaming_content) == b"data: a\n\n"
 
 
 @pytest.mark.usefixtures("atomic")
-def test_django_refuses_a_view_that_the_check_reports(route):
+def test_django_refuses_a_view_reported_for_atomic_requests(route):
     route(path("", Stream.as_view()))
-    assert ids() == ["adrf_sse.E002"]
+    assert check_ids() == ["adrf_sse.E002"]
     with pytest.raises(RuntimeError, match="You cannot use ATOMIC_REQUESTS with async views"):
         Client().get("/")
 
 
-def test_a_view_made_to_stream_without_a_renderer_that_can_is_warned_of(route):
-    route(path("a", Mute.as_view()), path("again", Mute.as_view()), path("b", mute_function), routes(MuteAction))
-    assert [(warning.id, warning.obj) for warning in found()] == [
-        ("adrf_sse.W004", f"tests.unit.test_checks.{name}") for name in ("Mute", "mute_function", "MuteAction")
+def test_a_streaming_view_without_a_streaming_renderer_gets_a_warning(route):
+    route(
+        path("a", WithoutRenderer.as_view()),
+        path("again", WithoutRenderer.as_view()),
+        path("b", function_without_renderer),
+        routes(ActionWithoutRenderer),
+    )
+    assert [(warning.id, warning.obj) for warning in run_sse_checks()] == [
+        ("adrf_sse.W004", f"tests.unit.test_checks.{name}")
+        for name in ("WithoutRenderer", "function_without_renderer", "ActionWithoutRenderer")
     ]
-    assert found()[1].msg == "This view streams, but none of its renderers can send a stream: JSONRenderer."
+    assert run_sse_checks()[1].msg == "This view streams, but none of its renderers can send a stream: JSONRenderer."
 
 
-def test_views_with_a_renderer_that_streams_are_fine_wherever_it_is_named(route):
-    class Choosing(Mute):
+def test_a_streaming_renderer_may_be_named_in_several_places(route):
+    class Choosing(WithoutRenderer):
         def get_renderers(self):
             return [EventStreamRenderer()]
 
     route(
         path("a", Stream.as_view()),
-        path("b", Mute.as_view(renderer_classes=[EventStreamRenderer])),
+        path("b", WithoutRenderer.as_view(renderer_classes=[EventStreamRenderer])),
         path("c", Choosing.as_view()),
         path("d", function),
         path("e", Data.as_view()),
         routes(Mixed),
     )
-    assert ids() == []
+    assert check_ids() == []
 
 
-def test_a_urlconf_that_can_not_be_imported_is_left_to_django(settings):
+def test_errors_of_the_urlconf_are_left_to_django(settings):
     settings.ROOT_URLCONF = "tests.no_such_urls"
-    assert ids() == []
+    assert check_ids() == []
     with pytest.raises(ModuleNotFoundError, match="no_such_urls"):
         run_checks()
 
 
-def test_a_project_without_urls_is_fine(settings):
+def test_a_project_without_a_urlconf_has_no_issues(settings):
     del settings.ROOT_URLCONF
-    assert ids() == []
+    assert check_ids() == []

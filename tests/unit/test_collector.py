@@ -1,4 +1,4 @@
-"""One view, read as one JSON list by clients that can't stream."""
+"""Tests of streams that are collected into one JSON list for clients that can't stream."""
 
 import asyncio
 import datetime
@@ -52,7 +52,7 @@ PRICES = (
 
 
 class Collected(AsyncSSEAPIView):
-    """A view that can be read in three ways."""
+    """A view that can be read in three formats."""
 
     renderer_classes = [EventStreamRenderer, JSONLinesRenderer, JSONRenderer]
     source = staticmethod(prices)
@@ -67,11 +67,11 @@ def view_of(source, **attributes):
     return type("View", (Collected,), {"source": staticmethod(source), **attributes}).as_view()
 
 
-# What the client gets
+# Responses
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-async def test_a_stream_asked_for_as_json_is_one_list(visit, method):
+async def test_a_stream_requested_as_json_is_one_list(visit, method):
     async with visit(Collected.as_view(), method=method, headers=JSON) as stream:
         assert stream.status_code == 200
         assert await stream.body() == PRICES
@@ -82,7 +82,7 @@ async def test_a_stream_asked_for_as_json_is_one_list(visit, method):
         }
 
 
-async def test_every_shape_of_handler_and_every_kind_of_source_can_be_a_list(visit):
+async def test_every_kind_of_handler_and_source_can_be_collected(visit):
     class View(Collected):
         def put(self, request):
             yield "one"
@@ -98,7 +98,7 @@ async def test_every_shape_of_handler_and_every_kind_of_source_can_be_a_list(vis
     assert source_limit.sources == 0
 
 
-async def test_a_function_view_gives_a_list(visit):
+async def test_a_function_view_can_be_collected(visit):
     @event_stream
     @renderer_classes([JSONRenderer])
     async def view(request):
@@ -114,7 +114,7 @@ async def test_a_stream_without_events_is_an_empty_list(visit):
         assert (stream.status_code, await stream.body()) == (200, b"[]")
 
 
-async def test_status_headers_and_cookies_of_the_response_reach_the_client(visit):
+async def test_the_client_receives_the_status_headers_and_cookies_of_the_response(visit):
     class View(Collected):
         async def get(self, request):
             response = Response(prices(), status=206, headers={"X-A": "b"}, content_type="application/json; x=y")
@@ -128,7 +128,7 @@ async def test_status_headers_and_cookies_of_the_response_reach_the_client(visit
         assert await stream.body() == PRICES
 
 
-async def test_a_finite_stream_is_a_list_of_its_events_and_204_after_its_end(visit):
+async def test_a_finite_stream_is_a_list_and_a_204_after_its_end(visit):
     view = view_of(prices, finite=True, retry=500)
     async with visit(view, headers=JSON) as stream:
         assert await stream.body() == PRICES
@@ -137,7 +137,7 @@ async def test_a_finite_stream_is_a_list_of_its_events_and_204_after_its_end(vis
 
 
 @pytest.mark.parametrize("kind", ["run_for_ever", "run_in_thread"])
-async def test_head_never_starts_the_source(visit, kind):
+async def test_a_head_request_does_not_start_the_source(visit, kind):
     source = Recorder("a")
     async with visit(view_of(getattr(source, kind)), method="head", headers=JSON) as stream:
         assert stream.status_code == 200
@@ -151,7 +151,7 @@ async def test_head_never_starts_the_source(visit, kind):
     assert source_limit.sources == 0
 
 
-async def test_the_list_has_what_the_source_yielded_when_it_yielded_it(visit):
+async def test_events_are_encoded_as_soon_as_they_are_yielded(visit):
     async def source():
         state = {"n": 0}
         for _ in range(3):
@@ -166,7 +166,7 @@ async def test_the_list_has_what_the_source_yielded_when_it_yielded_it(visit):
 
 
 class Wrapped(JSONRenderer):
-    """Put an object of the project's own around whatever is answered."""
+    """Wrap each response in an object, as a project may do."""
 
     def render(self, data, accepted_media_type=None, renderer_context=None):
         return super().render({"count": len(data), "results": data}, accepted_media_type, renderer_context)
@@ -203,7 +203,7 @@ class Bare(JSONRenderer):
         (Bare, "application/json", b'["3.0"]'),
     ],
 )
-async def test_the_list_is_rendered_once_and_as_the_projects_renderer_does(visit, renderer, accept, body):
+async def test_the_projects_renderer_renders_the_list_once(visit, renderer, accept, body):
     source = Recorder(("took", datetime.timedelta(seconds=3)))
     view = view_of(source.run, renderer_classes=[renderer])
     async with visit(view, headers={"Accept": accept}) as stream:
@@ -235,7 +235,7 @@ async def failing(error):
     ],
     ids=lambda value: repr(value)[:20],
 )
-async def test_an_error_is_an_http_error_whenever_it_comes(visit, error, status, body):
+async def test_an_error_at_any_time_is_an_http_error(visit, error, status, body):
     async with visit(view_of(lambda: failing(error)), headers=JSON) as stream:
         assert (stream.status_code, stream.headers["Content-Type"]) == (status, "application/json")
         assert await stream.json() == body
@@ -247,7 +247,7 @@ async def test_an_error_is_an_http_error_whenever_it_comes(visit, error, status,
     [lambda: failing(ValueError("secret")), Recorder("a", object(), "never").run],
     ids=["raised", "not encodable"],
 )
-async def test_an_unexpected_error_is_a_500_that_leaks_nothing(visit, source):
+async def test_an_unexpected_error_is_a_500_that_does_not_reveal_the_cause(visit, source):
     async with visit(view_of(source), headers=JSON) as stream:
         assert stream.status_code == 500
         assert b"secret" not in await stream.body()
@@ -263,7 +263,7 @@ async def test_a_source_that_cancels_its_own_task_is_a_500(visit):
         assert stream.status_code == 500
 
 
-async def test_beyond_max_sync_streams_the_answer_is_503(visit, settings):
+async def test_beyond_max_sync_streams_the_response_is_a_503(visit, settings):
     settings.ADRF_SSE = {"MAX_SYNC_STREAMS": 1}
     kept = EventStreamRenderer().event_stream(iter(["a"]))
     async with visit(view_of(Recorder("a").run_in_thread), headers=JSON) as stream:
@@ -279,7 +279,7 @@ async def numbers(count):
         yield number
 
 
-async def test_ten_thousand_events_are_a_list_and_one_more_is_406(visit):
+async def test_more_than_ten_thousand_events_are_a_406_response(visit):
     async with visit(view_of(lambda: numbers(10_000)), headers=JSON) as stream:
         assert len(await stream.json()) == 10_000
     async with visit(view_of(lambda: numbers(10_001)), headers=JSON) as stream:
@@ -288,7 +288,7 @@ async def test_ten_thousand_events_are_a_list_and_one_more_is_406(visit):
         assert await stream.json() == {"detail": detail}
 
 
-async def test_events_are_counted_as_they_are_in_the_list(visit):
+async def test_the_limit_counts_the_events_in_the_list(visit):
     async def source():
         for number in range(5_000):
             yield ServerSentEvent(comment="not one")
@@ -298,7 +298,7 @@ async def test_events_are_counted_as_they_are_in_the_list(visit):
         assert len(await stream.json()) == 10_000
 
 
-async def test_beyond_eight_mebibytes_a_stream_is_406(visit):
+async def test_more_than_eight_mebibytes_are_a_406_response(visit):
     source = Recorder(*["x" * (5 * 1024 * 1024)] * 2)
     async with visit(view_of(source.run_for_ever), headers=JSON) as stream:
         assert stream.status_code == 406
@@ -307,7 +307,7 @@ async def test_beyond_eight_mebibytes_a_stream_is_406(visit):
     assert source.closed
 
 
-async def test_a_stream_that_goes_on_too_long_is_406_and_closed_in_its_own_task(visit, monkeypatch):
+async def test_a_stream_that_takes_too_long_is_a_406_response_and_its_source_is_closed(visit, monkeypatch):
     monkeypatch.setattr(collectors, "MAX_SECONDS", 0.01)
     source = Recorder("a")
     async with visit(view_of(source.run_for_ever), headers=JSON) as stream:
@@ -318,7 +318,7 @@ async def test_a_stream_that_goes_on_too_long_is_406_and_closed_in_its_own_task(
     assert len(open_streams) == 0
 
 
-async def test_max_duration_is_a_limit_too(visit):
+async def test_a_stream_that_exceeds_max_duration_is_a_406_response(visit):
     source = Recorder("a")
     view = view_of(source.run_for_ever, max_duration=0.01, renderer_classes=[JSONRenderer])
     async with visit(view, headers=JSON) as stream:
@@ -327,7 +327,7 @@ async def test_max_duration_is_a_limit_too(visit):
     assert source.closed
 
 
-async def test_a_source_that_runs_ahead_is_closed_when_there_are_too_many(visit):
+async def test_an_asynchronous_source_with_too_many_events_is_closed(visit):
     source = Recorder(*range(1_000_000))
     async with visit(view_of(source.run), headers=JSON) as stream:
         assert stream.status_code == 406
@@ -336,7 +336,7 @@ async def test_a_source_that_runs_ahead_is_closed_when_there_are_too_many(visit)
     assert source.yielded < 30_000
 
 
-async def test_a_synchronous_source_is_closed_when_there_are_too_many(visit):
+async def test_a_synchronous_source_with_too_many_events_is_closed(visit):
     source = Recorder(*["x" * 65_536] * 1_000)
     async with visit(view_of(source.run_in_thread), headers=JSON, served=True) as stream:
         assert stream.status_code == 406
@@ -345,10 +345,10 @@ async def test_a_synchronous_source_is_closed_when_there_are_too_many(visit):
     assert source_limit.sources == 0
 
 
-# What collecting holds, and its end
+# Resources and the end of the request
 
 
-async def test_a_client_that_leaves_closes_the_source_before_the_request_is_finished(visit):
+async def test_the_source_is_closed_before_request_finished_when_the_client_disconnects(visit):
     order, started = [], asyncio.Event()
 
     async def source():
@@ -378,7 +378,7 @@ async def test_a_client_that_leaves_closes_the_source_before_the_request_is_fini
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("middleware", [(), ("tests.support.middleware.sync_only",)], ids=["", "sync middleware"])
-async def test_no_thread_and_no_connection_of_the_request_is_held_while_events_are_collected(
+async def test_the_requests_thread_and_connection_are_released_while_events_are_collected(
     visit, monkeypatch, middleware
 ):
     monkeypatch.setattr(contexts, "REQUEST_THREAD_TIMEOUT", 3600)
@@ -407,7 +407,7 @@ async def test_no_thread_and_no_connection_of_the_request_is_held_while_events_a
     await collecting.wait()
     [(thread, held)] = used
     assert held.connection is None
-    if not middleware:  # a synchronous one waits in that thread, for the view
+    if not middleware:  # synchronous middleware waits in that thread for the view
         await asyncio.to_thread(thread.join)
     go.set()
     await opening
@@ -415,17 +415,17 @@ async def test_no_thread_and_no_connection_of_the_request_is_held_while_events_a
     await stream.disconnect()
 
 
-async def test_a_list_is_no_open_stream_to_the_signals(visit):
-    told = []
+async def test_collecting_a_list_does_not_send_stream_opened(visit):
+    sent_signals = []
 
-    def note(**kwargs):
-        told.append(kwargs)
+    def record_signal(**kwargs):
+        sent_signals.append(kwargs)
 
-    stream_opened.connect(note)
+    stream_opened.connect(record_signal)
     async with visit(Collected.as_view(), headers=JSON) as stream:
         await stream.body()
-    stream_opened.disconnect(note)
-    assert told == []
+    stream_opened.disconnect(record_signal)
+    assert sent_signals == []
 
 
 # Real servers
@@ -433,7 +433,7 @@ async def test_a_list_is_no_open_stream_to_the_signals(visit):
 
 @pytest.mark.server
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn sync", "runserver"])
-def test_every_server_gives_the_list(server):
+def test_every_server_sends_the_list(server):
     env = {"DJANGO_SETTINGS_MODULE": "tests.project.settings"}
     with serve(SERVERS[server], env=env, cwd=ROOT) as running, httpx.Client(base_url=running.url, timeout=30) as client:
         for kind in SOURCES:
@@ -445,7 +445,7 @@ def test_every_server_gives_the_list(server):
 
 
 @pytest.mark.server
-async def test_a_server_that_ends_answers_503_and_closes_the_source(tmp_path):
+async def test_a_stopping_server_responds_with_503_and_closes_the_source(tmp_path):
     started, marks = tmp_path / "started", tmp_path / "marks"
     os.mkfifo(started)
     marks.touch()

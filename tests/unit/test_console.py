@@ -1,4 +1,4 @@
-"""The console without a browser: who gets the page, and that nothing runs for it."""
+"""Tests of the console without a browser."""
 
 import gc
 import re
@@ -119,18 +119,18 @@ async def read(stream):
     return (await stream.body()).decode()
 
 
-# Who gets what
+# Negotiation
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("view", VIEWS)
-async def test_a_browser_gets_the_page_and_the_source_is_never_started(visit, view, source):
+async def test_a_browser_gets_the_page_and_the_source_is_not_started(visit, view, source):
     recorder = Recorder("one")
     async with visit(view(lambda: SOURCES[source](recorder)), headers=HTML) as page:
         assert page.status_code == 200
         assert page.headers["Content-Type"] == "text/html; charset=utf-8"
         html = await read(page)
-    gc.collect()  # a coroutine or generator that is dropped unopened would warn here
+    gc.collect()  # a coroutine or generator that was never started would warn here
     assert not recorder.started
     assert html.count("data-sse-console") == 1
     assert "&quot;one&quot;" not in html
@@ -138,14 +138,14 @@ async def test_a_browser_gets_the_page_and_the_source_is_never_started(visit, vi
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
 @pytest.mark.parametrize("view", VIEWS)
-async def test_others_get_the_stream(visit, view, accept):
+async def test_other_clients_get_the_stream(visit, view, accept):
     async with visit(view(Recorder("one").run), headers={"Accept": accept}) as stream:
         assert await stream.body() == b"data: one\n\n"
         assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
 
 
 @pytest.mark.parametrize("view", VIEWS)
-async def test_head_has_the_headers_of_the_page(visit, view):
+async def test_a_head_request_gets_the_headers_of_the_page(visit, view):
     recorder = Recorder("one")
     async with visit(view(recorder.run), method="head", headers=HTML) as page:
         assert page.status_code == 200
@@ -154,7 +154,7 @@ async def test_head_has_the_headers_of_the_page(visit, view):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-async def test_options_shows_the_metadata_as_rest_framework_does(visit, view):
+async def test_an_options_request_shows_the_metadata_of_rest_framework(visit, view):
     async with visit(view(Recorder("one").run), method="options", headers=HTML) as page:
         html = await read(page)
     assert page.status_code == 200
@@ -179,19 +179,19 @@ async def test_a_generator_handler_does_not_run_for_the_page(visit):
     assert ran == ["sse"]
 
 
-async def test_the_page_of_a_stream_has_no_response_in_it(visit):
+async def test_the_page_of_a_stream_hides_the_response(visit):
     async with visit(mixin_view(Recorder("one").run), headers=HTML) as page:
         html = await read(page)
-    assert 'class="sse-place sse-in-place-of-response"' in html  # the style sheet hides DRF's block, headers and all
+    assert 'class="sse-place sse-in-place-of-response"' in html  # the style sheet hides REST framework's response
     response = html[html.index('<div class="response-info"') :]
     assert re.search(r"</span>\s*</pre>", response)
 
 
-# What the page shows
+# Content of the page
 
 
 @pytest.mark.parametrize("error", [NotFound("No such price."), ValidationError({"symbol": ["Unknown."]})])
-async def test_an_error_is_shown_as_rest_framework_does_beside_the_panel(visit, error):
+async def test_the_page_shows_an_error_beside_the_panel(visit, error):
     class View(AsyncSSEAPIView):
         renderer_classes = RENDERERS
 
@@ -210,7 +210,7 @@ async def test_an_error_is_shown_as_rest_framework_does_beside_the_panel(visit, 
 
 
 @pytest.mark.parametrize("headers", [HTML, SSE])
-async def test_permissions_are_checked_for_the_page_as_for_the_stream(visit, headers):
+async def test_permissions_are_checked_for_the_page_and_for_the_stream(visit, headers):
     @event_stream
     @renderer_classes(RENDERERS)
     @permission_classes([IsAuthenticated])
@@ -223,7 +223,7 @@ async def test_permissions_are_checked_for_the_page_as_for_the_stream(visit, hea
     assert "Authentication credentials were not provided." in body
 
 
-async def test_data_is_shown_as_rest_framework_does(visit):
+async def test_data_is_shown_as_in_the_browsable_api(visit):
     class View(AsyncSSEAPIView):
         renderer_classes = RENDERERS
 
@@ -235,7 +235,7 @@ async def test_data_is_shown_as_rest_framework_does(visit):
     assert "    &quot;plain&quot;: &quot;data&quot;" in html
 
 
-async def test_a_stream_that_is_posted_to_has_rest_frameworks_forms(visit):
+async def test_the_page_of_a_post_stream_has_the_forms_of_rest_framework(visit):
     async with visit(Ask.as_view(), headers=HTML) as page:
         html = await read(page)
     assert page.status_code == 405
@@ -244,7 +244,7 @@ async def test_a_stream_that_is_posted_to_has_rest_frameworks_forms(visit):
         assert f'name="{name}"' in html
 
 
-async def test_a_page_for_a_post_does_not_start_the_stream(visit):
+async def test_the_page_for_a_post_request_does_not_start_the_source(visit):
     recorder = Recorder("one")
 
     class View(AsyncSSEAPIView):
@@ -258,7 +258,7 @@ async def test_a_page_for_a_post_does_not_start_the_stream(visit):
     assert not recorder.started
 
 
-async def test_what_is_no_stream_keeps_its_status(visit):
+async def test_a_response_without_a_stream_keeps_its_status(visit):
     async with visit(Chat.as_view(), method="post", data={"a": "b"}, headers=HTML) as page:
         html = await read(page)
     assert page.status_code == 201
@@ -266,22 +266,22 @@ async def test_what_is_no_stream_keeps_its_status(visit):
 
 
 @pytest.mark.parametrize(
-    ("asked", "streamed"),
+    ("requested", "streamed"),
     [
         ("/?a=1&b=%3Cb%3E", "/?a=1&amp;b=%3Cb%3E"),
         ("/?format=api", "/"),
         ("/?format=api&a=1", "/?a=1"),
     ],
 )
-async def test_the_panel_asks_for_the_same_url_without_a_format(visit, asked, streamed):
-    async with visit(mixin_view(Recorder("one").run), url=asked, headers=HTML) as page:
+async def test_the_panel_requests_the_same_url_without_the_format_parameter(visit, requested, streamed):
+    async with visit(mixin_view(Recorder("one").run), url=requested, headers=HTML) as page:
         assert f'data-url="{streamed}"' in await read(page)
 
 
 @pytest.mark.parametrize(
-    ("asked", "streamed"), [("/one.api", "/one.sse"), ("/one.api?a=.api/", "/one.sse?a=.api/"), ("/one", "/one")]
+    ("requested", "streamed"), [("/one.api", "/one.sse"), ("/one.api?a=.api/", "/one.sse?a=.api/"), ("/one", "/one")]
 )
-def test_the_panel_asks_for_the_suffix_of_streams(settings, asked, streamed):
+def test_the_panel_requests_the_format_suffix_of_streams(settings, requested, streamed):
     class View(SyncAPIView):
         renderer_classes = RENDERERS
 
@@ -290,19 +290,19 @@ def test_the_panel_asks_for_the_suffix_of_streams(settings, asked, streamed):
 
     settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": format_suffix_patterns([path("one", View.as_view())])})
     client = APIClient()
-    assert f'data-url="{streamed}"' in client.get(asked, HTTP_ACCEPT="text/html").content.decode()
+    assert f'data-url="{streamed}"' in client.get(requested, HTTP_ACCEPT="text/html").content.decode()
     stream = client.get(streamed, HTTP_ACCEPT="text/event-stream")
     assert b"".join(stream.streaming_content) == b"data: one\n\n"
 
 
-async def test_what_the_url_says_is_escaped(visit):
+async def test_the_url_is_escaped_in_the_page(visit):
     url = '/?a="><script>alert(1)</script>'
     async with visit(mixin_view(Recorder("one").run), url=url, headers=HTML) as page:
         assert "<script>alert" not in await read(page)
 
 
 @pytest.mark.parametrize("view", [stock_view, stock_sync_view, mixin_view])
-async def test_the_page_can_be_cached_and_is_not_mistaken_for_the_stream(visit, settings, view):
+async def test_a_cached_page_is_not_served_for_the_stream(visit, settings, view):
     settings.CACHES = {"default": {"BACKEND": CACHE, "LOCATION": f"{view.__name__}"}}
     made = []
 
@@ -319,7 +319,7 @@ async def test_the_page_can_be_cached_and_is_not_mistaken_for_the_stream(visit, 
         assert await stream.body() == b"data: one\n\n"
 
 
-async def test_nothing_on_the_page_is_inline_script_or_style(visit):
+async def test_the_page_has_no_inline_scripts_or_styles(visit):
     for view in (mixin_view(Recorder("one").run), Ask.as_view(), Chat.as_view()):
         async with visit(view, headers=HTML) as page:
             html = await read(page)

@@ -1,4 +1,4 @@
-"""What an open stream holds, seen through Django's own ASGI handler, which gives each request a thread of its own."""
+"""Tests of the threads and database connections of streams with Django's ASGI handler."""
 
 import asyncio
 import threading
@@ -31,7 +31,7 @@ async def forever():
 
 
 def touch():
-    """Do in the request phase what sessions and authentication do, and remember where."""
+    """Open a connection, as sessions and authentication do, and record it with its thread."""
     connection.ensure_connection()
     used.append((threading.current_thread(), connections["default"]))
 
@@ -85,7 +85,7 @@ VIEWS = [View.as_view(), RendererOnly.as_view(), RendererOnlySync.as_view(), pla
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("middleware", [(), MIDDLEWARE], ids=["", "sync middleware"])
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.__name__)
-async def test_the_requests_thread_and_connection_are_given_back_before_the_first_byte(visit, view, middleware):
+async def test_the_requests_thread_and_connection_are_released_before_the_first_byte(visit, view, middleware):
     async with visit(view, middleware=middleware, served=True) as stream:
         await stream.next()
         [(thread, held)] = used
@@ -125,7 +125,7 @@ async def test_orm_calls_of_all_streams_share_the_stream_threads(visit, settings
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_failed_query_in_one_stream_leaves_the_others_unharmed(visit, settings, caplog):
+async def test_a_failed_query_in_one_stream_does_not_affect_other_streams(visit, settings, caplog):
     settings.ADRF_SSE = {"STREAM_THREADS": 1}
 
     def broken():
@@ -160,8 +160,8 @@ def test_connections_inside_a_transaction_are_not_closed():
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_in_a_test_sync_code_runs_where_the_tests_data_is(visit):
-    """Fact 23."""
+async def test_in_a_test_synchronous_code_runs_in_the_thread_of_the_tests_transaction(visit):
+    """The data of a test is visible only in the thread that opened the test's transaction."""
 
     @sync_to_async
     def run(ready, done):
@@ -183,8 +183,8 @@ async def test_in_a_test_sync_code_runs_where_the_tests_data_is(visit):
 
 
 @pytest.mark.parametrize("middleware", [(), MIDDLEWARE], ids=["", "sync middleware"])
-async def test_a_stream_that_was_never_iterated_ends_with_its_request(visit, settings, middleware):
-    """Fact 21: Django cancels the request, and calls no close()."""
+async def test_a_stream_that_was_never_iterated_is_closed_when_its_request_ends(visit, settings, middleware):
+    """If the client disconnects, Django cancels the request without calling ``close()`` on the response."""
     source, order = Recorder("a"), []
     reached, never = asyncio.Event(), asyncio.Event()
 
@@ -216,7 +216,7 @@ holding: dict = {}
 
 
 def hold(get_response):
-    """Keep the response from being iterated."""
+    """Hold the response back, so that it is never iterated."""
 
     async def middleware(request):
         response = await get_response(request)
@@ -230,7 +230,7 @@ def hold(get_response):
 hold.async_capable, hold.sync_capable = True, False
 
 
-async def test_a_servers_own_thread_context_is_left_alone():
+async def test_the_servers_thread_context_is_not_closed():
     from concurrent.futures import ThreadPoolExecutor
 
     from adrf_sse.runtime.contexts import end_thread
@@ -241,7 +241,7 @@ async def test_a_servers_own_thread_context_is_left_alone():
             assert await sync_to_async(threading.get_ident)() != threading.get_ident()
 
 
-async def test_what_a_source_leaves_running_may_still_call_synchronous_code(visit):
+async def test_a_task_that_outlives_its_source_can_call_synchronous_code(visit):
     ended, left = asyncio.Event(), []
 
     async def later():
@@ -259,8 +259,8 @@ async def test_what_a_source_leaves_running_may_still_call_synchronous_code(visi
     assert await left[0] == "adrf_sse streams"
 
 
-def test_a_source_under_wsgi_may_go_on_calling_synchronous_code_when_its_view_has_answered(settings):
-    """The view's own thread, which asgiref would call it in, has gone on to send the response."""
+def test_a_source_under_wsgi_can_call_synchronous_code_after_its_view_has_returned(settings):
+    """asgiref would run the code in the thread of the view, but that thread sends the response now."""
     answered = threading.Event()
 
     class Named(AsyncSSEAPIView):

@@ -46,7 +46,7 @@ async def manager(request):
 
 
 @pytest.mark.parametrize("view", [async_generator, sync_generator, coroutine, function, manager])
-async def test_functions_of_every_shape_stream(visit, view):
+async def test_every_kind_of_function_can_stream(visit, view):
     async with visit(view) as stream:
         assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         assert await stream.body() == b"data: a\n\n"
@@ -63,7 +63,7 @@ async def with_options(request, **kwargs):
     yield request.method
 
 
-async def test_methods_and_options(visit):
+async def test_the_decorator_sets_methods_and_options(visit):
     async with visit(with_options) as stream:
         assert await stream.body() == b"retry: 5\n\ndata: GET\n\nid: adrf-sse:end\n\n"
     async with visit(with_options, method="post") as stream:
@@ -82,7 +82,7 @@ class Never(BaseThrottle):
         return False
 
 
-async def test_policy_decorators_compose_as_with_api_view(visit):
+async def test_policy_decorators_work_as_with_api_view(visit):
     source = Recorder("a")
 
     @event_stream
@@ -106,7 +106,7 @@ async def test_policy_decorators_compose_as_with_api_view(visit):
     assert limited.cls.parser_classes == [JSONParser]
 
 
-async def test_renderer_classes_below_it_win(visit):
+async def test_renderer_classes_below_the_decorator_override_the_default(visit):
     @event_stream
     @renderer_classes([JSONRenderer, EventStreamRenderer])
     async def view(request):
@@ -117,7 +117,7 @@ async def test_renderer_classes_below_it_win(visit):
     assert view.cls.renderer_classes == [JSONRenderer, EventStreamRenderer]
 
 
-def test_a_policy_above_it_is_refused_as_above_api_view():
+def test_a_policy_decorator_above_the_decorator_is_refused():
     with pytest.raises(TypeError, match="must come after"):
         permission_classes([IsAuthenticated])(async_generator)
 
@@ -139,7 +139,7 @@ def test_a_policy_above_it_is_refused_as_above_api_view():
         ),
     ],
 )
-def test_a_bad_argument_is_refused_when_the_function_is_decorated(arguments, error, message):
+def test_an_invalid_argument_is_refused_when_the_function_is_decorated(arguments, error, message):
     with pytest.raises(error) as caught:
         event_stream(**arguments)
     assert str(caught.value) == message

@@ -1,4 +1,4 @@
-"""The examples in the documentation do what it says."""
+"""Tests of the examples in the documentation."""
 
 import re
 from asyncio import run
@@ -33,7 +33,7 @@ async def present_state() -> dict[str, int]:
 
 
 def examples(document: str, **names: Any) -> dict[str, Any]:
-    """Run a document's Python examples one after the other, and return what they define."""
+    """Run the Python examples of a document in order, and return the names that they define."""
     blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / document).read_text(), re.DOTALL | re.MULTILINE)
     assert blocks
     names["__name__"] = document
@@ -44,7 +44,7 @@ def examples(document: str, **names: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def documented(settings: Any) -> Iterator[dict[str, Any]]:
-    """What the examples of channels define. A group stands for an order: it has users, and a name."""
+    """Run the examples of channels. A group stands in for an order, because it has users and a name."""
     found = examples("channels.md", Order=Group, OrderSerializer=NameSerializer, present_state=present_state)
     settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": found["urlpatterns"]})
     settings.ADRF_SSE = {"BROKER": {"BACKEND": "adrf_sse.brokers.memory.MemoryBroker"}}
@@ -73,7 +73,7 @@ async def first_event(channel: str, after: int) -> Any:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_who_does_not_own_an_order_is_refused(documented, visit):
+async def test_a_user_who_does_not_own_the_order_is_refused(documented, visit):
     order, alice = await Group.objects.acreate(name="Tea pot"), await User.objects.acreate(username="alice")
 
     class Stream(documented["MyOrderStream"]):
@@ -90,7 +90,7 @@ async def test_who_does_not_own_an_order_is_refused(documented, visit):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_who_no_longer_owns_an_order_is_asked_to_leave(documented, visit):
+async def test_the_stream_ends_when_the_user_no_longer_owns_the_order(documented, visit):
     order, alice = await Group.objects.acreate(name="Tea pot"), await User.objects.acreate(username="alice")
     await order.user_set.aadd(alice)
 
@@ -107,7 +107,7 @@ async def test_who_no_longer_owns_an_order_is_asked_to_leave(documented, visit):
             await stream.next(timeout=30)
 
 
-async def test_a_dashboard_begins_with_the_state_and_has_it_anew_after_a_reset(documented, visit):
+async def test_a_dashboard_sends_its_state_first_and_again_after_a_reset(documented, visit):
     view = documented["Dashboard"].as_view()
     async with visit(view) as stream:
         await apublish("news", "x")
@@ -129,17 +129,17 @@ async def test_a_plain_view_streams_a_channel(documented, visit):
         assert (await stream.next()).data == "y"
 
 
-async def test_id_zero_asks_for_all_that_is_kept(documented, visit):
+async def test_last_event_id_zero_requests_the_whole_history(documented, visit):
     await apublish("news", "x")
     async with visit(documented["news"], url="/?last_event_id=0") as stream:
         assert [event.event or event.data for event in await stream.take(2)] == ["reset", "x"]
 
 
-def test_the_settings_are_right(documented):
+def test_the_documented_settings_are_valid(documented):
     assert validated(documented["ADRF_SSE"])[1] == []
 
 
-def test_the_broker_counts(documented):
+def test_the_documented_broker_counts_events(documented):
     broker = documented["CountingBroker"](start=5)
     assert broker.publish("news", b"tx")
     assert broker.published == 6
@@ -153,14 +153,14 @@ def tests(documented) -> dict[str, Any]:
     return examples("testing.md", Order=Group, alice=None)
 
 
-async def test_the_test_of_a_channel_passes(tests, event_stream_client):
+async def test_the_documented_test_of_a_channel_passes(tests, event_stream_client):
     await tests["test_an_order_is_streamed"](event_stream_client)
 
 
 @pytest.mark.django_db
-def test_the_test_of_an_announcement_passes(tests, django_capture_on_commit_callbacks):
+def test_the_documented_test_of_an_announcement_passes(tests, django_capture_on_commit_callbacks):
     tests["test_a_saved_order_is_announced"](None, django_capture_on_commit_callbacks)
 
 
-def test_client_of_the_documentation_is_the_fixture(event_stream_client):
+def test_the_fixture_is_an_event_stream_client(event_stream_client):
     assert isinstance(event_stream_client, EventStreamClient)

@@ -44,7 +44,7 @@ FRAMES = [
 
 
 @pytest.mark.parametrize(("event", "frame"), FRAMES, ids=[repr(frame) for _, frame in FRAMES])
-def test_an_event_has_exactly_these_bytes(event, frame):
+def test_an_event_encodes_to_these_bytes(event, frame):
     assert event.encode() == frame
 
 
@@ -89,7 +89,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("fields", "error", "message"), REFUSED)
-def test_a_bad_field_is_refused_when_the_event_is_made(fields, error, message):
+def test_an_invalid_field_is_refused_when_the_event_is_created(fields, error, message):
     with pytest.raises(error) as caught:
         ServerSentEvent(**fields)
     assert str(caught.value) == message
@@ -148,7 +148,7 @@ ITEMS = [
 
 
 @pytest.mark.parametrize(("item", "frame"), ITEMS, ids=[repr(item) for item, _ in ITEMS])
-def test_what_a_source_yields_has_exactly_these_bytes(item, frame):
+def test_an_item_of_a_source_encodes_to_these_bytes(item, frame):
     assert FrameEncoder()(item) == frame
 
 
@@ -173,7 +173,7 @@ REFUSED_ITEMS = [
 
 
 @pytest.mark.parametrize(("item", "error", "message"), REFUSED_ITEMS, ids=[repr(row[0]) for row in REFUSED_ITEMS])
-def test_what_can_not_be_an_event_is_refused(item, error, message):
+def test_an_invalid_item_is_refused(item, error, message):
     with pytest.raises(error) as caught:
         FrameEncoder()(item)
     assert str(caught.value) == message
@@ -184,7 +184,7 @@ class Indented(JSONRenderer):
         return super().render(data, "application/json; indent=2", renderer_context)
 
 
-def test_json_of_several_lines_is_split_into_data_lines():
+def test_json_with_several_lines_is_split_into_data_lines():
     from adrf_sse.events.json_encoders import json_encoder
 
     frame = FrameEncoder(json_encoder(Indented))({"a": 1})

@@ -1,4 +1,4 @@
-"""Any event that can be made, encoded, comes back the same from independent parsers fed in random pieces."""
+"""Property tests: independent parsers, fed with random chunks, decode every event to what was encoded."""
 
 import json
 from itertools import pairwise
@@ -33,7 +33,7 @@ streams = st.lists(fields.map(lambda given: ServerSentEvent(**given)), min_size=
 
 
 def wire_data(event):
-    """What a client gets as data: the line ends of text become LF, anything else is JSON."""
+    """Return the data that a client receives: text with LF as line ends, or JSON."""
     if event.data is None:
         return ""
     if isinstance(event.data, str):
@@ -44,7 +44,7 @@ def wire_data(event):
 
 
 def dispatched(events):
-    """The events that fire, each with the last event id in force."""
+    """Yield the events that a browser dispatches, each with the current last event id."""
     last_id = ""
     for event in events:
         last_id = last_id if event.id is None else event.id
@@ -53,7 +53,7 @@ def dispatched(events):
 
 
 @st.composite
-def pieces(draw):
+def events_in_chunks(draw):
     events = draw(streams)
     body = b"".join(event.encode() for event in events)
     cuts = sorted(draw(st.lists(st.integers(0, len(body)), max_size=10)))
@@ -61,8 +61,8 @@ def pieces(draw):
     return events, [body[a:b] for a, b in pairwise(bounds) if a != b]
 
 
-@given(pieces())
-def test_our_parser_gives_what_was_sent(sent):
+@given(events_in_chunks())
+def test_the_packages_parser_decodes_every_event(sent):
     events, chunks = sent
     parser = EventParser()
     got = [event for chunk in chunks for event in parser.feed(chunk)]
@@ -73,7 +73,7 @@ def test_our_parser_gives_what_was_sent(sent):
 
 
 def as_httpx_sse_dispatches(events):
-    """Departures of httpx-sse: it fires frames without data, too, and for each empty line once an id is in force."""
+    """Differences of httpx-sse: it dispatches frames without data, and any frame after an id was set."""
     last_id = ""
     for event in events:
         last_id = last_id if event.id is None else event.id
@@ -81,17 +81,17 @@ def as_httpx_sse_dispatches(events):
             yield event.event or "message", wire_data(event), last_id, event.retry
 
 
-@given(pieces())
-def test_httpx_sse_gives_what_was_sent(sent):
+@given(events_in_chunks())
+def test_httpx_sse_decodes_every_event(sent):
     events, chunks = sent
     headers = {"Content-Type": "text/event-stream"}
     received = list(EventSource(httpx.Response(200, headers=headers, content=iter(chunks))).iter_sse())
     assert [(e.event, e.data, e.id, e.retry) for e in received] == list(as_httpx_sse_dispatches(events))
 
 
-@given(pieces())
-def test_sseclient_py_gives_what_was_sent(sent):
-    """Departures of sseclient-py: an id counts for its own event only, and retry stays text."""
+@given(events_in_chunks())
+def test_sseclient_py_decodes_every_event(sent):
+    """Differences of sseclient-py: an id applies only to its own event, and retry stays a string."""
     events, chunks = sent
     received = list(SSEClient(iter(chunks)).events())
     expected = [

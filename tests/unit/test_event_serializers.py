@@ -1,4 +1,4 @@
-"""Events whose data passes through serializers."""
+"""Tests of events whose data is serialized."""
 
 import asyncio
 import logging
@@ -42,14 +42,14 @@ class AsyncNameSerializer(async_serializers.Serializer):
 
 
 class ThreadSerializer(serializers.BaseSerializer):
-    """Tell in which thread it runs."""
+    """Return the name of the thread in which it runs."""
 
     def to_representation(self, instance):
         return threading.current_thread().name
 
 
 class WaitingSerializer(async_serializers.BaseSerializer):
-    """Wait for ever the first time, after it has called what ``context["view"].waiting`` is."""
+    """Call ``context["view"].waiting`` and wait for ever the first time."""
 
     async def ato_representation(self, instance):
         waiting, self.context["view"].waiting = self.context["view"].waiting, None
@@ -60,7 +60,7 @@ class WaitingSerializer(async_serializers.BaseSerializer):
 
 
 def view_of(*items, **attributes):
-    """A view that sends these items."""
+    """Return a view that streams these items."""
 
     async def get(self, request):
         for item in items:
@@ -75,7 +75,7 @@ async def body_of(visit, view, **kwargs):
         return await stream.body()
 
 
-# What passes through
+# Serialized data
 
 
 @pytest.mark.parametrize("served", [False, True])
@@ -94,13 +94,13 @@ async def body_of(visit, view, **kwargs):
     ],
     ids=["serializer", "instance", "many", "base", "async", "async-many", "field", "field-instance", "json"],
 )
-async def test_data_passes_through_the_serializer_of_the_events_name(visit, declared, data, sent, served):
+async def test_data_is_serialized_by_the_serializer_of_the_events_name(visit, declared, data, sent, served):
     view = view_of(("price", data), ("price", data, 7), event_serializers={"price": declared})
     frame = b"event: price\ndata: " + sent + b"\n\n"
     assert await body_of(visit, view, served=served) == frame + b"id: 7\n" + frame
 
 
-async def test_events_of_several_names_keep_their_order(visit):
+async def test_events_with_several_names_keep_their_order(visit):
     numbers = range(40)
     view = view_of(
         *[("name", {"number": n}) if n % 3 else ("doubled", n) for n in numbers],
@@ -122,14 +122,14 @@ async def test_the_other_fields_of_an_event_are_kept(visit):
     assert await body_of(visit, view) == expected
 
 
-async def test_serializer_class_is_for_events_without_a_name(visit):
+async def test_serializer_class_serializes_events_without_a_name(visit):
     items = ({"eur": 1}, ServerSentEvent({"eur": 2}, id=2), ("other", {"eur": 3}))
     named = b'event: other\ndata: {"eur":3}\n\n'
     unnamed = b'data: {"eur":"1.00"}\n\nid: 2\ndata: {"eur":"2.00"}\n\n'
     assert await body_of(visit, view_of(*items, serializer_class=PriceSerializer)) == unnamed + named
 
 
-async def test_text_is_data_like_any_other(visit):
+async def test_text_is_serialized_like_other_data(visit):
     view = view_of(
         "b", ("word", "c"), serializer_class=DoubledSerializer, event_serializers={"word": DoubledSerializer}
     )
@@ -141,7 +141,7 @@ async def test_text_is_data_like_any_other(visit):
     [(None, b'data: {"eur":1}\n\n'), ({}, b'data: {"eur":"1.00"}\n\n')],
     ids=["untyped", "typed"],
 )
-async def test_a_generic_views_serializer_class_counts_only_beside_event_serializers(visit, event_serializers, sent):
+async def test_a_generic_views_serializer_class_is_used_only_with_event_serializers(visit, event_serializers, sent):
     class Prices(EventStreamMixin, GenericViewSet):
         renderer_classes = [EventStreamRenderer]
         serializer_class = PriceSerializer
@@ -154,7 +154,7 @@ async def test_a_generic_views_serializer_class_counts_only_beside_event_seriali
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_generic_view_chooses_and_gives_its_context_as_for_its_other_handlers(visit):
+async def test_a_generic_views_get_serializer_class_and_context_are_used(visit):
     class Shout(serializers.Serializer):
         word = serializers.SerializerMethodField()
 
@@ -169,7 +169,7 @@ async def test_a_generic_view_chooses_and_gives_its_context_as_for_its_other_han
             return Shout
 
         def get_serializer_context(self):
-            # May ask the database: it is called where that is safe.
+            # The context may query the database, because it is created in a thread where that is safe.
             get_user_model().objects.exists()
             return super().get_serializer_context() | {"mark": "!"}
 
@@ -180,7 +180,7 @@ async def test_a_generic_view_chooses_and_gives_its_context_as_for_its_other_han
 
 
 @pytest.mark.parametrize("declare", [lambda serializer: serializer, lambda serializer: serializer()])
-async def test_serializers_get_the_views_context(visit, declare):
+async def test_serializers_receive_the_views_context(visit, declare):
     class Context(serializers.BaseSerializer):
         def to_representation(self, instance):
             view, request = self.context["view"], self.context["request"]
@@ -190,7 +190,7 @@ async def test_serializers_get_the_views_context(visit, declare):
     assert await body_of(visit, view, url="/?q=a") == b'event: context\ndata: ["View",true,"a",null]\n\n'
 
 
-async def test_what_has_no_data_stays_as_it_is(visit):
+async def test_events_without_data_are_not_serialized(visit):
     view = view_of(
         b"data: encoded\n\n",
         ServerSentEvent(comment="Hm"),
@@ -252,17 +252,17 @@ class Typed(EventStreamMixin, ViewSet):
     [function, sync_function, Typed.as_view({"get": "events"}), Typed.as_view({"get": "list"})],
     ids=["function", "sync", "action", "manager"],
 )
-async def test_function_views_actions_and_every_kind_of_source(visit, view, served):
+async def test_events_of_every_kind_of_view_and_source_are_serialized(visit, view, served):
     expected = b'event: price\ndata: {"eur":"1.00"}\n\ndata: {"doubled":6}\n\n'
     assert await body_of(visit, view, served=served) == expected
 
 
-async def test_an_action_may_have_event_serializers_of_its_own(visit):
+async def test_an_action_can_have_its_own_event_serializers(visit):
     view = Typed.as_view({"get": "others"}, **Typed.others.kwargs)
     assert await body_of(visit, view) == b'event: other\ndata: {"doubled":2}\n\n'
 
 
-async def test_a_property_may_choose_them_for_each_request(visit):
+async def test_event_serializers_can_be_a_property(visit):
     class View(AsyncSSEAPIView):
         @property
         def event_serializers(self):
@@ -300,7 +300,7 @@ DECLARED = {"price": PriceSerializer, "done": serializers.JSONField}
     ],
     ids=["tuple", "event", "text", "event-without-name"],
 )
-async def test_an_event_that_is_not_declared_is_a_500_where_it_comes_first(visit, caplog, item, message):
+async def test_an_undeclared_first_event_is_a_500_response(visit, caplog, item, message):
     async with visit(view_of(item, event_serializers=DECLARED)) as stream:
         assert stream.status_code == 500
     error = caplog.records[-1].exc_info[1]
@@ -308,7 +308,7 @@ async def test_an_event_that_is_not_declared_is_a_500_where_it_comes_first(visit
     assert str(error) == message
 
 
-async def test_an_event_that_is_not_declared_is_an_error_event_later(visit, caplog):
+async def test_an_undeclared_later_event_becomes_an_error_event(visit, caplog):
     view = view_of(("price", {"eur": 1}), ("prize", {"eur": 1}), ("done", 1), event_serializers=DECLARED)
     assert await body_of(visit, view) == (
         b'event: price\ndata: {"eur":"1.00"}\n\n'
@@ -318,14 +318,14 @@ async def test_an_event_that_is_not_declared_is_an_error_event_later(visit, capl
     assert str(record.exc_info[1]) == UNDECLARED
 
 
-async def test_what_a_serializer_raises_ends_the_stream_the_same_way(visit, caplog):
+async def test_an_error_in_a_serializer_before_the_first_event_is_a_500_response(visit, caplog):
     view = view_of(("price", {"usd": 1}), event_serializers=DECLARED)
     async with visit(view) as stream:
         assert stream.status_code == 500
     assert "KeyError when attempting to get a value for field `eur`" in str(caplog.records[-1].exc_info[1])
 
 
-async def test_a_tuple_that_is_no_event_is_still_refused(visit, caplog):
+async def test_a_tuple_that_is_not_an_event_is_refused(visit, caplog):
     async with visit(view_of((1, 2, 3, 4), event_serializers=DECLARED)) as stream:
         assert stream.status_code == 500
     assert "a tuple must be (event, data)" in str(caplog.records[-1].exc_info[1])
@@ -365,7 +365,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("attributes", "error", "message"), MISTAKES)
-def test_mistakes_are_told_when_the_view_is_made(attributes, error, message):
+def test_invalid_event_serializers_are_refused_when_the_view_is_created(attributes, error, message):
     with pytest.raises(error) as caught:
         view_of(**attributes)
     assert str(caught.value) == message
@@ -388,7 +388,7 @@ async def test_serializers_run_in_a_stream_thread_and_not_in_the_event_loop(visi
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_serializer_may_use_the_orm(visit):
+async def test_a_serializer_can_use_the_orm(visit):
     class UserSerializer(serializers.ModelSerializer):
         groups = serializers.SlugRelatedField("name", many=True, read_only=True)
 
@@ -402,8 +402,8 @@ async def test_a_serializer_may_use_the_orm(visit):
     assert await body_of(visit, view) == b'event: user\ndata: {"username":"ada","groups":["poets"]}\n\n'
 
 
-async def test_plain_data_and_a_plain_serializer_wait_for_no_thread(visit):
-    """A second event comes through while the stream's thread is busy: only the first one waits for it."""
+async def test_plain_data_and_a_plain_serializer_do_not_wait_for_a_thread(visit):
+    """The second event is sent while the stream's thread is busy: only the first event waits for the thread."""
     go = threading.Event()
 
     class View(AsyncSSEAPIView):
@@ -472,7 +472,7 @@ class AsyncPlain(async_serializers.Serializer):
         (serializers.SlugRelatedField("name", read_only=True), False),
     ],
 )
-def test_a_serializer_is_plain_where_it_runs_no_code_but_rest_frameworks(serializer, plain):
+def test_a_serializer_is_plain_if_it_runs_only_rest_framework_code(serializer, plain):
     assert is_plain(serializer) is plain
 
 
@@ -488,7 +488,7 @@ def test_a_serializer_is_plain_where_it_runs_no_code_but_rest_frameworks(seriali
         ((1, 2), False),
     ],
 )
-def test_data_is_plain_where_it_has_no_code_of_its_own(data, plain):
+def test_data_is_plain_if_it_has_only_builtin_types(data, plain):
     assert is_plain_data(data) is plain
 
 
@@ -514,7 +514,7 @@ async def test_a_timeout_around_a_yield_works_while_its_event_is_serialized(visi
     assert await body_of(visit, waiting_view(get)) == frames
 
 
-async def test_a_source_may_end_where_its_timeout_ran_out(visit):
+async def test_a_source_can_end_when_its_timeout_expires(visit):
     async def get(self, request):
         try:
             async with asyncio.timeout(None) as scope:
@@ -526,7 +526,7 @@ async def test_a_source_may_end_where_its_timeout_ran_out(visit):
     assert await body_of(visit, waiting_view(get, finite=True)) == b"event: n\ndata: 1\n\nid: adrf-sse:end\n\n"
 
 
-async def test_what_was_yielded_before_a_task_groups_failure_is_delivered(visit, caplog):
+async def test_events_yielded_before_a_task_group_fails_are_delivered(visit, caplog):
     @asynccontextmanager
     async def get(self, request):
         failing = asyncio.Event()
@@ -549,7 +549,7 @@ async def test_what_was_yielded_before_a_task_groups_failure_is_delivered(visit,
     assert isinstance(caplog.records[-1].exc_info[1], LookupError)
 
 
-async def test_a_client_may_leave_while_an_event_is_serialized(visit):
+async def test_a_client_can_disconnect_while_an_event_is_serialized(visit):
     serializing, seen = asyncio.Event(), []
 
     async def get(self, request):
@@ -569,7 +569,7 @@ async def test_a_client_may_leave_while_an_event_is_serialized(visit):
 
 
 async def test_a_client_that_does_not_read_pauses_the_source(visit):
-    """The source is ahead by what fits into a chunk, and no more."""
+    """The source runs ahead of the client by at most one chunk."""
     sent = []
 
     class View(AsyncSSEAPIView):
@@ -589,7 +589,7 @@ async def test_a_client_that_does_not_read_pauses_the_source(visit):
     assert total == 8 * (2 * (CHUNK_SIZE // 4) + len('{"doubled":""}'))
 
 
-async def test_a_response_that_is_no_stream_is_left_alone(visit):
+async def test_a_response_without_a_stream_is_not_serialized(visit):
     class View(AsyncSSEAPIView):
         renderer_classes = [EventStreamRenderer, JSONRenderer]
         event_serializers = {"price": PriceSerializer}

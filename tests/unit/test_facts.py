@@ -1,4 +1,4 @@
-"""The faults that the package exists for, seen in Django, Django REST Framework and adrf without it."""
+"""Tests of the behavior of Django, Django REST Framework and adrf that makes the package necessary."""
 
 import asyncio
 
@@ -30,7 +30,7 @@ def stock(*renderers, answer):
     return type("View", (APIView,), {"renderer_classes": renderers, "get": get}).as_view()
 
 
-async def test_fact_1_a_streaming_response_from_a_renderer_is_joined_into_one_body(visit):
+async def test_a_streaming_response_from_a_renderer_is_joined_into_one_body(visit):
     view = stock(Naive, answer=lambda: Recorder(*FRAMES).run())
     with pytest.warns(Warning, match="must consume asynchronous iterators"):
         async with visit(view) as stream:
@@ -38,7 +38,7 @@ async def test_fact_1_a_streaming_response_from_a_renderer_is_joined_into_one_bo
     assert stream.chunks == [b"".join(FRAMES)]
 
 
-async def test_fact_2_what_a_post_render_callback_returns_takes_the_responses_place(visit):
+async def test_a_response_returned_by_a_post_render_callback_replaces_the_original(visit):
     async def source():
         yield "a"
         await read.acquire()
@@ -52,12 +52,12 @@ async def test_fact_2_what_a_post_render_callback_returns_takes_the_responses_pl
     assert stream.chunks == FRAMES
 
 
-async def test_fact_3_with_json_renderers_only_an_event_source_gets_406(visit):
+async def test_a_request_for_an_event_stream_gets_406_from_a_view_with_only_json_renderers(visit):
     async with visit(stock(JSONRenderer, answer=dict), headers=SSE) as stream:
         assert stream.status_code == 406
 
 
-async def test_fact_12_a_pull_in_a_task_of_its_own_breaks_on_close():
+async def test_an_asynchronous_generator_can_not_be_closed_while_another_task_reads_it():
     source = Recorder().run_for_ever()
     pull = asyncio.ensure_future(anext(source))
     await asyncio.sleep(0)
@@ -67,7 +67,7 @@ async def test_fact_12_a_pull_in_a_task_of_its_own_breaks_on_close():
     await asyncio.wait([pull])
 
 
-async def test_fact_14_and_20_head_runs_the_source_of_a_get_handler(visit):
+async def test_django_runs_the_source_of_a_get_handler_for_a_head_request(visit):
     source = Recorder(*FRAMES)
 
     class Page(View):
@@ -79,12 +79,12 @@ async def test_fact_14_and_20_head_runs_the_source_of_a_get_handler(visit):
     assert source.started
 
 
-def test_fact_17_splitlines_breaks_lines_that_the_specification_does_not():
+def test_splitlines_splits_at_characters_that_are_not_line_ends_in_an_event_stream():
     assert len("a\u2028b\u2029c\x85d\x0be\x0cf".splitlines()) == 6
     assert "a\n".splitlines() == ["a"]
 
 
-def test_fact_18_django_takes_an_asynchronous_generator_handler_for_synchronous():
+def test_django_treats_an_asynchronous_generator_handler_as_synchronous():
     class Page(View):
         async def get(self, request):
             yield
