@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from adrf_sse.brokers.messages import ChannelEvent, Page, message_body
 from adrf_sse.events.event import RESET_EVENT
 from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.signals import subscriber_dropped
 from adrf_sse.streams.buffer import CHUNK_SIZE, FrameBuffer
+
+if TYPE_CHECKING:
+    from adrf_sse.channels.audience import Audience
 
 
 class Chunk(NamedTuple):
@@ -20,29 +23,6 @@ class Chunk(NamedTuple):
     """How many events these are; the IDs are 0 if there is none."""
     first_id: int
     last_id: int
-
-
-class Log(Protocol):
-    """The log of an audience, as its cursors use it."""
-
-    @property
-    def released(self) -> int:
-        """The place after the last event that cursors may read now."""
-
-    def event(self, place: int) -> ChannelEvent:
-        """Return the event at a place."""
-
-    def chunk(self, place: int) -> Chunk:
-        """Return the events from a place on as one chunk."""
-
-    def place_after(self, place: int, number: int) -> int:
-        """Return the place of the first event after an ID, from a place on."""
-
-    def move(self, cursor: "Cursor", place: int | None) -> None:
-        """Move a cursor to a place in the log, or out of the log."""
-
-    def wait(self, cursor: "Cursor", ready: "asyncio.Future[None]") -> None:
-        """End a future of a cursor when there are events for it."""
 
 
 class State(Enum):
@@ -69,7 +49,7 @@ class Cursor(FrameBuffer):
     __slots__ = ("_early", "_early_read", "_on_behind", "_on_lag", "_reset_until", "channels", "last_id", "log",
                  "place", "state")  # fmt: skip
 
-    log: Log
+    log: "Audience"
 
     def __init__(
         self,

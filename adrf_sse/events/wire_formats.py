@@ -27,9 +27,10 @@ class WireFormat:
 @lru_cache(maxsize=32)
 def event_stream(to_json: JSONEncode | None = None) -> WireFormat:
     """Return the format of server-sent events (WHATWG HTML, section 9.2)."""
+    encoder = FrameEncoder(to_json)  # which remembers nothing, so that all streams share it
     return WireFormat(
         headers={"Content-Type": "text/event-stream; charset=utf-8", **UNBUFFERED},
-        encoder=partial(FrameEncoder, to_json),
+        encoder=lambda: encoder,
         # Clients drop a comment line as soon as it arrives, so it needs no empty line after it.
         heartbeat=b":\n",
     )

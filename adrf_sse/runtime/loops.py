@@ -1,4 +1,4 @@
-"""Event loops: the one that serves a request, and one in a thread of its own for streams under WSGI."""
+"""Event loops: the one that serves a request, one in a thread of its own for streams under WSGI, and their tasks."""
 
 import asyncio
 import os
@@ -70,3 +70,12 @@ async def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any,
     if loop is asyncio.get_running_loop():
         return await coroutine
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop))
+
+
+_held: set[asyncio.Task[Any]] = set()
+
+
+def hold_task(task: asyncio.Task[Any]) -> None:
+    """Keep a reference to a task until it is done, because an event loop keeps only a weak one."""
+    _held.add(task)
+    task.add_done_callback(_held.discard)

@@ -32,7 +32,8 @@ _FIELD_NAMES = (
 )
 _FIELDS = {vars(module)[name] for module in (fields, adrf.fields) for name in _FIELD_NAMES if name in vars(module)}
 _LISTS = {serializers.ListSerializer, adrf.serializers.ListSerializer}
-_REPRESENTATION = ("to_representation", "ato_representation", "fields", "_readable_fields")
+_REPRESENTATION = ("to_representation", "fields", "_readable_fields")
+_ASYNC_REPRESENTATION = "ato_representation"  # of adrf's serializers only
 _LIBRARIES = {"rest_framework.serializers", "adrf.serializers"}
 _SCALARS = {bool, bytes, date, datetime, Decimal, float, int, str, time, timedelta, type(None), UUID}
 
@@ -44,9 +45,10 @@ def is_plain(serializer: Any) -> bool:
         return serializer.default is fields.empty or not callable(serializer.default)
     if cls in _LISTS:
         return is_plain(serializer.child)
+    names = [*_REPRESENTATION, *([_ASYNC_REPRESENTATION] if hasattr(cls, _ASYNC_REPRESENTATION) else [])]
     return (
         isinstance(serializer, serializers.Serializer)
-        and all(_defining_module(cls, name) in _LIBRARIES for name in _REPRESENTATION if hasattr(cls, name))
+        and all(_defining_module(cls, name) in _LIBRARIES for name in names)
         and all(is_plain(field) for field in serializer.fields.values())
     )
 

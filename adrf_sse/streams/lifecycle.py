@@ -13,9 +13,8 @@ from adrf_sse.events.event import ServerSentEvent
 from adrf_sse.events.frames import Encode
 from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.logs import view_name
-from adrf_sse.runtime.loops import run_on, running_loop
+from adrf_sse.runtime.loops import hold_task, run_on, running_loop
 from adrf_sse.runtime.stream_threads import run_in_stream_thread
-from adrf_sse.runtime.tasks import hold_task
 from adrf_sse.settings import sse_settings
 from adrf_sse.signals import Reason
 from adrf_sse.streams.open_streams import open_streams

@@ -1,24 +1,26 @@
-"""The streams that are open in this process."""
+"""The streams that are open in this process, and those that a view has started and that nothing reads yet.
+
+If the client disconnects before Django reads the response, or a middleware answers with another response, nothing else
+ends such a stream: Django cancels the request's task and closes no response. So the end of the request closes it.
+"""
 
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from typing import Protocol
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakKeyDictionary
 
+from asgiref.sync import ThreadSensitiveContext
+from django.core.signals import request_finished
 
-class OpenStream(Protocol):
-    """A source that runs for a client: a stream, or a list that is being collected."""
+from adrf_sse.runtime.contexts import thread_context
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The loop that runs the source."""
+if TYPE_CHECKING:
+    from adrf_sse.streams.collector import Collector
+    from adrf_sse.streams.lifecycle import Lifecycle
 
-    @property
-    def view_name(self) -> str:
-        """The name of the view's URL pattern."""
-
-    def shut_down(self) -> None:
-        """End the source because the server stops; called on its loop."""
+    OpenStream: TypeAlias = Lifecycle | Collector
 
 
 class OpenStreams:
@@ -31,19 +33,19 @@ class OpenStreams:
     def __len__(self) -> int:
         return len(self._streams)
 
-    def __iter__(self) -> Iterator[OpenStream]:
+    def __iter__(self) -> "Iterator[OpenStream]":
         return iter(tuple(self._streams))
 
     def by_view(self) -> Counter[str]:
         """Count the streams of each view, from any thread."""
         return Counter(stream.view_name for stream in self)
 
-    def add(self, stream: OpenStream) -> None:
+    def add(self, stream: "OpenStream") -> None:
         """Add a stream that starts."""
         self._streams.add(stream)
         self._empty.clear()
 
-    def discard(self, stream: OpenStream) -> None:
+    def discard(self, stream: "OpenStream") -> None:
         """Remove a stream that has ended."""
         self._streams.discard(stream)
         if not self._streams:
@@ -56,3 +58,35 @@ class OpenStreams:
 
 
 open_streams = OpenStreams()
+
+_by_context: "WeakKeyDictionary[ThreadSensitiveContext, Lifecycle]" = WeakKeyDictionary()
+_under_wsgi: "ContextVar[Lifecycle | None]" = ContextVar("adrf_sse_unread_stream", default=None)
+"""asgiref passes context variables from the view's loop to the worker's thread."""
+
+
+def add_unread(stream: "Lifecycle") -> None:
+    """Remember a stream for the current request."""
+    context = thread_context()
+    if context is not None:
+        _by_context[context] = stream
+    else:
+        _under_wsgi.set(stream)
+
+
+def pop_unread() -> "Lifecycle | None":
+    """Return the current request's stream, and forget it, because it is read from now on."""
+    context = thread_context()
+    if context is not None:
+        return _by_context.pop(context, None)
+    stream = _under_wsgi.get()
+    _under_wsgi.set(None)
+    return stream
+
+
+def _close_unread(**kwargs: Any) -> None:
+    stream = pop_unread()
+    if stream is not None and not stream.is_read:
+        stream.close()
+
+
+request_finished.connect(_close_unread, dispatch_uid="adrf_sse.open_streams")

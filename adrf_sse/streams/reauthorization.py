@@ -15,8 +15,8 @@ from django.utils.functional import SimpleLazyObject
 from rest_framework.exceptions import APIException, NotAuthenticated
 from rest_framework.request import Request
 
+from adrf_sse.runtime.loops import hold_task
 from adrf_sse.runtime.stream_threads import run_in_stream_thread
-from adrf_sse.runtime.tasks import hold_task
 
 CHECK_TIMEOUT = 30.0
 """Seconds after which a check counts as failed. A check that hangs must not let its client read forever."""

@@ -3,17 +3,22 @@
 import logging
 from functools import partial
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
 from django.dispatch import Signal
-from django.http import HttpRequest
+from django.http import Http404
+from rest_framework import exceptions
 
+from adrf_sse.events.event import ServerSentEvent
 from adrf_sse.events.frames import Encode
 from adrf_sse.logs import about, log, logger
 from adrf_sse.runtime.stream_threads import run_in_stream_thread
 from adrf_sse.signals import Reason, stream_closed, stream_opened
-from adrf_sse.streams.failures import failure_event
+
+if TYPE_CHECKING:
+    from adrf_sse.streams.lifecycle import Lifecycle
 
 _OPENED = "%(method)s %(path)s: the stream has opened."
 _ENDED = (
@@ -21,24 +26,13 @@ _ENDED = (
 )
 
 
-class Reported(Protocol):
-    """A stream, as reports describe it."""
-
-    bytes: int
-    request: HttpRequest | None
-
-    @property
-    def events(self) -> int:
-        """Events that the source has yielded."""
-
-
-async def report_opened(stream: Reported) -> None:
+async def report_opened(stream: "Lifecycle") -> None:
     """Log that the headers of a stream are sent, and send ``stream_opened``."""
     log(logging.DEBUG, _OPENED, stream.request)
     await _send(stream_opened, stream)
 
 
-async def report_closed(stream: Reported, reason: Reason, opened_at: float) -> None:
+async def report_closed(stream: "Lifecycle", reason: Reason, opened_at: float) -> None:
     """Log that a stream has ended, and send ``stream_closed``. ``opened_at`` is a time of ``monotonic()``."""
     end = {
         "reason": reason,
@@ -50,21 +44,46 @@ async def report_closed(stream: Reported, reason: Reason, opened_at: float) -> N
     await _send(stream_closed, stream, **end)
 
 
-async def _send(signal: Signal, stream: Reported, **values: Any) -> None:
+async def _send(signal: Signal, stream: "Lifecycle", **values: Any) -> None:
     if signal.has_listeners():
         await run_in_stream_thread(partial(signal.asend_robust, sender=type(stream), stream=stream, **values))
 
 
-async def report_failure(stream: Reported, source: object, error: Exception, message: str) -> None:
+async def report_failure(stream: "Lifecycle", source: object, error: Exception, message: str) -> None:
     """Log an error with its traceback, and send ``got_request_exception``. ``message`` has ``%r`` for the source."""
     logger.error(message, source, exc_info=error, extra=about(stream.request, source=repr(source)))
     await got_request_exception.asend_robust(sender=type(stream), request=stream.request)
 
 
-def failure_frame(stream: Reported, source: object, error: Exception, name: str, encode: Encode) -> bytes:
+def failure_frame(stream: "Lifecycle", source: object, error: Exception, name: str, encode: Encode) -> bytes:
     """Return the frame of the event that tells the client of a failure."""
     try:
         return encode(failure_event(error, name))
     except (TypeError, ValueError):
         logger.exception("The detail of %r can't be encoded.", error, extra=about(stream.request, source=repr(source)))
         return encode(failure_event(Exception(), name))
+
+
+def sole_cause(error: Exception) -> Exception:
+    """Return the only error of a group, as a task group raises it. Return any other error as it is."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def failure_event(error: Exception, name: str) -> ServerSentEvent:
+    """Return the event that reports a failure: ``{"detail": …, "code": …}``."""
+    shown = _shown(error)
+    return ServerSentEvent({"detail": shown.detail, "code": shown.get_codes()}, event=name)
+
+
+def _shown(error: Exception) -> exceptions.APIException:
+    match error:
+        case exceptions.APIException():
+            return error
+        case Http404():
+            return exceptions.NotFound()
+        case PermissionDenied():
+            return exceptions.PermissionDenied()
+        case _:
+            return exceptions.APIException()

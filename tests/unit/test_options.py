@@ -1,9 +1,12 @@
+import ast
+import inspect
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.test import override_settings
 
-from adrf_sse.streams.options import options
+from adrf_sse.streams.options import OPTIONS, StreamOptions, options
 
 NAMES = "heartbeat, retry, first_event_timeout, max_duration, send_timeout, reauthorize_interval, finite, error_event"
 REFUSED = [
@@ -40,3 +43,27 @@ def test_what_is_not_given_comes_from_the_settings():
 def test_durations_may_be_timedeltas():
     chosen = options({"heartbeat": timedelta(minutes=1), "retry": timedelta(seconds=2)})
     assert (chosen.heartbeat, chosen.retry) == (60.0, 2000)
+
+
+def documentation():
+    """Return the line under each attribute of the table of options."""
+    statements = ast.parse(inspect.getsource(StreamOptions)).body[0].body[1:]
+    pairs = zip(statements[::2], statements[1::2], strict=True)
+    return {option.target.id: " ".join(text.value.value.split()) for option, text in pairs}
+
+
+def shown(default):
+    if isinstance(default, float):
+        return f"{default:g} s"
+    return f'`"{default}"`' if isinstance(default, str) else f"`{default}`"
+
+
+def test_the_page_of_options_shows_the_table_of_options():
+    meanings = documentation()
+    rows = [
+        f"| `{name}` | {shown(option.default)} | {meanings[name].replace('``', '`')} |"
+        for name, option in OPTIONS.items()
+    ]
+    page = Path(__file__).resolve().parents[2] / "docs" / "options.md"
+    table = [line for line in page.read_text().splitlines() if line.startswith("| `")]
+    assert table == rows

@@ -27,6 +27,7 @@ from adrf_sse.responses import EventStreamResponse
 from adrf_sse.signals import stream_closed
 from adrf_sse.streams import reauthorization
 from adrf_sse.streams.open_streams import open_streams
+from adrf_sse.streams.reauthorization import fresh
 from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
 from tests.support.sources import Recorder
 
@@ -343,3 +344,42 @@ def test_a_response_without_a_view_has_nothing_to_check():
 def test_a_bad_interval_is_refused():
     with pytest.raises(ValueError, match="reauthorize_interval must be more than 0 seconds, got 0"):
         type("View", (AsyncSSEAPIView,), {"reauthorize_interval": 0})
+
+
+async def test_a_copy_of_a_request_has_no_user_under_any_name(rf):
+    request = rf.get("/")
+    user = get_user_model()(pk=1, username="alice")
+    request.user = request._cached_user = request._cached_under_another_name = user
+    request.tenant = "shop"
+    again = fresh(request)
+    assert not [name for name, value in vars(again).items() if value is user]
+    assert again.tenant == "shop"
+    assert request.user is user
+
+
+async def test_a_user_that_the_view_never_asked_for_is_compared_too(visit, reasons):
+    checks = []
+    first_check = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Authentication(BaseAuthentication):
+        user = get_user_model()(pk=1)
+
+        def authenticate(self, request):
+            checks.append(request)
+            if len(checks) == 2:  # on the fresh request, and on the view's own
+                loop.call_soon_threadsafe(first_check.set)
+            return self.user, None
+
+    class Lazy(Forever):
+        authentication_classes = [Authentication]
+
+        def perform_authentication(self, request):
+            """Leave it to whatever asks for the user first, as REST framework's documentation allows."""
+
+    async with visit(Lazy.as_view()) as stream:
+        await stream.next()
+        await first_check.wait()
+        Authentication.user = get_user_model()(pk=2)
+        assert await stream.body() == b"data: a\n\n"
+    assert reasons == ["revoked"]

@@ -332,3 +332,16 @@ def test_too_many_sync_streams_is_raised_where_the_source_is_made(settings):
     kept.discard()
     kept.discard()
     assert source_limit.sources == 0
+
+
+class Promising(Iterator):
+    """An iterator whose other methods have names that the package's own sources use."""
+
+    def _refuse(self, *args):
+        raise AssertionError
+
+    push_to = new_buffer = open = leave = join = close = _refuse
+
+
+async def test_only_the_packages_own_sources_are_asked_for_more_than_events():
+    assert await chunks_of(Promising()) == b"data: a\n\ndata: b\n\n"

@@ -11,8 +11,9 @@ from django.core.signals import request_finished
 
 from adrf_sse import ServerSentEvent
 from adrf_sse.responses import EventStreamResponse
-from adrf_sse.signals import stream_opened
+from adrf_sse.signals import stream_closed, stream_opened
 from adrf_sse.streams.buffer import CHUNK_SIZE
+from adrf_sse.streams.lifecycle import Phase
 from adrf_sse.streams.open_streams import open_streams
 from adrf_sse.streams.options import options
 from adrf_sse.streams.stream import EventStream
@@ -393,3 +394,48 @@ async def test_a_view_whose_stream_is_open_holds_its_handlers_as_it_came(visit):
 async def test_streams_with_the_same_options_share_them():
     assert options({"heartbeat": 3}) is options({"heartbeat": 3.0})
     assert options({"heartbeat": 3}) is not options({"heartbeat": 4})
+
+
+# Phases
+
+
+async def test_a_stream_passes_through_its_phases_and_the_first_reason_of_its_end_stays():
+    reasons = []
+
+    def closed(reason, **kwargs):
+        reasons.append(reason)
+
+    stream_closed.connect(closed)
+    source = Recorder("a")
+    stream = stream_of(source.run_for_ever())
+    assert stream.phase is Phase.NEW
+    await stream.first_event(asyncio.get_running_loop())
+    assert stream.phase is Phase.OPEN
+    assert await anext(stream) == b"data: a\n\n"
+    stream.expire()
+    stream.shut_down()
+    assert stream.phase is Phase.ENDING
+    assert [chunk async for chunk in stream] == []
+    assert stream.phase is Phase.CLOSED
+    stream_closed.disconnect(closed)
+    assert reasons == ["expired"]
+    assert source.closed
+
+
+async def test_an_error_before_the_first_event_closes_the_stream():
+    async def source():
+        raise ValueError("first")
+        yield
+
+    stream = stream_of(source())
+    with pytest.raises(ValueError, match="first"):
+        await stream.first_event(asyncio.get_running_loop())
+    assert stream.phase is Phase.CLOSED
+    assert [chunk async for chunk in stream] == []
+    assert len(open_streams) == 0
+
+
+async def test_a_stream_that_is_discarded_is_closed_at_once():
+    stream = stream_of(Recorder("a").run())
+    stream.close()
+    assert stream.phase is Phase.CLOSED

@@ -3,28 +3,18 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from adrf_sse.brokers.base import Receiver
 from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.brokers.outages import Outage, wait_before_attempt
 from adrf_sse.exceptions import BrokerUnavailable
 
+if TYPE_CHECKING:
+    from adrf_sse.brokers.redis.client import PubSubConnection
+
 CHANNELS_PER_COMMAND = 1000
 """Channels in one command."""
-
-
-class Connection(Protocol):
-    """A connection in pub/sub mode. Every method raises ``BrokerUnavailable``."""
-
-    async def send(self, *command: str) -> None:
-        """Send a command."""
-
-    async def receive(self, timeout: float | None) -> Any:
-        """Return a reply, or ``None`` if none arrives within ``timeout`` seconds."""
-
-    async def aclose(self) -> None:
-        """Close the connection."""
 
 
 class RedisListener:
@@ -35,7 +25,12 @@ class RedisListener:
     """
 
     def __init__(
-        self, connect: Callable[[], Awaitable[Connection]], receiver: Receiver, *, prefix: str, silence: float | None
+        self,
+        connect: "Callable[[], Awaitable[PubSubConnection]]",
+        receiver: Receiver,
+        *,
+        prefix: str,
+        silence: float | None,
     ) -> None:
         self._connect = connect
         self._receiver = receiver
@@ -44,7 +39,7 @@ class RedisListener:
         self._channels: set[str] = set()
         # For each SUBSCRIBE that Redis has not confirmed yet, the futures that wait for it, in the order of sending.
         self._unconfirmed: defaultdict[str, deque[list[asyncio.Future[None]]]] = defaultdict(deque)
-        self._connection: Connection | None = None
+        self._connection: PubSubConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._outage = Outage("receiving events from Redis")
         self._confirmed = False  # whether Redis has confirmed a subscription since the last attempt
@@ -128,7 +123,7 @@ class RedisListener:
             if channel not in self._unconfirmed:
                 self._unconfirmed[channel].append([])
 
-    async def _receive(self, connection: Connection) -> None:
+    async def _receive(self, connection: "PubSubConnection") -> None:
         pinged = False
         while True:
             reply = await connection.receive(self._silence)

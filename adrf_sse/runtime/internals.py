@@ -1,0 +1,35 @@
+"""The private and undocumented names of other packages that this package depends on, and what breaks with each.
+
+A comment beside each use says why no public name serves. ``tests/unit/test_internals.py`` checks what each name means
+on every supported pair of Python and Django, so that a release of another package that changes one is noticed.
+"""
+
+INTERNALS = {
+    "asgiref.sync.SyncToAsync.thread_sensitive_context": "AttributeError with the first stream.",
+    "asgiref.sync.SyncToAsync.context_to_thread_executor": "AttributeError with the first stream.",
+    "asgiref.sync.ThreadSensitiveContext._executor": "AttributeError with the first stream.",
+    "asgiref.sync.AsyncToSync.executors.current": (
+        "Behind synchronous middleware and under WSGI, synchronous calls of sources wait for a thread that waits."
+    ),
+    "asgiref.sync.SyncToAsync.threadlocal.main_event_loop": (
+        "Middleware that runs in a thread takes ASGI for WSGI, and wraps the stream with a synchronous iterator."
+    ),
+    "contextlib.asynccontextmanager().__code__": "Handlers that are decorated with it are called in a thread.",
+    "django.db.transaction.non_atomic_requests()._non_atomic_requests": (
+        "manage.py check reports adrf_sse.E002 for views that are decorated."
+    ),
+    "django.http.HttpResponse._resource_closers": "AttributeError with the first stream.",
+    "django.template.response.SimpleTemplateResponse._post_render_callbacks": (
+        "AttributeError with the first stream of a view without the mixin."
+    ),
+    "django.test.AsyncRequestFactory._base_scope": "AttributeError with the first request of EventStreamClient.",
+    "drf_spectacular.openapi.AutoSchema._is_list_view": "Streams are described with the filters and pages of lists.",
+    "drf_spectacular.openapi.AutoSchema._unwrap_list_serializer": "AttributeError for documents with typed events.",
+    "json.encoder.c_make_encoder": "Small events take twice as long to encode.",
+    "redis.asyncio.Connection.read_response": "AttributeError with the first subscription; so send_command.",
+    "redis.asyncio.ConnectionPool.get_connection": "AttributeError with the first subscription; so connection_kwargs.",
+    "redis.asyncio.sentinel.SentinelConnectionPool.sentinel_manager": "Connections to sentinels stay open.",
+    "rest_framework.compat.SHORT_SEPARATORS": "ImportError for every view; so LONG_SEPARATORS.",
+    "rest_framework.request.Request._request": "AttributeError with the first stream.",
+    "rest_framework.serializers.Serializer._readable_fields": "RuntimeError with the first typed event.",
+}

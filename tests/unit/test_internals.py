@@ -1,0 +1,234 @@
+"""The private and undocumented names of other packages are there, and mean what this package takes them to mean."""
+
+import ast
+import asyncio
+import contextlib
+import json.encoder
+import threading
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
+from django.core.handlers.base import BaseHandler
+from django.db.transaction import non_atomic_requests
+from django.http import HttpRequest, HttpResponse
+from django.template.response import SimpleTemplateResponse
+from django.test import AsyncRequestFactory
+from drf_spectacular.openapi import AutoSchema
+from redis.asyncio.sentinel import Sentinel
+from rest_framework import compat
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.serializers import CharField, Serializer
+
+import adrf_sse
+from adrf_sse.runtime.executors import SingleThreadExecutor
+from adrf_sse.runtime.internals import INTERNALS
+
+PACKAGE = Path(adrf_sse.__file__).parent
+
+
+async def thread_sensitive_context():
+    async with ThreadSensitiveContext() as context:
+        assert SyncToAsync.thread_sensitive_context.get() is context
+    executor = SingleThreadExecutor("test")
+    context = ThreadSensitiveContext()
+    SyncToAsync.context_to_thread_executor[context] = executor
+    SyncToAsync.thread_sensitive_context.set(context)
+    assert await sync_to_async(lambda: threading.current_thread().name)() == "test"
+    executor.shutdown()
+
+
+async def context_to_thread_executor():
+    async with ThreadSensitiveContext() as context:
+        first = await sync_to_async(threading.current_thread)()
+        SyncToAsync.context_to_thread_executor.pop(context).shutdown(wait=False)
+        await asyncio.to_thread(first.join)
+        assert await sync_to_async(threading.current_thread)() is not first
+
+
+async def executor_of_a_context():
+    executor = SingleThreadExecutor("test")
+    assert ThreadSensitiveContext(executor=executor)._executor is executor
+    assert ThreadSensitiveContext()._executor is None
+
+
+async def current_executor():
+    async def asynchronous():
+        assert AsyncToSync.executors.current is not None
+        waiting = await sync_to_async(threading.current_thread)()
+        async with ThreadSensitiveContext():
+            AsyncToSync.executors.current = None
+            return waiting, await sync_to_async(threading.current_thread)()
+
+    def synchronous():
+        return threading.current_thread(), *async_to_sync(asynchronous)()
+
+    assert getattr(AsyncToSync.executors, "current", None) is None
+    outermost, waiting, other = await asyncio.to_thread(synchronous)
+    assert waiting is outermost
+    assert other is not outermost
+
+
+async def main_event_loop():
+    loop = await sync_to_async(lambda: SyncToAsync.threadlocal.main_event_loop)()
+    assert loop is asyncio.get_running_loop()
+    assert await asyncio.to_thread(lambda: getattr(SyncToAsync.threadlocal, "main_event_loop", None)) is None
+
+
+async def resource_closers():
+    handler, responses = BaseHandler(), []
+    handler._middleware_chain = lambda request: HttpResponse()
+    request = HttpRequest()
+    responses.append(await sync_to_async(handler.get_response)(request))
+    assert any(getattr(closer, "__self__", None) is request for closer in responses[0]._resource_closers)
+
+
+async def post_render_callbacks():
+    class Rendered(SimpleTemplateResponse):
+        rendered_content = b""
+
+    response, order = Rendered(None), []
+    response.add_post_render_callback(lambda response: order.append("added"))
+    response._post_render_callbacks.insert(0, lambda response: order.append("inserted"))
+    response.render()
+    assert order == ["inserted", "added"]
+
+
+async def non_atomic():
+    def view(request):
+        raise NotImplementedError
+
+    assert non_atomic_requests(view)._non_atomic_requests == {"default"}
+
+
+async def base_scope():
+    scope = AsyncRequestFactory()._base_scope(path="/a/", method="GET")
+    assert (scope["type"], scope["path"]) == ("http", "/a/")
+
+
+async def request_of_django():
+    request = HttpRequest()
+    assert Request(request)._request is request
+
+
+async def readable_fields():
+    class Name(Serializer):
+        name = CharField()
+
+        @property
+        def _readable_fields(self):
+            return []
+
+    assert Name({"name": "a"}).data == {}
+
+
+async def separators():
+    data = {"a": [1, 2]}
+    text = json.dumps(data, separators=compat.SHORT_SEPARATORS)
+    assert JSONRenderer().render(data) == text.encode()
+    assert compat.LONG_SEPARATORS == (", ", ": ")
+
+
+async def c_encoder():
+    encoder = json.JSONEncoder(separators=(",", ":"))
+    encode = json.encoder.c_make_encoder(
+        None, encoder.default, json.encoder.encode_basestring, None, ":", ",", False, False, True
+    )
+    assert "".join(encode({"a": ["ü", None]}, 0)) == encoder.encode({"a": ["ü", None]}).replace("\\u00fc", "ü")
+
+
+async def context_manager_code():
+    @contextlib.asynccontextmanager
+    async def one():
+        yield
+
+    @contextlib.asynccontextmanager
+    async def other():
+        yield
+
+    assert one.__code__ is other.__code__
+
+
+async def schema_of_a_list():
+    assert callable(AutoSchema._is_list_view)
+    assert callable(AutoSchema._unwrap_list_serializer)
+
+
+async def redis_connection(url):
+    client = redis.asyncio.Redis.from_url(url, protocol=2, socket_timeout=5)
+    pool = client.connection_pool
+    pool.connection_class(**pool.connection_kwargs)
+    connection = await pool.get_connection()
+    await connection.send_command("SUBSCRIBE", "news", check_health=False)
+    assert await connection.read_response(disable_decoding=True, timeout=5) == [b"subscribe", b"news", 1]
+    assert await connection.read_response(disable_decoding=True, timeout=0.01) is None
+    await connection.disconnect(nowait=True)
+    await client.aclose()
+
+
+async def sentinels():
+    primary = Sentinel([("127.0.0.1", 1)]).master_for("ours")
+    assert len(primary.connection_pool.sentinel_manager.sentinels) == 1
+    await primary.aclose()
+
+
+SCENARIOS = {
+    "asgiref.sync.SyncToAsync.thread_sensitive_context": thread_sensitive_context,
+    "asgiref.sync.SyncToAsync.context_to_thread_executor": context_to_thread_executor,
+    "asgiref.sync.ThreadSensitiveContext._executor": executor_of_a_context,
+    "asgiref.sync.AsyncToSync.executors.current": current_executor,
+    "asgiref.sync.SyncToAsync.threadlocal.main_event_loop": main_event_loop,
+    "django.http.HttpResponse._resource_closers": resource_closers,
+    "django.template.response.SimpleTemplateResponse._post_render_callbacks": post_render_callbacks,
+    "django.db.transaction.non_atomic_requests()._non_atomic_requests": non_atomic,
+    "django.test.AsyncRequestFactory._base_scope": base_scope,
+    "rest_framework.request.Request._request": request_of_django,
+    "rest_framework.serializers.Serializer._readable_fields": readable_fields,
+    "rest_framework.compat.SHORT_SEPARATORS": separators,
+    "json.encoder.c_make_encoder": c_encoder,
+    "contextlib.asynccontextmanager().__code__": context_manager_code,
+    "drf_spectacular.openapi.AutoSchema._is_list_view": schema_of_a_list,
+    "drf_spectacular.openapi.AutoSchema._unwrap_list_serializer": schema_of_a_list,
+    "redis.asyncio.Connection.read_response": redis_connection,
+    "redis.asyncio.ConnectionPool.get_connection": redis_connection,
+    "redis.asyncio.sentinel.SentinelConnectionPool.sentinel_manager": sentinels,
+}
+
+
+@pytest.mark.parametrize("name", INTERNALS)
+async def test_an_internal_name_means_what_the_package_takes_it_to_mean(name, request):
+    scenario = SCENARIOS[name]
+    if scenario is redis_connection:
+        await scenario(request.getfixturevalue("redis_url"))
+    else:
+        await asyncio.create_task(scenario())  # in context variables of its own
+
+
+def test_every_internal_name_has_a_scenario():
+    assert SCENARIOS.keys() == INTERNALS.keys()
+
+
+def private_names(path):
+    """Yield the private attributes in a module that are read from something else than ``self``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__"):
+            if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
+                yield node.attr
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr"):
+            name = node.args[1].value if isinstance(node.args[1], ast.Constant) else ""
+            if name.startswith("_") and not name.endswith("__"):
+                yield name
+
+
+def test_no_other_private_name_of_another_object_is_used():
+    listed = {name.rpartition(".")[2] for name in INTERNALS}
+    own = {"_dispatch", "_task_done"}  # of a base class in the same package
+    for path in PACKAGE.rglob("*.py"):
+        assert set(private_names(path)) <= listed | own, path
+
+
+def test_every_internal_name_is_used():
+    code = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "internals.py")
+    assert [name for name in INTERNALS if name.rpartition(".")[2] not in code] == []
