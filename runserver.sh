@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Serves the example at http://127.0.0.1:8000/. Makes .venv if there is none.
+# Serves the example at http://127.0.0.1:8000/. Creates .venv if it does not exist.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./venv.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests: ./runtests.sh [pytest arguments]. Makes .venv if there is none.
-# PYTHON, DJANGO and VENV choose another interpreter, Django version and environment.
+# Runs the tests: ./runtests.sh [pytest arguments]. Creates .venv if it does not exist.
+# PYTHON, DJANGO and VENV select another interpreter, Django version and environment.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./venv.sh

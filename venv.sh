@@ -1,11 +1,11 @@
-# Sourced by runserver.sh, runtests.sh and .ci/run: an environment with the package and its extras in it.
+# Creates the virtual environment. runserver.sh, runtests.sh and .ci/run source this file.
 
 PYTHON=${PYTHON:-python3}
 VENV=${VENV:-.venv}
 case $VENV in /*) ;; *) VENV=$PWD/$VENV ;; esac
 DJANGO=${DJANGO:-}
 
-# make_venv EXTRAS: install "adrf-sse[EXTRAS]" where pyproject.toml changed since it was last installed.
+# make_venv EXTRAS: install "adrf-sse[EXTRAS]", if it was not installed since pyproject.toml changed.
 make_venv() {
     if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
         echo "adrf_sse needs Python 3.11 or newer; '$PYTHON' is $("$PYTHON" --version 2>&1). Set PYTHON to a newer one." >&2
