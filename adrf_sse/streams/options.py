@@ -53,8 +53,8 @@ class StreamOptions:
     retry: int | None = _option_with_setting("RETRY")
     """Reconnection delay in milliseconds that the stream sends first. ``None`` leaves the delay to the client."""
     first_event_timeout: float = _option_with_setting("FIRST_EVENT_TIMEOUT")
-    """Seconds that the headers wait for the first event, so that an earlier error can be an HTTP error. ``0`` sends the
-    headers immediately."""
+    """Seconds that the server waits for the first event before it sends the headers. An error in this time is an HTTP
+    error. ``0`` sends the headers immediately."""
     max_duration: float | None = _option_with_setting("MAX_DURATION")
     """Seconds (± 10 %) after which the stream ends and the client reconnects. ``None`` sets no limit."""
     send_timeout: float | None = _option_with_setting("SEND_TIMEOUT")
