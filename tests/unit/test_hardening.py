@@ -1,4 +1,4 @@
-"""Where streams meet the unkind: replaced responses, pauses, caches, decorators, shared contexts."""
+"""Tests of streams with replaced responses, paused sources, caches, decorators and shared contexts."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ from adrf_sse.streams.sync_sources import source_limit
 from adrf_sse.testing import EventParser
 from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
 from tests.support.sources import Recorder
-from tests.unit.test_stream import settled
+from tests.unit.test_stream import wait_until_stable
 
 FULL = b"data: " + b"x" * (CHUNK_SIZE - 8) + b"\n\n"
 
@@ -45,17 +45,17 @@ def replacing(get_response):
 
 
 def rewrapping(get_response):
-    """Answer with a new response around the stream's content, which closes nothing."""
+    """Return a new response with the stream's content that does not close the content."""
 
     async def middleware(request):
         response = await get_response(request)
         content = response.streaming_content
 
-        async def again():
+        async def copied():
             async for chunk in content:
                 yield chunk
 
-        return StreamingHttpResponse(again())
+        return StreamingHttpResponse(copied())
 
     return middleware
 
@@ -65,7 +65,7 @@ rewrapping.async_capable, rewrapping.sync_capable = True, False
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", ["async", "sync"])
-def test_under_wsgi_a_replaced_response_leaves_nothing(settings, kind):
+def test_a_replaced_response_is_closed_under_wsgi(settings, kind):
     source = Recorder("a")
 
     class View(AsyncSSEAPIView):
@@ -81,7 +81,7 @@ def test_under_wsgi_a_replaced_response_leaves_nothing(settings, kind):
     assert source_limit.sources == 0
 
 
-async def test_a_response_rewrapped_by_middleware_is_let_go_after_send_timeout(visit):
+async def test_a_response_rewrapped_by_middleware_is_closed_after_send_timeout(visit):
     source = Recorder(*[FULL] * 100)
 
     class View(AsyncSSEAPIView):
@@ -105,7 +105,7 @@ async def wait_until(condition):
 # A source that is paused at its yield
 
 
-async def test_a_task_group_around_a_yield_sees_its_childs_failure_while_the_source_is_paused(caplog):
+async def test_a_task_group_around_a_yield_fails_with_its_child_while_the_source_is_paused(caplog):
     fail = asyncio.Event()
 
     async def child():
@@ -120,7 +120,7 @@ async def test_a_task_group_around_a_yield_sees_its_childs_failure_while_the_sou
 
     stream = EventStream(source(), options({}))
     assert await anext(stream) == FULL
-    await settled(lambda: len(asyncio.all_tasks()))
+    await wait_until_stable(lambda: len(asyncio.all_tasks()))
     fail.set()
     rest = b"".join([chunk async for chunk in stream])
     assert rest == FULL * (stream.events - 1) + b'event: error\ndata: {"detail":"gone","code":"not_found"}\n\n'
@@ -144,7 +144,7 @@ async def test_a_timeout_around_a_yield_works_while_the_source_is_paused():
 
 
 @pytest.mark.parametrize("paused", [True, False])
-async def test_leaving_a_task_group_around_a_yield_is_quiet(caplog, paused):
+async def test_closing_a_source_inside_a_task_group_logs_nothing(caplog, paused):
     async def source():
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.Event().wait())
@@ -155,14 +155,14 @@ async def test_leaving_a_task_group_around_a_yield_is_quiet(caplog, paused):
 
     stream = EventStream(source(), options({}))
     await anext(stream)
-    await settled(lambda: len(asyncio.all_tasks()))
+    await wait_until_stable(lambda: len(asyncio.all_tasks()))
     with caplog.at_level(logging.WARNING):
         await stream.aclose()
     assert caplog.records == []
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_what_can_not_be_encoded_inside_a_task_group_is_the_error_that_is_reported(caplog):
+async def test_an_encoding_error_inside_a_task_group_is_reported(caplog):
     async def source():
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.Event().wait())
@@ -177,7 +177,7 @@ async def test_what_can_not_be_encoded_inside_a_task_group_is_the_error_that_is_
 # Failures
 
 
-async def test_a_source_cancelled_before_its_first_event_is_a_500(visit):
+async def test_a_source_cancelled_before_its_first_event_is_a_500_response(visit):
     class View(AsyncSSEAPIView):
         async def get(self, request):
             raise asyncio.CancelledError
@@ -187,7 +187,7 @@ async def test_a_source_cancelled_before_its_first_event_is_a_500(visit):
         assert stream.status_code == 500
 
 
-async def test_an_error_in_finally_after_leaving_before_the_first_event_is_logged(visit, caplog):
+async def test_an_error_in_finally_after_an_early_disconnect_is_logged(visit, caplog):
     started = asyncio.Event()
 
     class View(AsyncSSEAPIView):
@@ -210,8 +210,8 @@ async def test_an_error_in_finally_after_leaving_before_the_first_event_is_logge
     assert "in finally" in caplog.text
 
 
-async def test_a_detail_that_can_not_be_encoded_gives_the_generic_error_event(monkeypatch):
-    monkeypatch.setattr("adrf_sse.streams.reports.logger.disabled", True)  # pytest-xdist can't pass lone surrogates on
+async def test_an_error_detail_that_can_not_be_encoded_becomes_the_generic_error_event(monkeypatch):
+    monkeypatch.setattr("adrf_sse.streams.reports.logger.disabled", True)  # pytest-xdist can't transfer lone surrogates
 
     async def source():
         yield "a"
@@ -221,7 +221,7 @@ async def test_a_detail_that_can_not_be_encoded_gives_the_generic_error_event(mo
     assert b'"detail":"A server error occurred."' in body
 
 
-async def test_the_error_event_is_written_by_the_renderers_own_json(visit):
+async def test_the_error_event_is_encoded_by_the_renderers_data_renderer_class(visit):
     class Spacious(JSONRenderer):
         compact = False
 
@@ -245,7 +245,7 @@ async def test_the_error_event_is_written_by_the_renderers_own_json(visit):
 # Renderer and response
 
 
-async def test_cache_page_does_not_keep_an_empty_body(visit, settings):
+async def test_cache_page_does_not_cache_an_empty_body(visit, settings):
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
     class Sync(SyncAPIView):
@@ -261,7 +261,7 @@ async def test_cache_page_does_not_keep_an_empty_body(visit, settings):
             assert await stream.body() == b"data: a\n\n"
 
 
-async def test_a_page_of_another_renderer_keeps_its_content_type(visit):
+async def test_another_renderers_page_keeps_its_content_type(visit):
     class View(APIView):
         renderer_classes = [EventStreamRenderer, BrowsableAPIRenderer]
         authentication_classes = []
@@ -274,7 +274,7 @@ async def test_a_page_of_another_renderer_keeps_its_content_type(visit):
         assert b"<!DOCTYPE html>" in await stream.body()
 
 
-def test_content_encoding_is_settled_for_gzip_but_not_claimed():
+def test_content_encoding_prevents_gzip_but_is_not_sent():
     response = EventStreamResponse(Recorder().run())
     assert response.has_header("Content-Encoding")
     assert "Content-Encoding" not in response
@@ -286,7 +286,7 @@ def test_content_encoding_is_settled_for_gzip_but_not_claimed():
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_synchronous_decorator_on_a_handler_may_use_the_orm(visit):
+async def test_a_synchronous_decorator_on_a_handler_can_use_the_orm(visit):
     def counted(handler):
         @wraps(handler)
         def wrapper(self, request):
@@ -311,17 +311,17 @@ async def test_a_synchronous_decorator_on_a_handler_may_use_the_orm(visit):
 
 
 @pytest.mark.parametrize(
-    ("bases", "told"),
+    ("bases", "given"),
     [
         ((SyncViewSet, EventStreamMixin), "ViewSet, EventStreamMixin"),
         ((EventStreamMixin, SyncAPIView), "EventStreamMixin, APIView"),
     ],
 )
-def test_the_mixin_in_the_wrong_place_is_refused_when_the_class_is_made(bases, told):
+def test_the_mixin_in_the_wrong_place_is_refused_when_the_class_is_created(bases, given):
     with pytest.raises(TypeError) as caught:
         type("V", bases, {})
     assert str(caught.value) == (
-        f"EventStreamMixin must stand in front of an adrf view or viewset class, got V({told}). "
+        f"EventStreamMixin must stand in front of an adrf view or viewset class, got V({given}). "
         "Put it first, and derive from adrf's class."
     )
 
@@ -347,7 +347,7 @@ async def test_a_base_classes_async_dispatch_is_called(visit):
 # Contexts
 
 
-async def test_the_end_of_one_request_does_not_close_anothers_stream_in_a_shared_context(visit):
+async def test_the_end_of_a_request_does_not_close_another_stream_in_a_shared_context(visit):
     source = Recorder("a")
 
     class View(AsyncSSEAPIView):
@@ -364,7 +364,7 @@ async def test_the_end_of_one_request_does_not_close_anothers_stream_in_a_shared
         assert not source.closed
 
 
-async def test_work_that_the_view_left_in_the_requests_thread_does_not_hold_up_the_stream(visit, monkeypatch):
+async def test_pending_work_in_the_requests_thread_does_not_delay_the_stream(visit, monkeypatch):
     monkeypatch.setattr("adrf_sse.runtime.contexts.REQUEST_THREAD_TIMEOUT", 0.01)
     go, left = threading.Event(), []
 
@@ -380,7 +380,7 @@ async def test_work_that_the_view_left_in_the_requests_thread_does_not_hold_up_t
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12")
-async def test_eager_tasks_do_not_make_the_first_event_late(visit):
+async def test_eager_tasks_do_not_delay_the_first_event(visit):
     class View(AsyncSSEAPIView):
         first_event_timeout = 3600
 
@@ -397,7 +397,7 @@ async def test_eager_tasks_do_not_make_the_first_event_late(visit):
         loop.set_task_factory(None)
 
 
-def test_the_parser_survives_a_retry_of_many_digits():
+def test_the_parser_accepts_a_retry_with_many_digits():
     parser = EventParser()
     assert parser.feed(b"retry: " + b"9" * 5000 + b"\n\ndata: a\n\n") != []
     assert parser.retry is None

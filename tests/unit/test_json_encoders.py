@@ -33,17 +33,17 @@ class Lax(JSONRenderer):
 
 @pytest.mark.parametrize("renderer_class", [JSONRenderer, ASCII, Spacious, Lax])
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_the_bytes_are_those_of_the_renderer(renderer_class, value):
+def test_the_encoder_returns_the_same_bytes_as_the_renderer(renderer_class, value):
     assert json_encoder(renderer_class)(value) == renderer_class().render(value)
 
 
-def test_nan_follows_strict_json():
+def test_strict_json_decides_whether_nan_is_allowed():
     assert json_encoder(Lax)(float("nan")) == b"NaN"
     with pytest.raises(ValueError, match="not JSON compliant"):
         json_encoder(JSONRenderer)(float("nan"))
 
 
-def test_none_is_null_where_a_renderer_gives_an_empty_body():
+def test_none_is_encoded_as_null_if_the_renderer_returns_an_empty_body():
     assert JSONRenderer().render(None) == b""
     assert json_encoder(JSONRenderer)(None) == b"null"
 
@@ -55,6 +55,6 @@ class Shouting(BaseRenderer):
         return "" if data is None else f'"{data.upper()}!"'
 
 
-def test_a_renderer_with_a_render_of_its_own_is_asked():
+def test_a_renderer_with_its_own_render_method_encodes_the_data():
     assert json_encoder(Shouting)("née") == '"NÉE!"'.encode()
     assert json_encoder(Shouting)(None) == b"null"

@@ -8,7 +8,7 @@ from adrf_sse import ServerSentEvent
 from adrf_sse.events.json_encoders import json_encoder
 from adrf_sse.events.json_lines import LineEncoder
 
-# What is yielded, its line, and the line of its data alone.
+# The yielded item, its line, and the line with only its data.
 LINES = [
     ({"eur": 1}, b'{"data":{"eur":1}}', b'{"eur":1}'),
     ({"data": 1, "event": "x"}, b'{"data":{"data":1,"event":"x"}}', b'{"data":1,"event":"x"}'),
@@ -36,7 +36,7 @@ LINES = [
 
 
 @pytest.mark.parametrize(("item", "line", "bare"), LINES, ids=[repr(item) for item, _, _ in LINES])
-def test_whatever_a_source_yields_is_a_line(item, line, bare):
+def test_an_item_of_a_source_encodes_to_this_line(item, line, bare):
     assert LineEncoder()(item) == line + b"\n"
     assert LineEncoder(envelope=False)(item) == bare + b"\n"
 
@@ -56,11 +56,11 @@ def test_whatever_a_source_yields_is_a_line(item, line, bare):
     ids=repr,
 )
 @pytest.mark.parametrize("envelope", [True, False])
-def test_what_fires_nothing_in_a_browser_is_no_line(item, envelope):
+def test_an_event_that_a_browser_would_not_dispatch_is_not_sent(item, envelope):
     assert LineEncoder(envelope=envelope)(item) == b""
 
 
-def test_encoded_frames_may_come_several_at_once_and_in_pieces():
+def test_encoded_frames_can_be_joined_or_split():
     encode = LineEncoder()
     assert encode(b"data: a\n\nid: 5\ndata: b\n\ndata: c") == b'{"data":"a"}\n{"id":"5","data":"b"}\n'
     assert encode("between") == b'{"data":"between"}\n'
@@ -84,12 +84,12 @@ def test_encoded_frames_may_come_several_at_once_and_in_pieces():
     ],
 )
 @pytest.mark.parametrize("envelope", [True, False])
-def test_what_is_refused_as_a_frame_is_refused_as_a_line(item, error, message, envelope):
+def test_an_invalid_item_is_refused_as_in_an_event_stream(item, error, message, envelope):
     with pytest.raises(error, match=message):
         LineEncoder(envelope=envelope)(item)
 
 
-def test_a_line_is_one_line_for_every_reader():
+def test_a_line_contains_no_character_that_readers_may_split_at():
     text = "".join(map(chr, [*range(0x20), 0x7F, 0x85, 0x2028, 0x2029, 0xE9]))
     line = LineEncoder()((text[-1], [text, {text: text}], text[-1]))
     assert len(line.decode().splitlines()) == 1
@@ -101,7 +101,7 @@ class Indented(JSONRenderer):
         return 2
 
 
-def test_json_that_has_line_breaks_is_put_on_one_line():
+def test_json_with_line_breaks_is_joined_into_one_line():
     line = LineEncoder(json_encoder(Indented))({"a": ["b\n"]})
     assert line.count(b"\n") == 1
     assert json.loads(line) == {"data": {"a": ["b\n"]}}

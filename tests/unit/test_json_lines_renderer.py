@@ -1,4 +1,4 @@
-"""One view, read as JSON Lines: by negotiation, from stock views, and through real servers."""
+"""Tests of streams as JSON Lines, with negotiation, stock views and real servers."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ def stream_of(source, **given):
 
 @pytest.mark.parametrize(("accept", "media_type"), [(JSONL, "application/jsonl"), (NDJSON, "application/x-ndjson")])
 @pytest.mark.parametrize("method", ["get", "post"])
-async def test_one_renderer_answers_both_media_types(visit, method, accept, media_type):
+async def test_one_renderer_accepts_both_media_types(visit, method, accept, media_type):
     async with visit(Prices.as_view(), method=method, headers=accept) as stream:
         assert stream.status_code == 200
         assert await stream.body() == LINES
@@ -81,13 +81,13 @@ async def test_one_renderer_answers_both_media_types(visit, method, accept, medi
         ("/", {"Accept": "text/html, application/x-ndjson;q=0.9"}, "application/x-ndjson"),
     ],
 )
-async def test_the_format_is_what_rest_framework_negotiates(visit, url, accept, content_type):
+async def test_rest_framework_negotiates_the_format(visit, url, accept, content_type):
     async with visit(Prices.as_view(), url=url, headers=accept) as stream:
         assert stream.headers["Content-Type"] == content_type
         await stream.body()
 
 
-async def test_a_function_view_streams_lines(visit):
+async def test_a_function_view_can_stream_lines(visit):
     @event_stream(methods=["GET", "POST"])
     @renderer_classes([JSONLinesRenderer])
     async def view(request):
@@ -105,14 +105,14 @@ class Bare(JSONLinesRenderer):
 
 
 @pytest.mark.parametrize("media_type", [Bare.media_type, *Bare.other_media_types])
-async def test_without_an_envelope_a_line_is_the_data_alone(visit, media_type):
+async def test_without_an_envelope_a_line_contains_only_the_data(visit, media_type):
     view = type("View", (Prices,), {"renderer_classes": [Bare]})
     async with visit(view.as_view(), headers={"Accept": media_type}) as stream:
         assert stream.headers["Content-Type"] == media_type
         assert await stream.body() == b'{"eur":1}\n{"eur":2}\n'
 
 
-async def test_data_renderer_class_gives_the_json_of_the_data(visit):
+async def test_data_renderer_class_encodes_the_data(visit):
     class Spacious(JSONRenderer):
         compact = False
 
@@ -157,7 +157,7 @@ class StockSync(SyncAPIView):
     ],
 )
 @pytest.mark.parametrize("view", [Stock, StockSync])
-async def test_a_stock_view_streams_lines(visit, view, request_, media_type):
+async def test_a_stock_view_can_stream_lines(visit, view, request_, media_type):
     async with visit(view.as_view(), **request_) as stream:
         assert (stream.status_code, stream.headers["X-A"]) == (202, "b")
         assert stream.headers["Content-Type"] == media_type
@@ -168,13 +168,13 @@ async def test_a_stock_view_streams_lines(visit, view, request_, media_type):
 
 
 @pytest.mark.parametrize("view", [Stock, StockSync])
-async def test_what_is_no_stream_stays_json_with_its_status(visit, view):
+async def test_a_response_without_a_stream_stays_json_with_its_status(visit, view):
     async with visit(view.as_view(), method="put", headers=JSONL) as stream:
         assert (stream.status_code, stream.headers["Content-Type"]) == (400, "application/json")
         assert await stream.body() == b'{"limit":["Too high."]}'
 
 
-async def test_a_stream_shown_inside_another_renderers_page_is_not_started(visit):
+async def test_the_page_of_another_renderer_does_not_start_the_source(visit):
     source = Recorder("a")
 
     class View(APIView):
@@ -225,7 +225,7 @@ async def test_an_error_after_an_event_is_a_line(visit, error, line):
         assert await stream.body() == b'"before"\n' + data
 
 
-async def test_what_only_server_sent_events_have_is_no_line(visit):
+async def test_the_retry_delay_and_the_end_id_are_not_sent_as_lines(visit):
     view = type("View", (Prices,), {"finite": True, "retry": 500})
     async with visit(view.as_view(), headers=JSONL) as stream:
         assert await stream.body() == LINES
@@ -243,7 +243,7 @@ async def test_a_stream_without_a_line_sends_nothing(visit):
         assert stream.status_code == 200
 
 
-async def test_a_shutdown_is_no_line():
+async def test_a_shutdown_ends_the_stream_without_a_line():
     source = Recorder("a")
     stream = stream_of(source.run_for_ever())
     assert await anext(stream) == b'{"data":"a"}\n'
@@ -253,7 +253,7 @@ async def test_a_shutdown_is_no_line():
     assert source.close_task is source.start_task
 
 
-async def test_head_never_starts_the_source(visit):
+async def test_a_head_request_does_not_start_the_source(visit):
     source = Recorder("a")
 
     class View(Prices):
@@ -266,7 +266,7 @@ async def test_head_never_starts_the_source(visit):
     assert not source.started
 
 
-async def test_a_client_that_leaves_closes_the_source_in_its_own_task(visit):
+async def test_the_source_is_closed_in_its_own_task_when_the_client_disconnects(visit):
     source = Recorder("a")
 
     class View(Prices):
@@ -279,25 +279,25 @@ async def test_a_client_that_leaves_closes_the_source_in_its_own_task(visit):
     assert source.close_task is source.start_task
 
 
-async def test_the_signals_tell_of_a_stream_of_lines(visit):
-    told = []
+async def test_signals_are_sent_for_a_stream_of_lines(visit):
+    sent_signals = []
 
-    def note(signal, stream, **kwargs):
-        told.append((signal, kwargs.get("reason"), kwargs.get("events"), kwargs.get("bytes")))
+    def record_signal(signal, stream, **kwargs):
+        sent_signals.append((signal, kwargs.get("reason"), kwargs.get("events"), kwargs.get("bytes")))
 
-    stream_opened.connect(note)
-    stream_closed.connect(note)
+    stream_opened.connect(record_signal)
+    stream_closed.connect(record_signal)
     async with visit(Prices.as_view(), headers=JSONL) as stream:
         await stream.body()
-    stream_opened.disconnect(note)
-    stream_closed.disconnect(note)
-    assert told == [(stream_opened, None, None, None), (stream_closed, "completed", 3, len(LINES))]
+    stream_opened.disconnect(record_signal)
+    stream_closed.disconnect(record_signal)
+    assert sent_signals == [(stream_opened, None, None, None), (stream_closed, "completed", 3, len(LINES))]
 
 
 # Batching, heartbeats
 
 
-async def test_lines_that_are_ready_together_leave_in_one_chunk_and_a_lone_one_at_once():
+async def test_lines_that_are_ready_together_are_sent_in_one_chunk():
     async def source():
         yield "a"
         yield ServerSentEvent(comment="no line")
@@ -313,7 +313,7 @@ async def test_lines_that_are_ready_together_leave_in_one_chunk_and_a_lone_one_a
     assert [chunk async for chunk in stream] == []
 
 
-async def test_a_chunk_holds_at_most_64_kib_and_the_source_waits_for_the_reader():
+async def test_a_chunk_has_at_most_64_kib_and_the_source_waits_for_the_reader():
     line = b'{"data":"' + b"x" * 1012 + b'"}\n'  # 1 KiB
     source = Recorder(*["x" * 1012] * 200)
     stream = stream_of(source.run())
@@ -322,7 +322,7 @@ async def test_a_chunk_holds_at_most_64_kib_and_the_source_waits_for_the_reader(
     assert b"".join([chunk async for chunk in stream]) == line * 136
 
 
-async def test_a_heartbeat_is_white_space_in_front_of_the_next_line():
+async def test_a_heartbeat_is_a_space_before_the_next_line():
     async def source():
         await go.wait()
         yield "a"
@@ -335,7 +335,7 @@ async def test_a_heartbeat_is_white_space_in_front_of_the_next_line():
     assert rest.strip(b" ") == b'{"data":"a"}\n'
 
 
-async def test_no_line_no_chunk_and_silence_still_counts():
+async def test_heartbeats_are_sent_if_events_produce_no_line():
     async def source():
         yield ServerSentEvent(comment="c")
         await asyncio.Event().wait()
@@ -348,8 +348,8 @@ async def test_no_line_no_chunk_and_silence_still_counts():
 # Real servers
 
 
-def lines_one_by_one(client, url, accept, gates):
-    """Read the stream at ``url``, letting its source go on only when the line before has arrived."""
+def read_line_by_line(client, url, accept, gates):
+    """Read the stream at ``url``, and let its source continue only after each line has arrived."""
     with client.stream("GET", url, params={"gates": gates}, headers=accept) as response:
         lines = []
         for line in response.iter_lines():
@@ -367,14 +367,14 @@ def test_each_line_arrives_before_the_next_event_exists(server, middleware, gate
         for name in ("formats", "lines", "lines-sync"):
             for kind in SOURCES:
                 for accept in (JSONL, NDJSON):
-                    response, lines = lines_one_by_one(client, f"/{name}/{kind}/", accept, gates)
+                    response, lines = read_line_by_line(client, f"/{name}/{kind}/", accept, gates)
                     assert lines == [{"data": word} for word in WORDS], (name, kind)
                     assert response.headers["Content-Type"] == accept["Accept"]
 
 
 @pytest.mark.server
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn sync", "runserver"])
-def test_heartbeats_flow_and_a_client_that_leaves_ends_the_source(server, tmp_path):
+def test_heartbeats_are_sent_and_the_source_is_closed_when_the_client_disconnects(server, tmp_path):
     marks = tmp_path / "marks"
     os.mkfifo(marks)
     env = {"DJANGO_SETTINGS_MODULE": "tests.project.settings", "TEST_HEARTBEAT": "0.05"}

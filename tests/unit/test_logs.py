@@ -1,4 +1,4 @@
-"""Each record of the logger ``adrf_sse`` says which request it is about, in fields that a log can be searched by."""
+"""Tests of the records of the logger ``adrf_sse`` and their fields."""
 
 import asyncio
 import logging
@@ -72,7 +72,7 @@ def _urls(settings):
 
 @pytest.fixture
 def records(caplog):
-    """The records so far, each time it is called: pytest has a list for each phase of a test."""
+    """Return a function that returns the records so far. pytest keeps one list for each phase of a test."""
     with caplog.at_level(logging.DEBUG, "adrf_sse"):
         yield lambda: caplog.records
 
@@ -108,14 +108,14 @@ async def test_a_stream_is_logged_when_it_opens_and_when_it_ends(records):
     assert ended.duration >= 0
 
 
-async def test_nothing_is_logged_of_a_stream_that_goes_well_unless_asked(caplog):
+async def test_a_successful_stream_is_not_logged_at_level_warning(caplog):
     with caplog.at_level(logging.WARNING, "adrf_sse"):
         async with EventStreamClient().get("/plain/") as stream:
             await stream.body()
     assert caplog.records == []
 
 
-async def test_a_failure_says_which_request_and_which_source(records):
+async def test_the_record_of_a_failure_names_the_request_and_the_source(records):
     async with EventStreamClient().get("/api/failing/7/") as stream:
         await stream.body()
     [error] = [record for record in records() if record.levelname == "ERROR"]
@@ -130,7 +130,7 @@ async def test_a_failure_says_which_request_and_which_source(records):
     assert ended.reason == "error"
 
 
-async def test_a_source_that_does_not_stop_says_which_request_it_was(records, settings):
+async def test_the_record_of_a_source_that_does_not_stop_names_the_request(records, settings):
     settings.ADRF_SSE = {"CLEANUP_TIMEOUT": 0.01}
     unstoppable.give_up = asyncio.Event()
     async with EventStreamClient().get("/unstoppable/") as stream:
@@ -139,7 +139,7 @@ async def test_a_source_that_does_not_stop_says_which_request_it_was(records, se
     assert fields(error, "path", "source") == {"path": "/unstoppable/", "source": "unstoppable"}
 
 
-async def test_a_detail_that_can_not_be_encoded_says_which_request_it_was(records):
+async def test_the_record_of_a_detail_that_can_not_be_encoded_names_the_request(records):
     async with EventStreamClient().get("/detail/") as stream:
         await stream.body()
     failed, unencodable = [record for record in records() if record.levelname == "ERROR"]
@@ -148,7 +148,7 @@ async def test_a_detail_that_can_not_be_encoded_says_which_request_it_was(record
     assert failed.source == unencodable.source == "unencodable_failure"
 
 
-async def test_a_path_can_not_forge_a_line_of_the_log(records):
+async def test_line_breaks_in_a_path_are_escaped(records):
     async with EventStreamClient().get("/a/b%0Aforged") as stream:
         await stream.body()
     assert all("\n" not in record.getMessage() for record in records())
@@ -156,7 +156,7 @@ async def test_a_path_can_not_forge_a_line_of_the_log(records):
     assert records()[0].path == "/a/b\nforged"
 
 
-async def test_a_stream_that_has_no_request_is_logged_all_the_same(records):
+async def test_a_stream_without_a_request_is_logged(records):
     response = EventStreamResponse(Recorder("a").run())
     assert b"".join([chunk async for chunk in response]) == b"data: a\n\n"
     assert [fields(record, "request", "path", "view") for record in records()] == [
@@ -164,7 +164,7 @@ async def test_a_stream_that_has_no_request_is_logged_all_the_same(records):
     ] * 2
 
 
-def test_what_is_not_logged_is_not_made(caplog):
+def test_fields_are_not_computed_for_a_disabled_level(caplog):
     class Costly:
         @property
         def resolver_match(self):
@@ -174,8 +174,8 @@ def test_what_is_not_logged_is_not_made(caplog):
         log(logging.INFO, "%(path)s", Costly())
 
 
-def test_a_record_takes_every_field(caplog):
-    """``logging`` refuses the names that its records have already."""
+def test_no_field_conflicts_with_an_attribute_of_log_records(caplog):
+    """``logging`` raises ``KeyError`` if an extra field has the name of an existing attribute."""
     values = about(RequestFactory().get("/"), reason="error", duration=1.0, events=1, bytes=1, source="source")
     logging.getLogger("adrf_sse").makeRecord("adrf_sse", logging.INFO, "", 0, "", (), None, extra=values)
 
@@ -190,11 +190,11 @@ async def test_streams_are_counted_by_the_name_of_their_url_pattern():
     assert open_streams.by_view() == {}
 
 
-async def test_a_view_without_a_name_is_called_by_its_path(records):
+async def test_a_url_pattern_without_a_name_is_identified_by_its_views_path(records):
     async with EventStreamClient().get("/plain/") as stream:
         await stream.body()
     assert records()[0].view == "tests.unit.test_logs.plain"
 
 
-def test_what_no_url_pattern_has_matched_is_unknown():
+def test_the_view_is_unknown_if_no_url_pattern_matched():
     assert view_name(RequestFactory().get("/plain/")) == view_name(None) == "unknown"

@@ -1,4 +1,4 @@
-"""The metrics as Prometheus scrapes them: from a view in process, and from real servers with one and more workers."""
+"""Tests of the metrics that Prometheus scrapes, in process and from servers with one and several workers."""
 
 import asyncio
 import re
@@ -29,7 +29,7 @@ A = len(b"data: a\n\n")
 
 
 def samples(text):
-    """Return the values of what a scrape answers, by name and labels in their order, the package's own only."""
+    """Parse a scrape and return the values of the package's metrics by name and labels."""
     return {
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -49,8 +49,8 @@ async def short(request):
     yield "a"
 
 
-class Counted(StreamMetrics):
-    """Metrics that tell when the timer has counted."""
+class ObservableMetrics(StreamMetrics):
+    """Metrics that report when their timer has run."""
 
     ticks = 0
 
@@ -72,7 +72,7 @@ class Counted(StreamMetrics):
 
 @pytest.fixture
 def metrics(settings):
-    metrics = Counted(CollectorRegistry())
+    metrics = ObservableMetrics(CollectorRegistry())
     settings.ROOT_URLCONF = type(
         "URLs",
         (),
@@ -88,7 +88,7 @@ def metrics(settings):
     metrics.disconnect()
 
 
-def scraped(metrics):
+def scrape_samples(metrics):
     return samples(metrics.view(request()).content.decode())
 
 
@@ -98,7 +98,7 @@ def request(method="GET"):
     return request
 
 
-def test_the_view_answers_as_prometheus_wants_it(metrics):
+def test_the_view_responds_in_the_format_of_prometheus(metrics):
     response = Client().get("/metrics/")
     assert response.status_code == 200
     assert response["Content-Type"].startswith("text/plain; version=1.0.0; charset=utf-8")
@@ -107,26 +107,26 @@ def test_the_view_answers_as_prometheus_wants_it(metrics):
     assert Client().post("/metrics/").status_code == 405
 
 
-async def test_a_scrape_counts_what_open_streams_have_sent_by_then(metrics):
+async def test_a_scrape_includes_what_open_streams_have_sent(metrics):
     client = EventStreamClient()
     async with client.get("/endless/1/") as one, client.get("/endless/2/") as two:
         await one.take(2)
         await two.take(2)
-        # Over ASGI, as a scrape comes while streams are open. All URLs of a view are one label.
+        # Scrape over ASGI, because streams are open. All URLs of a view share one label.
         async with client.get("/metrics/") as scrape:
             found = samples((await scrape.body()).decode())
         assert found["adrf_sse_streams_open", "endless"] == 2
         assert found["adrf_sse_events_sent_total", "endless"] == 4
         assert found["adrf_sse_bytes_sent_total", "endless"] == 4 * A
-        assert scraped(metrics)["adrf_sse_events_sent_total", "endless"] == 4
-    found = scraped(metrics)
+        assert scrape_samples(metrics)["adrf_sse_events_sent_total", "endless"] == 4
+    found = scrape_samples(metrics)
     assert found["adrf_sse_streams_open", "endless"] == 0
     assert found["adrf_sse_streams_closed_total", "disconnected", "endless"] == 2
     assert found["adrf_sse_events_sent_total", "endless"] == 4
     assert found["adrf_sse_stream_duration_seconds_count", "endless"] == 2
 
 
-async def test_the_end_of_a_stream_counts_what_it_has_sent(metrics):
+async def test_events_and_bytes_are_counted_when_a_stream_ends(metrics):
     async with EventStreamClient().get("/short/") as stream:
         await stream.body()
     found = samples(generate_latest(metrics.registry).decode())
@@ -136,7 +136,7 @@ async def test_the_end_of_a_stream_counts_what_it_has_sent(metrics):
     assert found["adrf_sse_stream_duration_seconds_bucket", "86400.0", "short"] == 1
 
 
-async def test_open_streams_are_counted_without_a_scrape_and_without_a_thread_that_stays(metrics, monkeypatch):
+async def test_a_timer_counts_open_streams_and_its_thread_ends_with_them(metrics, monkeypatch):
     monkeypatch.setattr(module, "INTERVAL", 0.001)
     async with EventStreamClient().get("/endless/1/") as stream:
         await stream.take(2)
@@ -148,22 +148,22 @@ async def test_open_streams_are_counted_without_a_scrape_and_without_a_thread_th
         await asyncio.to_thread(metrics.wait_for_ticks, 1)
 
 
-async def test_a_stream_that_opened_before_the_metrics_were_made_is_left_out(metrics):
+async def test_a_stream_opened_before_the_metrics_were_created_is_not_counted(metrics):
     async with EventStreamClient().get("/endless/1/") as stream:
         await stream.next()
         late = StreamMetrics(CollectorRegistry())
     late.disconnect()
-    assert scraped(metrics)["adrf_sse_streams_closed_total", "disconnected", "endless"] == 1
-    assert not [key for key in scraped(late) if "endless" in key]
+    assert scrape_samples(metrics)["adrf_sse_streams_closed_total", "disconnected", "endless"] == 1
+    assert not [key for key in scrape_samples(late) if "endless" in key]
 
 
-async def test_disconnected_metrics_count_nothing_more(metrics):
+async def test_disconnected_metrics_stop_counting(metrics):
     async with EventStreamClient().get("/endless/1/") as stream:
         await stream.next()
         metrics.disconnect()
     async with EventStreamClient().get("/short/") as stream:
         await stream.body()
-    assert not [key for key in scraped(metrics) if "short" in key]
+    assert not [key for key in scrape_samples(metrics) if "short" in key]
     assert not any(
         signal.has_listeners()
         for signal in (
@@ -175,23 +175,23 @@ async def test_disconnected_metrics_count_nothing_more(metrics):
     )
 
 
-def test_what_channels_tell_is_counted_without_their_names(metrics):
+def test_channel_metrics_have_no_label_for_the_channel(metrics):
     for lag in (0.002, 0.5):
         signals.event_received.send_robust(sender=None, channel="orders.42", lag=lag)
     signals.subscriber_dropped.send_robust(sender=None, channels=("orders.42", "news"))
-    found = scraped(metrics)
+    found = scrape_samples(metrics)
     assert found["adrf_sse_subscribers_dropped_total",] == 1
     assert found["adrf_sse_broker_lag_seconds_count",] == 2
     assert found["adrf_sse_broker_lag_seconds_sum",] == pytest.approx(0.502)
     assert found["adrf_sse_broker_lag_seconds_bucket", "0.005"] == 1
 
 
-def test_one_registry_takes_them_once(metrics):
+def test_metrics_can_be_registered_only_once(metrics):
     with pytest.raises(ValueError, match="Duplicated timeseries"):
         StreamMetrics(metrics.registry)
 
 
-def test_without_prometheus_client_the_error_names_the_extra(monkeypatch):
+def test_the_error_without_prometheus_client_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     monkeypatch.delitem(sys.modules, "adrf_sse.metrics")
     with pytest.raises(ImportError, match=r"pip install 'adrf-sse\[metrics\]'"):
@@ -204,11 +204,11 @@ def test_the_documentation_names_every_metric(metrics):
     assert sorted(described) == sorted(f.name + "_total" * (f.type == "counter") for f in families)
 
 
-# Real servers.
+# Real servers
 
 
 @pytest.mark.server
-def test_a_real_server_is_scraped_while_streams_are_open(example_database):
+def test_a_server_can_be_scraped_while_streams_are_open(example_database):
     with (
         serve_example(example_database, ENDLESS) as server,
         httpx.Client(base_url=server.url, timeout=30) as client,
@@ -223,7 +223,7 @@ def test_a_real_server_is_scraped_while_streams_are_open(example_database):
 
 
 @pytest.mark.server
-def test_workers_are_scraped_as_one(example_database, tmp_path):
+def test_a_scrape_combines_all_workers(example_database, tmp_path):
     env = environment(example_database) | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     with (
         serve([*UVICORN, "--workers", "2"], env=env, cwd=EXAMPLE) as server,

@@ -1,4 +1,4 @@
-"""Streams in OpenAPI documents."""
+"""Tests of the OpenAPI documents of streams."""
 
 import json
 import subprocess
@@ -65,7 +65,7 @@ class BareLines(JSONLines):
 
 
 def document(*patterns, version="3.1", quiet=True):
-    """Return the document of these URLs, which is valid and was made without a warning."""
+    """Generate the document of these URLs, and assert that it is valid and, if ``quiet``, made without warnings."""
     with patched_settings(OAS[version]):
         schema = SchemaGenerator(patterns=patterns).get_schema(request=None, public=True)
     assert bool(GENERATOR_STATS) is not quiet
@@ -120,7 +120,7 @@ def event(name, data, **more):
     }
 
 
-def held(schema):
+def json_string(schema):
     return {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
 
 
@@ -128,11 +128,11 @@ PRICE = {"$ref": "#/components/schemas/Price"}
 FAILURE = {"type": "object", "properties": {"detail": {}, "code": {}}, "required": ["detail", "code"]}
 FRAMES = {
     "oneOf": [
-        event("price", held(PRICE), retry=RETRY),
-        event("history", held({"type": "array", "items": PRICE}), retry=RETRY),
+        event("price", json_string(PRICE), retry=RETRY),
+        event("history", json_string({"type": "array", "items": PRICE}), retry=RETRY),
         event("closed", {"type": "string"}, retry=RETRY),
         event("any", {"type": "string"}, retry=RETRY),
-        event("error", held(FAILURE), retry=RETRY),
+        event("error", json_string(FAILURE), retry=RETRY),
     ]
 }
 
@@ -141,11 +141,11 @@ def test_each_event_is_described_by_name():
     assert content(Prices.as_view()) == {"schema": FRAMES}
 
 
-def test_openapi_3_2_has_a_keyword_for_the_items_of_a_stream():
+def test_openapi_3_2_documents_use_item_schema():
     assert content(Prices.as_view(), version="3.2") == {"itemSchema": FRAMES}
 
 
-def test_openapi_3_0_describes_data_as_what_it_holds():
+def test_openapi_3_0_documents_describe_the_decoded_data():
     price, history, closed, *_ = content(Prices.as_view(), version="3.0")["schema"]["oneOf"]
     assert price["properties"]["event"] == {"type": "string", "enum": ["price"]}
     assert price["properties"]["data"] == PRICE
@@ -154,13 +154,13 @@ def test_openapi_3_0_describes_data_as_what_it_holds():
 
 
 @pytest.mark.parametrize("version", OAS)
-def test_a_stream_that_declares_nothing_has_events_of_any_name(version):
+def test_a_stream_without_declared_events_may_send_events_of_any_name(version):
     (schema,) = content(Plain.as_view(), version=version).values()
     assert schema == UNTYPED
 
 
 @pytest.mark.parametrize("named", [None, {"comment": CommentSerializer}])
-def test_events_without_a_name_are_called_message_as_in_browsers(named):
+def test_events_without_a_name_are_described_as_message(named):
     class View(Plain):
         serializer_class = PriceSerializer
         event_serializers = named
@@ -168,7 +168,7 @@ def test_events_without_a_name_are_called_message_as_in_browsers(named):
     described = content(View.as_view())["schema"]["oneOf"]
     unnamed = next(schema for schema in described if schema.get("title") == "message")
     assert unnamed["properties"]["event"] == {"type": "string", "const": "message"}
-    assert unnamed["properties"]["data"] == held(PRICE)
+    assert unnamed["properties"]["data"] == json_string(PRICE)
     assert unnamed["required"] == ["data"]
     others = [schema for schema in described if "title" not in schema]
     if named:
@@ -177,7 +177,7 @@ def test_events_without_a_name_are_called_message_as_in_browsers(named):
         assert others[0]["properties"]["event"] == {"type": "string", "not": {"enum": ["message", "error"]}}
 
 
-def test_the_error_event_has_the_name_that_the_view_gives_it():
+def test_the_error_event_is_described_with_the_views_error_event():
     class View(Prices):
         error_event = "failure"
 
@@ -188,7 +188,7 @@ def test_the_error_event_has_the_name_that_the_view_gives_it():
     assert [schema["title"] for schema in content(Own.as_view())["schema"]["oneOf"]] == ["error"]
 
 
-async def test_what_a_stream_sends_is_what_its_document_says(visit):
+async def test_the_events_of_a_stream_match_its_schema(visit):
     schema = document(path("events/", Prices.as_view()))
     items = schema["paths"]["/events/"]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
     validator = Draft202012Validator({**items, "components": schema["components"]})
@@ -208,12 +208,12 @@ async def test_what_a_stream_sends_is_what_its_document_says(visit):
 # The formats
 
 
-class ThreeWays(Prices):
+class SeveralFormats(Prices):
     renderer_classes = [EventStreamRenderer, JSONLines, BareLines, JSONRenderer, BrowsableAPIRenderer]
 
 
-def test_one_view_in_every_format_that_it_has_a_renderer_for():
-    described = operation(ThreeWays.as_view())["responses"]["200"]["content"]
+def test_every_format_of_a_view_is_described():
+    described = operation(SeveralFormats.as_view())["responses"]["200"]["content"]
     assert set(described) == {"text/event-stream", "application/jsonl", "application/x-ndjson", "application/json"}
     history = {"type": "array", "items": PRICE}
     listed = [event("price", PRICE), event("history", history), event("closed", {"type": "string"}), event("any", {})]
@@ -223,7 +223,7 @@ def test_one_view_in_every_format_that_it_has_a_renderer_for():
 
 
 def test_only_sequences_have_an_item_schema():
-    described = operation(ThreeWays.as_view(), version="3.2")["responses"]["200"]["content"]
+    described = operation(SeveralFormats.as_view(), version="3.2")["responses"]["200"]["content"]
     assert {media_type for media_type, value in described.items() if "itemSchema" in value} == {
         "text/event-stream",
         "application/jsonl",
@@ -232,7 +232,7 @@ def test_only_sequences_have_an_item_schema():
     assert set(described["application/json"]) == {"schema"}
 
 
-def test_lines_of_a_stream_that_declares_nothing():
+def test_the_lines_of_a_stream_without_declared_events_are_described():
     class View(Plain):
         renderer_classes = [EventStreamRenderer, JSONLines, BareLines]
 
@@ -242,7 +242,7 @@ def test_lines_of_a_stream_that_declares_nothing():
     assert described["application/x-ndjson"] == {"schema": {"description": "The data of an event."}}
 
 
-# Parameters and what may come in a stream's place
+# Parameters and refusals
 
 
 def test_the_last_event_id_is_a_header_and_a_query_parameter():
@@ -268,7 +268,7 @@ class Guarded(Plain):
         ([SessionAuthentication], {"200", "204", "403", "404", "429", "503"}),
     ],
 )
-def test_refusals_are_json(authentication, codes):
+def test_refusals_are_described_as_json(authentication, codes):
     class View(Guarded):
         authentication_classes = authentication
 
@@ -280,14 +280,14 @@ def test_refusals_are_json(authentication, codes):
         assert ("Retry-After" in responses[code].get("headers", {})) is (code in ("429", "503"))
 
 
-def test_an_open_stream_has_no_refusals():
+def test_a_view_without_permissions_has_no_refusals():
     class View(Plain):
         permission_classes = [AllowAny]
 
     assert set(operation(View.as_view())["responses"]) == {"200"}
 
 
-def test_an_exception_handler_of_the_projects_own_may_answer_anything():
+def test_a_custom_exception_handler_may_return_any_schema():
     class View(Plain):
         def get_exception_handler(self):
             return print
@@ -306,7 +306,7 @@ async def function(request):
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_function_views(method):
+def test_function_views_are_described(method):
     described = operation(function, method=method)
     assert described["description"] == "Words about prices."
     names = [one["title"] for one in described["responses"]["200"]["content"]["text/event-stream"]["schema"]["oneOf"]]
@@ -343,7 +343,7 @@ class StockViewSet(ViewSet):
     ],
     ids=["adrf", "sync", "action"],
 )
-def test_views_with_nothing_but_the_renderer(view):
+def test_views_with_only_the_renderer_are_described(view):
     described = operation(view)
     assert described["responses"]["200"]["content"] == {"text/event-stream": {"schema": UNTYPED}}
     assert parameters(described) == {"Last-Event-ID"}
@@ -362,7 +362,7 @@ class Users(EventStreamMixin, ModelViewSet):
 
     @action(detail=True)
     async def events(self, request, pk):
-        """What happens to a user."""
+        """Events of a user."""
         yield "renamed", None
 
     @action(detail=False, methods=["post"], url_path="search")
@@ -376,11 +376,11 @@ def paths_of(viewset, **kwargs):
     return document(*router.urls, **kwargs)["paths"]
 
 
-def test_the_streams_of_a_viewset_beside_its_other_actions():
+def test_streaming_actions_are_described_beside_other_actions():
     paths = paths_of(Users)
     ref = {"$ref": "#/components/schemas/User"}
     events = paths["/users/{id}/events/"]["get"]
-    assert events["description"] == "What happens to a user."
+    assert events["description"] == "Events of a user."
     frames = events["responses"]["200"]["content"]["text/event-stream"]["schema"]["oneOf"]
     assert [one["title"] for one in frames] == ["renamed", "message", "error"]
     assert "404" in events["responses"]
@@ -392,7 +392,7 @@ def test_the_streams_of_a_viewset_beside_its_other_actions():
     assert paths["/users/"]["post"]["responses"]["201"]["content"] == {"application/json": {"schema": ref}}
 
 
-def test_list_and_retrieve_that_stream_are_no_list_and_keep_their_names():
+def test_streaming_list_and_retrieve_actions_keep_their_operation_ids():
     class Streams(EventStreamMixin, GenericViewSet):
         queryset = get_user_model().objects.all()
         renderer_classes = [EventStreamRenderer]
@@ -410,7 +410,7 @@ def test_list_and_retrieve_that_stream_are_no_list_and_keep_their_names():
         assert described["responses"]["200"]["content"]["text/event-stream"] == {"schema": UNTYPED}
 
 
-def test_views_that_do_not_stream_are_left_alone():
+def test_views_that_do_not_stream_are_not_changed():
     class View(APIView):
         renderer_classes = [JSONRenderer]
         serializer_class = PriceSerializer
@@ -422,15 +422,15 @@ def test_views_that_do_not_stream_are_left_alone():
     assert operation(View.as_view())["responses"]["200"]["content"]["application/json"] == {"schema": PRICE}
 
 
-def test_a_view_keeps_its_own_words_and_gets_none_of_the_packages():
+def test_the_description_is_the_docstring_of_the_view():
     class Documented(Plain):
-        """What it is for."""
+        """The docstring of the view."""
 
-    assert operation(Documented.as_view())["description"] == "What it is for."
+    assert operation(Documented.as_view())["description"] == "The docstring of the view."
     assert "description" not in operation(Plain.as_view())
 
 
-def test_no_view_is_changed():
+def test_generating_a_document_does_not_change_the_views():
     def members():
         return {cls: {name: id(member) for name, member in vars(cls).items()} for cls in views}
 
@@ -443,7 +443,7 @@ def test_no_view_is_changed():
         assert "schema" not in after
 
 
-# What the project says itself
+# Descriptions by the project
 
 
 def test_extend_schema_on_a_handler_adds_to_the_description():
@@ -466,7 +466,7 @@ def test_extend_schema_on_a_handler_adds_to_the_description():
 
 
 @pytest.mark.parametrize("decorate", ["class", "view", "function", "above"])
-def test_extend_schema_wherever_it_may_stand(decorate):
+def test_extend_schema_works_on_classes_views_and_functions(decorate):
     extend = extend_schema(tags=["market"])
 
     async def prices(request):
@@ -485,7 +485,7 @@ def test_extend_schema_wherever_it_may_stand(decorate):
     assert described["responses"]["200"]["content"]["text/event-stream"] == {"schema": FRAMES}
 
 
-def test_responses_of_extend_schema_win():
+def test_responses_of_extend_schema_override_the_description():
     class View(Prices):
         @extend_schema(responses={(200, "text/event-stream"): CommentSerializer})
         async def get(self, request):
@@ -494,7 +494,7 @@ def test_responses_of_extend_schema_win():
     assert content(View.as_view(), version="3.2") == {"schema": {"$ref": "#/components/schemas/Comment"}}
 
 
-def test_responses_of_extend_schema_say_that_a_handler_does_not_stream():
+def test_extend_schema_can_declare_that_a_handler_does_not_stream():
     class View(Prices):
         @extend_schema(request=CommentSerializer, responses={201: PriceSerializer})
         async def post(self, request):
@@ -505,7 +505,7 @@ def test_responses_of_extend_schema_say_that_a_handler_does_not_stream():
     assert not parameters(described)
 
 
-def test_a_schema_class_of_the_projects_own_wins():
+def test_a_schema_class_of_the_project_takes_precedence():
     class Own(AutoSchema):
         def get_tags(self):
             return ["own"]
@@ -527,7 +527,7 @@ def test_a_schema_class_of_the_projects_own_wins():
         assert described["responses"]["200"]["content"]["text/event-stream"] == {"schema": FRAMES}
 
 
-def test_a_schema_class_derived_from_the_packages_is_used_as_it_is():
+def test_a_subclass_of_the_packages_schema_class_is_used_directly():
     class Own(EventStreamSchema):
         def get_tags(self):
             return ["own"]
@@ -538,7 +538,7 @@ def test_a_schema_class_derived_from_the_packages_is_used_as_it_is():
     assert operation(View.as_view())["tags"] == ["own"]
 
 
-def test_an_extension_of_the_projects_own_wins(monkeypatch):
+def test_an_extension_of_the_project_takes_precedence(monkeypatch):
     monkeypatch.setattr(OpenApiViewExtension, "_registry", [*OpenApiViewExtension._registry])
 
     class Own(OpenApiViewExtension):
@@ -552,7 +552,7 @@ def test_an_extension_of_the_projects_own_wins(monkeypatch):
     }
 
 
-def test_a_view_that_needs_a_real_request_is_named_in_a_warning(capsys):
+def test_the_warning_names_a_view_that_needs_a_real_request(capsys):
     class View(Plain):
         @property
         def event_serializers(self):
@@ -564,7 +564,7 @@ def test_a_view_that_needs_a_real_request_is_named_in_a_warning(capsys):
     )
 
 
-def test_a_renderer_whitelist_may_leave_nothing():
+def test_a_renderer_whitelist_can_exclude_all_renderers():
     with patched_settings({"RENDERER_WHITELIST": ["rest_framework.renderers.JSONRenderer"]}):
         schema = SchemaGenerator(patterns=[path("events/", Plain.as_view())]).get_schema(request=None, public=True)
     assert schema["paths"]["/events/"]["get"]["responses"] == {"200": {"description": "A stream of events."}}
@@ -593,7 +593,7 @@ def test_the_example_is_described_without_a_warning(tmp_path, version):
     assert {"204", "404"} < set(progress)
 
 
-def test_the_app_loads_the_descriptions_only_for_drf_spectacular():
+def test_the_app_imports_the_openapi_package_only_with_drf_spectacular():
     script = """
 import sys, django
 from django.conf import settings

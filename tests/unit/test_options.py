@@ -24,13 +24,13 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("given", "error", "message"), REFUSED)
-def test_a_bad_option_is_refused(given, error, message):
+def test_an_invalid_option_is_refused(given, error, message):
     with pytest.raises(error) as caught:
         options(given)
     assert str(caught.value) == message
 
 
-def test_what_is_not_given_comes_from_the_settings():
+def test_omitted_options_are_read_from_the_settings():
     with override_settings(ADRF_SSE={"HEARTBEAT": 3, "RETRY": 500, "FIRST_EVENT_TIMEOUT": 0}):
         chosen = options({"heartbeat": None})
     assert chosen.heartbeat is None
@@ -40,7 +40,7 @@ def test_what_is_not_given_comes_from_the_settings():
     assert chosen.error_event == "error"
 
 
-def test_durations_may_be_timedeltas():
+def test_durations_can_be_timedeltas():
     chosen = options({"heartbeat": timedelta(minutes=1), "retry": timedelta(seconds=2)})
     assert (chosen.heartbeat, chosen.retry) == (60.0, 2000)
 

@@ -1,4 +1,4 @@
-"""The package as it is installed: a wheel, its hard dependencies, and nothing else."""
+"""Tests of the installed wheel with only its required dependencies."""
 
 import subprocess
 import sys
@@ -65,7 +65,7 @@ def wheel(tmp_path):
     return Path(next(WheelBuilder(str(ROOT)).build(directory=str(tmp_path))))
 
 
-def test_the_wheel_alone_works_in_installed_apps_and_every_public_module_can_be_imported(wheel, tmp_path):
+def test_the_wheel_works_in_installed_apps_and_its_public_modules_can_be_imported(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         archive.extractall(tmp_path / "wheel")
@@ -79,8 +79,8 @@ def test_the_wheel_alone_works_in_installed_apps_and_every_public_module_can_be_
     assert {"adrf_sse.views", "adrf_sse.brokers.redis"} <= set(done.stdout.split())
 
 
-def test_nothing_in_the_package_patches_another():
-    """Neither ``setattr`` on, nor assignment to, what another package owns."""
+def test_the_package_does_not_patch_other_packages():
+    """No class of another package has changed members after the package is imported."""
     script = """
 import sys
 import django

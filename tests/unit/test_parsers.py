@@ -8,7 +8,7 @@ def event(data, *, event=None, id=None):
     return ServerSentEvent.received(data, event=event, id=id)
 
 
-# The specification's own examples (WHATWG HTML, section 9.2.6), and what it leaves to be found out.
+# The examples of the specification (WHATWG HTML, section 9.2.6) and further edge cases.
 STREAMS = [
     (b"data: YHOO\ndata: +2\ndata: 10\n\n", [event("YHOO\n+2\n10")]),
     (
@@ -38,7 +38,7 @@ STREAMS = [
 
 
 @pytest.mark.parametrize(("stream", "events"), STREAMS, ids=[repr(stream) for stream, _ in STREAMS])
-def test_a_stream_is_understood_as_the_specification_says_in_one_piece_and_byte_by_byte(stream, events):
+def test_the_parser_follows_the_specification_with_any_chunk_size(stream, events):
     assert EventParser().feed(stream) == events
     parser = EventParser()
     assert [event for byte in stream for event in parser.feed(bytes([byte]))] == events
@@ -56,13 +56,13 @@ def test_a_stream_is_understood_as_the_specification_says_in_one_piece_and_byte_
         (b"retry: 100\nretry: ten\n", 100),
     ],
 )
-def test_retry_takes_digits_only_and_needs_no_empty_line(stream, retry):
+def test_retry_must_be_digits_and_needs_no_empty_line(stream, retry):
     parser = EventParser()
     parser.feed(stream)
     assert parser.retry == retry
 
 
-def test_the_last_event_id_is_set_by_an_empty_line_also_without_data():
+def test_an_empty_line_sets_the_last_event_id_even_without_data():
     parser = EventParser()
     parser.feed(b"id: 7\n")
     assert parser.last_event_id is None

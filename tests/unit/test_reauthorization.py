@@ -1,4 +1,4 @@
-"""What lets a client in is checked again while its stream is open, on a request that knows of nobody yet."""
+"""Tests of the repeated authentication and permission checks while a stream is open."""
 
 import asyncio
 import threading
@@ -47,7 +47,7 @@ class Forever(AsyncSSEAPIView):
 
 
 class Script(BasePermission):
-    """Allow the request itself, then do at each check what the test says; ``calls`` counts both."""
+    """Allow the first request, then return, raise or call the items of ``later``; ``calls`` counts all checks."""
 
     def __init__(self, *later):
         self.later = list(later)
@@ -77,12 +77,12 @@ class AsyncScript(Script):
 def reasons():
     reasons = []
 
-    def note(reason, **kwargs):
+    def record_reason(reason, **kwargs):
         reasons.append(reason)
 
-    stream_closed.connect(note)
+    stream_closed.connect(record_reason)
     yield reasons
-    stream_closed.disconnect(note)
+    stream_closed.disconnect(record_reason)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def view_of(permission, base=Forever, **namespace):
 @pytest.mark.parametrize("permission", [IsAuthenticated, IsAuthenticatedOrReadOnly])
 @pytest.mark.parametrize("served", [False, True], ids=["in a test", "served"])
 async def test_a_logout_ends_the_users_streams(visit, alice, reasons, permission, served):
-    """Also where anybody may read: what a handler sends to a user is not for those who are no longer that user."""
+    """The stream ends even if anonymous users may read, because its events may be meant for the user only."""
     async with visit(view_of(permission), middleware=SESSIONS, user=alice, served=served) as stream:
         assert (await stream.next()).data == "a"
         await Session.objects.all().adelete()
@@ -105,7 +105,7 @@ async def test_a_logout_ends_the_users_streams(visit, alice, reasons, permission
     assert reasons == ["revoked"]
 
 
-async def test_a_stream_whose_client_may_go_on_reading_goes_on(visit, alice, reasons):
+async def test_a_stream_stays_open_while_its_checks_succeed(visit, alice, reasons):
     checks = Script()
 
     class View(Forever):
@@ -131,8 +131,8 @@ async def test_deleting_a_token_ends_the_streams_opened_with_it(visit, alice, re
     assert reasons == ["revoked"]
 
 
-async def test_no_authentication_class_finds_what_another_had_found(visit, alice, reasons):
-    """REST framework leaves the user on Django's request, where SessionAuthentication looks for one."""
+async def test_an_authentication_class_does_not_find_the_user_of_another_class(visit, alice, reasons):
+    """REST framework sets the user on Django's request, thread_names ``SessionAuthentication`` would find it."""
 
     class Once(BaseAuthentication):
         users = [alice]
@@ -148,13 +148,13 @@ async def test_no_authentication_class_finds_what_another_had_found(visit, alice
 
 @pytest.mark.parametrize("script", [Script, AsyncScript])
 @pytest.mark.parametrize("refusal", [False, *REFUSALS], ids=repr)
-async def test_a_permission_that_no_longer_holds_ends_the_stream(visit, reasons, script, refusal):
+async def test_a_denied_permission_ends_the_stream(visit, reasons, script, refusal):
     async with visit(view_of(script(True, refusal)), served=True) as stream:
         assert await stream.body() == b"data: a\n\n"
     assert reasons == ["revoked"]
 
 
-async def test_an_asynchronous_authentication_class_is_asked_again(visit, reasons):
+async def test_an_asynchronous_authentication_class_runs_again(visit, reasons):
     class Users(BaseAuthentication):
         users = ["alice", "alice"]
 
@@ -179,7 +179,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("failing", FAILURES, ids=lambda failing: repr(failing.later))
-async def test_a_check_that_can_not_be_made_ends_the_stream_as_an_error(visit, reasons, caplog, failing):
+async def test_a_check_that_raises_an_error_ends_the_stream_with_an_error_event(visit, reasons, caplog, failing):
     reported = asyncio.Event()
     got_request_exception.connect(receiver := lambda **kwargs: loop.call_soon_threadsafe(reported.set))
     loop = asyncio.get_running_loop()
@@ -193,7 +193,7 @@ async def test_a_check_that_can_not_be_made_ends_the_stream_as_an_error(visit, r
     assert "Recorder.run_for_ever" in caplog.text
 
 
-async def test_a_check_that_hangs_ends_the_stream_as_an_error(visit, reasons, caplog, monkeypatch):
+async def test_a_check_that_times_out_ends_the_stream_with_an_error_event(visit, reasons, caplog, monkeypatch):
     monkeypatch.setattr(reauthorization, "CHECK_TIMEOUT", 0.01)
     ended = threading.Event()
     async with visit(view_of(Script(ended.wait)), served=True) as stream:
@@ -202,13 +202,13 @@ async def test_a_check_that_hangs_ends_the_stream_as_an_error(visit, reasons, ca
     assert reasons == ["error"]
 
 
-async def test_checks_run_in_the_stream_threads_and_events_flow_meanwhile(visit):
-    begun, go, where = asyncio.Event(), threading.Event(), []
+async def test_events_are_sent_while_a_check_runs_in_a_stream_thread(visit):
+    started, go, thread_names = asyncio.Event(), threading.Event(), []
     loop = asyncio.get_running_loop()
 
     def block():
-        where.append(threading.current_thread().name)
-        loop.call_soon_threadsafe(begun.set)
+        thread_names.append(threading.current_thread().name)
+        loop.call_soon_threadsafe(started.set)
         return go.wait()
 
     class View(Forever):
@@ -216,21 +216,21 @@ async def test_checks_run_in_the_stream_threads_and_events_flow_meanwhile(visit)
 
         async def get(self, request):
             yield "a"
-            await begun.wait()
+            await started.wait()
             yield "b"
             go.set()
             yield "c"
 
     async with visit(View.as_view(), served=True) as stream:
         assert [event.data for event in await stream.take(3)] == ["a", "b", "c"]
-    assert where == ["adrf_sse streams"]
+    assert thread_names == ["adrf_sse streams"]
 
 
-async def test_a_client_that_leaves_during_a_check_leaves_nothing_behind(visit, reasons):
-    begun, before = asyncio.Event(), asyncio.all_tasks()
+async def test_a_disconnect_during_a_check_leaves_no_task_behind(visit, reasons):
+    started, before = asyncio.Event(), asyncio.all_tasks()
 
     async def forever():
-        begun.set()
+        started.set()
         await asyncio.Event().wait()
 
     class Permission(AsyncScript):
@@ -239,31 +239,31 @@ async def test_a_client_that_leaves_during_a_check_leaves_nothing_behind(visit, 
 
     async with visit(view_of(Permission(True)), served=True) as stream:
         await stream.next()
-        await begun.wait()
+        await started.wait()
     assert reasons == ["disconnected"]
     assert len(open_streams) == 0
     assert asyncio.all_tasks() == before
 
 
-async def test_a_check_sees_the_view_as_it_came_to_its_dispatch_with_a_fresh_request(visit):
+async def test_each_check_uses_a_fresh_view_and_a_fresh_request(visit):
     views, seen, twice = [], [], asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    class Looks(BasePermission):
+    class RecordingPermission(BasePermission):
         def has_permission(self, request, view):
             assert view.request is request
             match = request.resolver_match.url_name
             views.append((view, request, request._request))
             seen.append((view.action, view.kwargs, request.version, match, request.data))
-            assert not hasattr(view, "looked_at")
-            view.looked_at = True
+            assert not hasattr(view, "checked")
+            view.checked = True
             if len(seen) == 3:
                 loop.call_soon_threadsafe(twice.set)
             return True
 
     class Viewset(EventStreamMixin, ViewSet):
         renderer_classes = [EventStreamRenderer]
-        permission_classes = [Looks]
+        permission_classes = [RecordingPermission]
         versioning_class = QueryParameterVersioning
         reauthorize_interval = timedelta(milliseconds=5)
 
@@ -280,7 +280,7 @@ async def test_a_check_sees_the_view_as_it_came_to_its_dispatch_with_a_fresh_req
     assert seen[:3] == [("create", {}, "2", None, {"n": 1})] * 3
 
 
-async def test_a_view_may_check_more(visit, reasons):
+async def test_a_view_can_override_reauthorize(visit, reasons):
     class View(Forever):
         def reauthorize(self, request):
             super().reauthorize(request)
@@ -291,7 +291,7 @@ async def test_a_view_may_check_more(visit, reasons):
     assert reasons == ["revoked"]
 
 
-async def test_the_checks_hold_for_whatever_stream_a_handler_returns(visit, reasons):
+async def test_checks_apply_to_a_response_returned_by_a_handler(visit, reasons):
     class View(Forever):
         permission_classes = [Script(False)]
 
@@ -303,7 +303,7 @@ async def test_the_checks_hold_for_whatever_stream_a_handler_returns(visit, reas
     assert reasons == ["revoked"]
 
 
-async def test_functions_too(visit, reasons):
+async def test_checks_apply_to_function_views(visit, reasons):
     @event_stream(reauthorize_interval=0.01)
     @permission_classes([Script(True, False)])
     async def view(request):
@@ -316,13 +316,13 @@ async def test_functions_too(visit, reasons):
 
 
 @database
-def test_under_wsgi_too(settings, reasons):
+def test_checks_run_under_wsgi(settings, reasons):
     settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [path("", view_of(Script(True, False)))]})
     assert b"".join(Client().get("/").streaming_content) == b"data: a\n\n"
     assert reasons == ["revoked"]
 
 
-async def test_a_view_that_asks_for_no_checks_gets_none(visit):
+async def test_no_check_runs_without_reauthorize_interval(visit):
     checks = Script()
     async with visit(view_of(checks, reauthorize_interval=None, heartbeat=0.001)) as stream:
         await stream.next()
@@ -331,7 +331,7 @@ async def test_a_view_that_asks_for_no_checks_gets_none(visit):
     assert checks.calls == 1
 
 
-def test_a_response_without_a_view_has_nothing_to_check():
+def test_reauthorize_interval_of_a_response_without_a_view_is_refused():
     with pytest.raises(TypeError) as caught:
         EventStreamResponse(Recorder().run(), reauthorize_interval=5)
     assert str(caught.value) == (
@@ -341,7 +341,7 @@ def test_a_response_without_a_view_has_nothing_to_check():
     EventStreamResponse(Recorder().run(), reauthorize_interval=None)
 
 
-def test_a_bad_interval_is_refused():
+def test_an_invalid_interval_is_refused():
     with pytest.raises(ValueError, match="reauthorize_interval must be more than 0 seconds, got 0"):
         type("View", (AsyncSSEAPIView,), {"reauthorize_interval": 0})
 
@@ -357,7 +357,7 @@ async def test_a_copy_of_a_request_has_no_user_under_any_name(rf):
     assert request.user is user
 
 
-async def test_a_user_that_the_view_never_asked_for_is_compared_too(visit, reasons):
+async def test_a_changed_user_ends_the_stream_even_if_the_view_never_read_the_user(visit, reasons):
     checks = []
     first_check = asyncio.Event()
     loop = asyncio.get_running_loop()

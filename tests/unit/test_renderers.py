@@ -23,7 +23,7 @@ class Words:
 
 @pytest.mark.parametrize("kind", ["async", "sync", "task-group", "anyio"])
 @pytest.mark.parametrize("name", RENDERER_ONLY)
-async def test_one_line_makes_a_stock_view_stream(visit, name, kind):
+async def test_a_stock_view_streams_with_only_renderer_classes_changed(visit, name, kind):
     def view(request):
         return VIEWS[name](request, kind=kind)
 
@@ -40,7 +40,7 @@ async def test_one_line_makes_a_stock_view_stream(visit, name, kind):
 
 
 @pytest.mark.parametrize("base", [APIView, SyncAPIView])
-async def test_cookies_and_headers_of_a_stock_view_reach_the_client(visit, base):
+async def test_the_client_receives_the_cookies_and_headers_of_a_stock_view(visit, base):
     def answer():
         response = Response(Recorder("a").run(), headers={"X-Accel-Buffering": "yes"}, content_type="text/x")
         response.set_cookie("seen", "yes", httponly=True)
@@ -90,14 +90,14 @@ class Refusing(Words, APIView):
         ("delete", 204, b""),
     ],
 )
-async def test_what_is_no_stream_stays_json_with_its_status(visit, method, status, body):
+async def test_a_response_without_a_stream_stays_json_with_its_status(visit, method, status, body):
     async with visit(Refusing.as_view(), method=method, headers=SSE) as stream:
         assert stream.status_code == status
         assert await stream.body() == body
         assert stream.headers.get("Content-Type") == ("application/json" if body else None)
 
 
-async def test_head_never_starts_the_source_of_a_stock_view(visit):
+async def test_a_head_request_does_not_start_the_source_of_a_stock_view(visit):
     source = Recorder("a")
 
     class View(Words, APIView):
@@ -111,7 +111,7 @@ async def test_head_never_starts_the_source_of_a_stock_view(visit):
     assert not source.started
 
 
-async def test_an_error_in_the_source_of_a_stock_view_is_an_error_event(visit):
+async def test_an_error_in_the_source_of_a_stock_view_becomes_an_error_event(visit):
     async def source():
         raise ValueError("secret")
         yield
@@ -125,7 +125,7 @@ async def test_an_error_in_the_source_of_a_stock_view_is_an_error_event(visit):
         assert (failure.event, json.loads(failure.data)["code"]) == ("error", "error")
 
 
-async def test_beyond_max_sync_streams_a_stock_view_gives_503(visit, settings):
+async def test_beyond_max_sync_streams_a_stock_view_responds_with_503(visit, settings):
     settings.ADRF_SSE = {"MAX_SYNC_STREAMS": 1}
 
     class View(Words, APIView):
@@ -162,9 +162,7 @@ class Text(BaseRenderer):
         (Text, b'data: {"event_name": 1}\n\n', b'{"event_name": 1}', "application/vnd.x+json; charset=utf-8"),
     ],
 )
-async def test_data_renderer_class_gives_the_json_of_events_and_of_other_responses(
-    visit, data_renderer, frame, body, content_type
-):
+async def test_data_renderer_class_encodes_events_and_other_responses(visit, data_renderer, frame, body, content_type):
     class Renderer(EventStreamRenderer):
         data_renderer_class = data_renderer
 
@@ -202,7 +200,7 @@ async def test_negotiation_chooses_among_renderers(visit):
         assert await stream.json() == {"detail": "Could not satisfy the request Accept header."}
 
 
-async def test_a_stream_shown_inside_another_renderers_page_is_not_started(visit):
+async def test_the_page_of_another_renderer_does_not_start_the_source(visit):
     source = Recorder("a")
 
     class View(APIView):
@@ -217,5 +215,5 @@ async def test_a_stream_shown_inside_another_renderers_page_is_not_started(visit
     assert not source.started
 
 
-def test_the_renderer_gives_json_without_a_response_too():
+def test_the_renderer_encodes_json_without_a_response():
     assert EventStreamRenderer().render({"a": 1}) == b'{"a":1}'

@@ -20,7 +20,7 @@ SECURITY = (
 )
 
 
-def test_the_headers_are_exactly_these():
+def test_the_response_has_exactly_these_headers():
     response = EventStreamResponse(Recorder().run())
     assert dict(response.items()) == {
         "Content-Type": "text/event-stream; charset=utf-8",
@@ -30,7 +30,7 @@ def test_the_headers_are_exactly_these():
     assert response.streaming
 
 
-def test_headers_that_the_view_set_win():
+def test_headers_set_by_the_view_override_the_defaults():
     response = EventStreamResponse(
         Recorder().run(), status=201, headers={"cache-control": "private", "content-type": "text/x", "X-A": "b"}
     )
@@ -43,13 +43,13 @@ def test_headers_that_the_view_set_win():
     }
 
 
-def test_a_bad_option_is_refused():
+def test_an_invalid_option_is_refused():
     with pytest.raises(TypeError, match=r"options must be among heartbeat, retry, .* got 'hartbeat'"):
         EventStreamResponse(Recorder().run(), hartbeat=3)
 
 
 @pytest.mark.parametrize("kind", ["async view", "sync view"])
-async def test_any_django_view_can_return_it(visit, kind):
+async def test_any_django_view_can_return_the_response(visit, kind):
     source = Recorder("a")
 
     async def view(request):
@@ -65,7 +65,7 @@ async def test_any_django_view_can_return_it(visit, kind):
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
-async def test_head_never_starts_the_source_of_a_plain_view(visit, kind):
+async def test_a_head_request_does_not_start_the_source_of_a_plain_view(visit, kind):
     source = Recorder("a")
 
     class Async(View):
@@ -82,7 +82,7 @@ async def test_head_never_starts_the_source_of_a_plain_view(visit, kind):
     assert not source.started
 
 
-async def test_gzip_middleware_leaves_the_stream_as_it_is(visit):
+async def test_gzip_middleware_does_not_compress_a_stream(visit):
     async def view(request):
         return EventStreamResponse(Recorder("a").run())
 
@@ -91,7 +91,7 @@ async def test_gzip_middleware_leaves_the_stream_as_it_is(visit):
         assert "Content-Encoding" not in stream.headers
 
 
-async def test_gzip_middleware_still_compresses_what_is_no_stream(visit):
+async def test_gzip_middleware_still_compresses_other_responses(visit):
     async def view(request):
         return HttpResponse("a" * 1000)
 
@@ -105,7 +105,7 @@ def urls(view, settings, *middleware):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_djangos_async_client_reads_it(settings):
+async def test_djangos_async_client_can_read_a_stream(settings):
     source = Recorder("a")
 
     class View(AsyncSSEAPIView):
@@ -125,7 +125,7 @@ async def test_djangos_async_client_reads_it(settings):
 
 
 @pytest.mark.django_db
-def test_djangos_sync_client_reads_an_async_view_event_by_event(settings):
+def test_djangos_sync_client_reads_the_events_of_an_asynchronous_view_one_by_one(settings):
     source = Recorder("a")
     pulled = []
 
@@ -147,7 +147,7 @@ def test_djangos_sync_client_reads_an_async_view_event_by_event(settings):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("middleware", ["wrapping", "sync_wrapping", "sync_only"])
-def test_middleware_of_either_kind_may_wrap_it_under_wsgi(settings, middleware):
+def test_synchronous_and_asynchronous_middleware_can_wrap_the_content_under_wsgi(settings, middleware):
     source = Recorder("a", "b")
 
     class View(AsyncSSEAPIView):
@@ -177,7 +177,7 @@ def test_an_error_before_the_first_event_is_an_http_error_under_wsgi(settings):
     assert response.json() == {"detail": "Not found."}
 
 
-def test_head_under_wsgi_never_starts_the_source(settings):
+def test_a_head_request_under_wsgi_does_not_start_the_source(settings):
     source = Recorder("a")
 
     def view(request):

@@ -76,7 +76,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("value", "message"), REFUSED)
-def test_a_bad_setting_is_named_by_the_check_and_when_it_is_read(value, message):
+def test_an_invalid_setting_is_reported_by_the_check_and_when_it_is_read(value, message):
     with override_settings(ADRF_SSE=value):
         assert [(error.id, error.msg) for error in check_settings(None)] == [("adrf_sse.E001", message)]
         with pytest.raises(ImproperlyConfigured) as caught:
@@ -86,18 +86,18 @@ def test_a_bad_setting_is_named_by_the_check_and_when_it_is_read(value, message)
             call_command("check")
 
 
-def test_every_problem_is_told_at_once():
+def test_all_invalid_settings_are_reported_together():
     with override_settings(ADRF_SSE={"A": 1, "HEARTBEAT": -1}):
         assert len(setting_problems()) == 2
 
 
-def test_override_settings_works_and_the_defaults_come_back():
+def test_override_settings_changes_settings_and_restores_the_defaults():
     assert sse_settings.HEARTBEAT == 15
     with override_settings(ADRF_SSE={"HEARTBEAT": None, "RETRY": 100}):
         assert (sse_settings.HEARTBEAT, sse_settings.RETRY) == (None, 100)
     assert (sse_settings.HEARTBEAT, sse_settings.RETRY) == (15, None)
 
 
-def test_a_name_that_is_no_setting_is_an_attribute_error():
+def test_an_unknown_setting_raises_attribute_error():
     with pytest.raises(AttributeError, match="ADRF_SSE has no key 'NOPE'"):
         _ = sse_settings.NOPE

@@ -1,4 +1,4 @@
-"""The package's signal handlers run before the server's, from the first stream on, and lose no signal."""
+"""Tests of the package's signal handlers, which run before the server's."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ from adrf_sse.streams.shutdown import Shutdown
 
 
 class Stream:
-    """A stream that ends as soon as it is told to."""
+    """A stream that ends as soon as it is shut down."""
 
     def __init__(self, streams):
         self._streams = streams
@@ -21,7 +21,7 @@ class Stream:
 
 
 class Server:
-    """A server's own handler of SIGTERM."""
+    """A server with its own handler for SIGTERM."""
 
     def __init__(self):
         self.received = asyncio.Queue()
@@ -38,7 +38,7 @@ async def server():
     signal.signal(signal.SIGTERM, before)
 
 
-async def test_a_signal_reaches_the_server_at_once_where_no_stream_is_open(server):
+async def test_a_signal_reaches_the_server_at_once_if_no_stream_is_open(server):
     streams = OpenStreams()
     shutdown = Shutdown(streams)
     stream = Stream(streams)

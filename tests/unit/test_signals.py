@@ -1,4 +1,4 @@
-"""Each stream is opened once and closed once, with the true reason and what it sent."""
+"""Tests of the signals: each stream is opened and closed once, with the reason and the events and bytes it sent."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from adrf_sse.views import AsyncSSEAPIView
 from tests.support.sources import Recorder
 
 
-class Ledger:
+class Recording:
     def __init__(self):
         self.opened, self.closed = [], []
 
@@ -32,13 +32,13 @@ class Ledger:
 
 
 @pytest.fixture
-def ledger():
-    ledger = Ledger()
-    stream_opened.connect(ledger.open)
-    stream_closed.connect(ledger.close)
-    yield ledger
-    stream_opened.disconnect(ledger.open)
-    stream_closed.disconnect(ledger.close)
+def recording():
+    recording = Recording()
+    stream_opened.connect(recording.open)
+    stream_closed.connect(recording.close)
+    yield recording
+    stream_opened.disconnect(recording.open)
+    stream_closed.disconnect(recording.close)
 
 
 def view_of(source, **options):
@@ -56,50 +56,50 @@ async def failing():
 A = len(b"data: a\n\n")
 
 
-async def test_completed(visit, ledger):
+async def test_the_reason_is_completed_when_the_source_ends(visit, recording):
     async with visit(view_of(Recorder("a", "b").run)) as stream:
         await stream.body()
-    assert ledger.ends == [["completed", 2, 2 * A]]
+    assert recording.ends == [["completed", 2, 2 * A]]
 
 
-async def test_a_plain_response_is_opened_when_its_body_is_read(visit, ledger):
+async def test_the_stream_of_a_plain_view_is_opened_when_its_body_is_read(visit, recording):
     async def view(request):
         return EventStreamResponse(Recorder("a").run(), retry=5)
 
     async with visit(view, served=True) as stream:
         body = await stream.body()
-    assert ledger.ends == [["completed", 1, len(body)]]
+    assert recording.ends == [["completed", 1, len(body)]]
 
 
-async def test_disconnected(visit, ledger):
+async def test_the_reason_is_disconnected_when_the_client_disconnects(visit, recording):
     async with visit(view_of(Recorder("a").run_for_ever)) as stream:
         await stream.next()
         assert len(open_streams) == 1
-    assert ledger.ends == [["disconnected", 1, A]]
+    assert recording.ends == [["disconnected", 1, A]]
     assert len(open_streams) == 0
 
 
-async def test_disconnected_before_all_was_read(visit, ledger):
+async def test_the_reason_is_disconnected_if_the_client_has_not_read_all_events(visit, recording):
     big = b"x" * 60_000
     async with visit(view_of(Recorder(*[big] * 10).run)) as stream:
         await stream.next_chunk()
-    [[reason, *_]] = ledger.ends
+    [[reason, *_]] = recording.ends
     assert reason == "disconnected"
 
 
-async def test_error(visit, ledger):
+async def test_the_reason_is_error_when_the_source_fails(visit, recording):
     async with visit(view_of(failing)) as stream:
         body = await stream.body()
-    assert ledger.ends == [["error", 1, len(body)]]
+    assert recording.ends == [["error", 1, len(body)]]
 
 
-async def test_expired(visit, ledger):
+async def test_the_reason_is_expired_after_max_duration(visit, recording):
     async with visit(view_of(Recorder("a").run_for_ever, max_duration=0.01)) as stream:
         assert await stream.body() == b"data: a\n\n"
-    assert ledger.ends == [["expired", 1, A]]
+    assert recording.ends == [["expired", 1, A]]
 
 
-async def test_timeout_of_a_client_that_takes_nothing(visit, ledger):
+async def test_the_reason_is_timeout_if_the_client_does_not_read(visit, recording):
     source = Recorder(*[b"x" * 60_000] * 100)
     closed = asyncio.Event()
     stream_closed.connect(lambda **kwargs: closed.set(), weak=False, dispatch_uid="closed")
@@ -107,27 +107,27 @@ async def test_timeout_of_a_client_that_takes_nothing(visit, ledger):
         async with visit(view_of(source.run, send_timeout=0.01)):
             await closed.wait()
     except asyncio.CancelledError:
-        pass  # Django 6.1 lets the cancellation reach the server
+        pass  # Django 6.1 does not catch the cancellation
     finally:
         stream_closed.disconnect(dispatch_uid="closed")
-    [[reason, *_]] = ledger.ends
+    [[reason, *_]] = recording.ends
     assert reason == "timeout"
     assert source.closed
 
 
-async def test_shutdown_ends_the_stream_with_a_retry(visit, ledger, settings):
+async def test_shutdown_ends_the_stream_with_a_retry(visit, recording, settings):
     settings.ADRF_SSE = {"SHUTDOWN_RETRY_SPREAD": (7, 7)}
     source = Recorder("a")
     async with visit(view_of(source.run_for_ever)) as stream:
         await stream.next()
-        ledger.opened[0].shut_down()
-        ledger.opened[0].shut_down()
+        recording.opened[0].shut_down()
+        recording.opened[0].shut_down()
         assert await stream.body() == b"data: a\n\nretry: 7\n\n"
-    assert ledger.ends == [["shutdown", 1, A + len(b"retry: 7\n\n")]]
+    assert recording.ends == [["shutdown", 1, A + len(b"retry: 7\n\n")]]
     assert source.closed
 
 
-async def test_what_is_no_stream_sends_no_signal(visit, ledger):
+async def test_other_responses_send_no_signal(visit, recording):
     async def refused():
         raise NotFound
         yield
@@ -136,11 +136,11 @@ async def test_what_is_no_stream_sends_no_signal(visit, ledger):
         assert stream.status_code == 404
     async with visit(view_of(Recorder("a").run), method="head") as stream:
         await stream.body()
-    assert ledger.ends == []
+    assert recording.ends == []
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_receiver_may_use_the_orm_and_leaves_no_thread_behind(visit):
+async def test_a_receiver_can_use_the_orm_and_leaves_no_thread_behind(visit):
     counts, threads = [], set()
 
     def count(**kwargs):

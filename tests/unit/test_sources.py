@@ -19,7 +19,7 @@ from tests.support.sources import Recorder
 
 
 async def chunks_of(source):
-    async with ThreadSensitiveContext():  # as a server gives each request
+    async with ThreadSensitiveContext():  # a server does the same for each request
         return b"".join([chunk async for chunk in EventStream(source, options({}))])
 
 
@@ -134,7 +134,7 @@ def test_every_kind_of_source_streams_under_wsgi(make):
 
 
 @pytest.mark.parametrize("value", ["text", b"bytes", ["a"], {"a": 1}, None, 3, ("a", 1)], ids=repr)
-def test_what_is_no_source_is_refused(value):
+def test_a_value_that_is_not_a_source_is_refused(value):
     with pytest.raises(TypeError) as caught:
         EventStreamResponse(value)
     assert str(caught.value) == (
@@ -147,7 +147,7 @@ def test_a_queryset_is_data_not_a_source():
     assert not is_source(get_user_model().objects.all())
 
 
-async def test_a_coroutine_that_gives_no_source_is_an_error():
+async def test_a_coroutine_that_does_not_return_a_source_is_an_error():
     async def nothing():
         return ["a"]
 
@@ -156,7 +156,7 @@ async def test_a_coroutine_that_gives_no_source_is_an_error():
 
 
 @pytest.mark.parametrize("kind", ["task group", "anyio"])
-async def test_leaving_cancels_the_task_group_inside_the_source(kind):
+async def test_closing_the_stream_cancels_the_task_group_inside_the_source(kind):
     cancelled = asyncio.Event()
 
     async def child():
@@ -204,7 +204,7 @@ async def test_a_task_group_whose_child_fails_ends_the_stream_with_an_error_even
 # Synchronous sources
 
 
-async def test_a_sync_source_runs_in_one_thread_of_its_own_and_keeps_its_context():
+async def test_a_synchronous_source_runs_in_one_thread_and_keeps_its_context():
     variable = ContextVar("variable", default=0)
     threads = set()
 
@@ -221,7 +221,7 @@ async def test_a_sync_source_runs_in_one_thread_of_its_own_and_keeps_its_context
     assert variable.get() == 0
 
 
-async def test_a_sync_source_is_pulled_one_item_at_a_time_and_the_loop_goes_on():
+async def test_a_synchronous_source_yields_one_item_at_a_time_without_blocking_the_loop():
     go = threading.Event()
     source = Recorder("a", "b", "c")
 
@@ -238,7 +238,7 @@ async def test_a_sync_source_is_pulled_one_item_at_a_time_and_the_loop_goes_on()
         assert b"".join([chunk async for chunk in stream]) == b"data: b\n\ndata: c\n\n"
 
 
-async def test_leaving_while_next_blocks_closes_the_source_as_soon_as_it_returns(settings):
+async def test_a_blocked_source_is_closed_as_soon_as_next_returns(settings):
     settings.ADRF_SSE = {"CLEANUP_TIMEOUT": 60}
     go, source, threads = threading.Event(), Recorder(), []
 
@@ -265,7 +265,7 @@ async def test_leaving_while_next_blocks_closes_the_source_as_soon_as_it_returns
     await asyncio.to_thread(threads[0].join)
 
 
-async def test_a_sync_source_may_call_the_event_loop():
+async def test_a_synchronous_source_can_call_the_event_loop():
     async def answer():
         return asyncio.get_running_loop()
 
@@ -280,7 +280,7 @@ async def test_a_sync_source_may_call_the_event_loop():
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_the_database_connection_of_a_sync_source_ends_with_it():
+async def test_the_database_connection_of_a_synchronous_source_is_closed_with_it():
     opened = []
 
     def source():
@@ -317,14 +317,14 @@ async def test_beyond_max_sync_streams_the_response_is_503_with_retry_after(sett
         assert third.status_code == 200
 
 
-def test_a_source_that_is_dropped_gives_its_thread_back():
+def test_a_deleted_source_does_not_count_toward_the_limit():
     source = Source(iter([]))
     assert source_limit.sources == 1
     del source
     assert source_limit.sources == 0
 
 
-def test_too_many_sync_streams_is_raised_where_the_source_is_made(settings):
+def test_too_many_sync_streams_is_raised_when_the_source_is_created(settings):
     settings.ADRF_SSE = {"MAX_SYNC_STREAMS": 1}
     kept = Source(iter([]))
     with pytest.raises(TooManySyncStreams):

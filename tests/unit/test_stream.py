@@ -35,7 +35,7 @@ def stream_of(source, **given):
 # Batching
 
 
-async def test_events_that_are_ready_together_leave_in_one_chunk():
+async def test_events_that_are_ready_together_are_sent_in_one_chunk():
     async def source():
         yield "a"
         yield "b"
@@ -50,7 +50,7 @@ async def test_events_that_are_ready_together_leave_in_one_chunk():
     assert [chunk async for chunk in stream] == []
 
 
-async def test_an_event_that_is_alone_leaves_before_the_next_one_exists():
+async def test_a_single_event_is_sent_before_the_next_one_exists():
     async def source():
         for number in range(3):
             yield number
@@ -61,7 +61,7 @@ async def test_an_event_that_is_alone_leaves_before_the_next_one_exists():
         taken.release()
 
 
-async def test_a_chunk_holds_at_most_64_kib_and_the_source_waits_for_the_reader():
+async def test_a_chunk_has_at_most_64_kib_and_the_source_waits_for_the_reader():
     frame = b"data: " + b"x" * 1016 + b"\n\n"  # 1 KiB
     source = Recorder(*[frame] * 200)
     stream = stream_of(source.run())
@@ -72,13 +72,13 @@ async def test_a_chunk_holds_at_most_64_kib_and_the_source_waits_for_the_reader(
     assert b"".join([chunk async for chunk in stream]) == frame * 136
 
 
-async def test_a_frame_larger_than_a_chunk_leaves_alone():
+async def test_a_frame_larger_than_a_chunk_is_sent_alone():
     big = b"data: " + b"x" * CHUNK_SIZE + b"\n\n"
     stream = stream_of(Recorder(b"data: a\n\n", big, b"data: b\n\n").run())
     assert [chunk async for chunk in stream] == [b"data: a\n\n", big, b"data: b\n\n"]
 
 
-async def test_a_client_that_does_not_read_stops_the_source_until_it_does(visit):
+async def test_the_source_pauses_while_the_client_does_not_read(visit):
     event = b"data: " + b"x" * 1016 + b"\n\n"
     source = Recorder(*[event] * 1000)
 
@@ -87,14 +87,14 @@ async def test_a_client_that_does_not_read_stops_the_source_until_it_does(visit)
             return source.run()
 
     async with visit(View.as_view()) as stream:
-        paused = await settled(lambda: source.yielded)
+        paused = await wait_until_stable(lambda: source.yielded)
         assert paused < 300
         assert len(await stream.body()) == 1000 * len(event)
     assert source.yielded == 1000
 
 
-async def settled(read):
-    """Return a number once the event loop, run until nothing in it moves, no longer changes it."""
+async def wait_until_stable(read):
+    """Run the event loop until ``read()`` returns the same number twice, and return that number."""
     before = None
     while (now := read()) != before:
         before = now
@@ -103,12 +103,12 @@ async def settled(read):
     return now
 
 
-# Ends
+# The end of a stream
 
 
 @pytest.fixture
 def order():
-    """What happened, in order; ``request_finished`` is put in by its signal."""
+    """A list of what happened, in order; the signal ``request_finished`` appends to it."""
     order = []
 
     def finished(**kwargs):
@@ -119,8 +119,8 @@ def order():
     request_finished.disconnect(finished)
 
 
-class Noting(AsyncSSEAPIView):
-    """Stream what its class's ``events`` says, and note when the source is closed, and in which task."""
+class RecordingView(AsyncSSEAPIView):
+    """Stream as the attribute ``events`` says, and record when and in which task the source is closed."""
 
     order: list
     started: asyncio.Event | None = None
@@ -149,20 +149,20 @@ class Noting(AsyncSSEAPIView):
 @pytest.mark.parametrize("middleware", WRAPPERS, ids=lambda names: "".join(names).rpartition(".")[2])
 @pytest.mark.parametrize("events", ["one", "idle", "many", "error"])
 async def test_the_source_is_closed_in_its_own_task_before_request_finished(visit, order, middleware, events):
-    view = type("View", (Noting,), {"events": events, "order": order}).as_view()
+    view = type("View", (RecordingView,), {"events": events, "order": order}).as_view()
     async with visit(view, middleware=middleware) as stream:
         assert (await stream.next()).data == "a"
         assert stream.chunks[0].startswith(b": wrapped\n") == ("wrapping" in "".join(middleware))
         if events in ("one", "error"):
             await stream.body()
         elif events == "many":
-            await settled(lambda: len(stream.chunks))
+            await wait_until_stable(lambda: len(stream.chunks))
     assert order == ["closed", "request_finished"]
 
 
-async def test_a_client_that_leaves_before_the_first_event_ends_the_source(visit, order):
+async def test_a_disconnect_before_the_first_event_closes_the_source(visit, order):
     started = asyncio.Event()
-    stream = visit(type("View", (Noting,), {"started": started, "order": order}).as_view())
+    stream = visit(type("View", (RecordingView,), {"started": started, "order": order}).as_view())
     opening = asyncio.create_task(stream.__aenter__())
     await started.wait()
     await stream.disconnect()
@@ -171,7 +171,7 @@ async def test_a_client_that_leaves_before_the_first_event_ends_the_source(visit
     assert order == ["closed", "request_finished"]
 
 
-async def test_a_source_that_ignores_cancellation_is_cut_off_and_named_in_the_log(visit, settings, caplog):
+async def test_a_source_that_ignores_cancellation_is_abandoned_and_logged(visit, settings, caplog):
     settings.ADRF_SSE = {"CLEANUP_TIMEOUT": 0.01}
     let_go = asyncio.Event()
     stubborn_task = []
@@ -194,7 +194,7 @@ async def test_a_source_that_ignores_cancellation_is_cut_off_and_named_in_the_lo
     await asyncio.wait(stubborn_task)
 
 
-async def test_a_source_that_swallows_its_cancellation_and_goes_on_is_closed_at_its_next_yield():
+async def test_a_source_that_suppresses_its_cancellation_is_closed_at_its_next_yield():
     closed = asyncio.Event()
 
     async def source():
@@ -208,7 +208,7 @@ async def test_a_source_that_swallows_its_cancellation_and_goes_on_is_closed_at_
 
     stream = stream_of(source())
     reading = asyncio.create_task(anext(stream))
-    await settled(lambda: len(asyncio.all_tasks()))
+    await wait_until_stable(lambda: len(asyncio.all_tasks()))
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
@@ -217,7 +217,7 @@ async def test_a_source_that_swallows_its_cancellation_and_goes_on_is_closed_at_
         await anext(stream)
 
 
-async def test_nothing_is_left_when_streams_end(visit):
+async def test_nothing_remains_when_streams_end(visit):
     class View(AsyncSSEAPIView):
         async def get(self, request):
             yield "a"
@@ -235,15 +235,15 @@ async def test_nothing_is_left_when_streams_end(visit):
             await visited.next()
     stream_opened.disconnect(opened)
     del visited
-    await settled(lambda: len(asyncio.all_tasks()))
+    await wait_until_stable(lambda: len(asyncio.all_tasks()))
     assert asyncio.all_tasks() == tasks
-    assert threading.active_count() <= threads + 1  # asgiref's one for synchronous code
+    assert threading.active_count() <= threads + 1  # asgiref's thread for synchronous code
     assert len(open_streams) == 0
     await sync_to_async(gc.collect)()
     assert [stream() for stream in streams] == [None] * 20
 
 
-async def test_a_stream_that_was_never_read_leaves_nothing():
+async def test_a_stream_that_was_never_read_leaves_nothing_behind():
     async def coroutine():
         raise AssertionError
 
@@ -263,16 +263,16 @@ async def test_closing_from_another_thread_waits_for_the_source():
     assert source.close_task is source.start_task
 
 
-async def test_closing_in_the_loops_own_thread_does_not_block_it():
+async def test_closing_in_the_thread_of_the_loop_does_not_block_the_loop():
     source = Recorder("a")
     stream = stream_of(source.run_for_ever())
     await anext(stream)
     stream.close()
-    await settled(lambda: source.closed)
+    await wait_until_stable(lambda: source.closed)
     assert source.closed
 
 
-async def test_the_loop_that_runs_a_stream_is_not_blocked_by_a_plain_for():
+async def test_a_synchronous_iteration_in_the_thread_of_the_loop_is_refused():
     stream = stream_of(Recorder("a", "b").run_for_ever())
     await anext(stream)
     with pytest.raises(RuntimeError, match="must be read with 'async for'"):
@@ -280,7 +280,7 @@ async def test_the_loop_that_runs_a_stream_is_not_blocked_by_a_plain_for():
     await stream.aclose()
 
 
-async def test_a_stream_may_be_read_from_another_loop():
+async def test_a_stream_can_be_read_from_another_loop():
     source = Recorder("a")
     stream = stream_of(source.run_for_ever())
     assert await anext(stream) == b"data: a\n\n"
@@ -299,7 +299,7 @@ async def test_a_stream_may_be_read_from_another_loop():
 # Heartbeats
 
 
-async def test_a_heartbeat_waits_for_silence():
+async def test_no_heartbeat_is_sent_while_events_arrive():
     async def source():
         for _ in range(5):
             await asyncio.sleep(0)
@@ -309,7 +309,7 @@ async def test_a_heartbeat_waits_for_silence():
     assert body == b"data: a\n\n" * 5
 
 
-async def test_events_come_through_between_heartbeats():
+async def test_events_are_sent_between_heartbeats():
     async def source():
         await go.wait()
         yield "a"
@@ -329,10 +329,10 @@ async def test_the_response_of_a_stream_can_be_iterated_without_django():
     assert [chunk async for chunk in response] == [b"id: 1\ndata: a\n\n"]
 
 
-# What an idle stream holds
+# Memory of an idle stream
 
 
-async def test_an_idle_stream_does_not_hold_its_last_event(visit):
+async def test_an_idle_stream_does_not_keep_its_last_event_in_memory(visit):
     class Event(dict):
         pass
 
@@ -357,7 +357,7 @@ async def test_an_idle_stream_does_not_hold_its_last_event(visit):
 
 
 @pytest.mark.parametrize("url", ["/", "/?a=1"])
-async def test_an_idle_stream_holds_no_cache_of_its_request_that_can_be_made_again(visit, url):
+async def test_an_idle_stream_releases_the_caches_of_its_request(visit, url):
     class View(AsyncSSEAPIView):
         async def get(self, request):
             held.append(request._request)
@@ -374,7 +374,7 @@ async def test_an_idle_stream_holds_no_cache_of_its_request_that_can_be_made_aga
         assert (await stream.next()).data == '["value",%s]' % ('"1"' if "?" in url else "null")
 
 
-async def test_a_view_whose_stream_is_open_holds_its_handlers_as_it_came(visit):
+async def test_the_handlers_of_a_view_are_restored_while_its_stream_is_open(visit):
     views = []
 
     class View(AsyncSSEAPIView):
@@ -391,7 +391,7 @@ async def test_a_view_whose_stream_is_open_holds_its_handlers_as_it_came(visit):
     assert "get" not in vars(view)
 
 
-async def test_streams_with_the_same_options_share_them():
+async def test_streams_with_equal_options_share_one_object():
     assert options({"heartbeat": 3}) is options({"heartbeat": 3.0})
     assert options({"heartbeat": 3}) is not options({"heartbeat": 4})
 

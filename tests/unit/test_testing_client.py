@@ -18,7 +18,7 @@ class Short(AsyncSSEAPIView):
         yield "b"
 
 
-async def test_a_timeout_says_what_had_arrived(visit):
+async def test_the_error_of_a_timeout_shows_what_was_received(visit):
     async with visit(Idle.as_view()) as stream:
         await stream.next()
         with pytest.raises(TimeoutError) as caught:
@@ -28,14 +28,14 @@ async def test_a_timeout_says_what_had_arrived(visit):
     )
 
 
-async def test_the_end_says_what_had_arrived(visit):
+async def test_the_error_at_the_end_of_a_stream_shows_what_was_received(visit):
     async with visit(Short.as_view()) as stream:
         assert [event.data async for event in stream] == ["a", "b"]
         with pytest.raises(StreamEnded, match="status 200, events: 2"):
             await stream.next()
 
 
-async def test_cookies_of_one_request_are_sent(visit):
+async def test_the_client_sends_the_cookies_of_one_request(visit):
     class View(AsyncSSEAPIView):
         async def get(self, request):
             yield request.COOKIES
@@ -44,11 +44,11 @@ async def test_cookies_of_one_request_are_sent(visit):
         assert (await stream.next()).data == '{"a":"1"}'
 
 
-def test_the_fixture_is_a_client(event_stream_client):
+def test_the_fixture_returns_a_client(event_stream_client):
     assert isinstance(event_stream_client, EventStreamClient)
 
 
-async def test_an_application_that_cancels_its_request_has_let_its_client_go():
+async def test_the_stream_ends_for_the_client_if_the_application_cancels_its_request():
     async def application(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})

@@ -51,7 +51,7 @@ class AllShapes(AsyncSSEAPIView):
 
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
-async def test_five_handler_shapes_in_one_view_give_the_same_bytes(visit, method):
+async def test_every_kind_of_handler_sends_the_same_bytes(visit, method):
     async with visit(AllShapes.as_view(), method=method) as stream:
         assert stream.status_code == 200
         assert await stream.body() == PRICES
@@ -63,7 +63,7 @@ async def test_five_handler_shapes_in_one_view_give_the_same_bytes(visit, method
         }
 
 
-async def test_a_handler_may_be_synchronous_and_return_a_source_or_a_response(visit):
+async def test_a_synchronous_handler_can_return_a_source_or_a_response(visit):
     class View(AsyncSSEAPIView):
         def get(self, request):
             return prices()
@@ -78,7 +78,7 @@ async def test_a_handler_may_be_synchronous_and_return_a_source_or_a_response(vi
         assert await stream.body() == PRICES
 
 
-async def test_a_handler_may_return_data_or_any_response(visit):
+async def test_a_handler_can_return_data_or_any_response(visit):
     class View(AsyncSSEAPIView):
         async def get(self, request):
             return Response({"a": 1}, status=202)
@@ -95,7 +95,7 @@ async def test_a_handler_may_return_data_or_any_response(visit):
 
 
 @pytest.mark.parametrize("result", [None, "text", ["a"], {"a": 1}])
-async def test_a_handler_that_returns_something_else_is_told_what_to_do(visit, caplog, result):
+async def test_the_error_for_another_return_value_says_what_to_return(visit, caplog, result):
     class View(AsyncSSEAPIView):
         async def get(self, request):
             return result
@@ -109,7 +109,7 @@ async def test_a_handler_that_returns_something_else_is_told_what_to_do(visit, c
     )
 
 
-async def test_the_mixin_goes_in_front_of_viewsets(visit):
+async def test_viewsets_can_stream_with_the_mixin(visit):
     class Prices(EventStreamMixin, ViewSet):
         renderer_classes = [EventStreamRenderer]
 
@@ -134,7 +134,7 @@ async def test_the_mixin_goes_in_front_of_viewsets(visit):
             assert await stream.body() == body
 
 
-async def test_status_headers_and_cookies_of_the_response_reach_the_client(visit):
+async def test_the_client_receives_the_status_headers_and_cookies_of_the_response(visit):
     class View(AsyncSSEAPIView):
         async def get(self, request):
             response = Response(
@@ -253,7 +253,7 @@ async def test_an_error_before_the_first_event_is_an_http_error(visit, source, s
         assert await stream.json() == body
 
 
-async def test_the_views_own_exception_handler_is_asked(visit):
+async def test_the_views_exception_handler_handles_errors_before_the_first_event(visit):
     class Odd(Exception):
         pass
 
@@ -283,11 +283,11 @@ async def test_an_unexpected_error_before_the_first_event_is_a_500(visit, settin
         assert b"object" not in await stream.body()
 
 
-# Errors later
+# Errors after the first event
 
 
 class Reported:
-    """Collect what goes to the log and to ``got_request_exception``."""
+    """Record the errors sent to the log and to ``got_request_exception``."""
 
     def __init__(self, caplog):
         self.caplog = caplog
@@ -324,7 +324,7 @@ LATER = [
 
 
 @pytest.mark.parametrize(("error", "data"), LATER, ids=lambda value: repr(value)[:40])
-async def test_an_error_after_an_event_is_an_event_that_leaks_nothing(visit, reported, error, data):
+async def test_an_error_after_an_event_becomes_an_error_event_without_internal_details(visit, reported, error, data):
     class View(AsyncSSEAPIView):
         async def get(self, request):
             yield "before"
@@ -348,7 +348,7 @@ def received(data, **fields):
     return ServerSentEvent.received(data, event=fields.get("event"), id=fields.get("id"))
 
 
-async def test_what_can_not_be_encoded_ends_the_stream_after_the_events_before_it(visit, reported):
+async def test_an_event_that_can_not_be_encoded_ends_the_stream_after_earlier_events(visit, reported):
     source = Recorder("a", object(), "never")
 
     class View(AsyncSSEAPIView):
@@ -363,7 +363,7 @@ async def test_what_can_not_be_encoded_ends_the_stream_after_the_events_before_i
     assert isinstance(reported.logged[0], TypeError)
 
 
-async def test_an_error_in_finally_is_reported_like_any_other(visit, reported):
+async def test_an_error_in_finally_is_reported(visit, reported):
     class View(AsyncSSEAPIView):
         async def get(self, request):
             try:
@@ -377,7 +377,7 @@ async def test_an_error_in_finally_is_reported_like_any_other(visit, reported):
     assert len(reported.logged) == 1
 
 
-async def test_an_error_in_finally_after_the_client_left_is_logged(visit, reported):
+async def test_an_error_in_finally_after_the_client_disconnected_is_logged(visit, reported):
     class View(AsyncSSEAPIView):
         async def get(self, request):
             try:
@@ -392,7 +392,7 @@ async def test_an_error_in_finally_after_the_client_left_is_logged(visit, report
     assert str(error) == "secret"
 
 
-async def test_the_error_event_has_the_name_the_view_gives_it(visit, reported):
+async def test_the_error_event_has_the_name_of_the_views_error_event(visit, reported):
     class View(AsyncSSEAPIView):
         error_event = "failure"
 
@@ -419,7 +419,7 @@ async def test_a_source_that_cancels_its_own_task_ends_with_an_error_event(visit
 # Options
 
 
-async def test_a_source_that_never_yields_gets_its_headers_after_first_event_timeout(visit):
+async def test_headers_are_sent_after_first_event_timeout_if_the_source_yields_nothing(visit):
     source = Recorder()
 
     class View(AsyncSSEAPIView):
@@ -435,7 +435,7 @@ async def test_a_source_that_never_yields_gets_its_headers_after_first_event_tim
     assert source.closed
 
 
-async def test_without_a_timeout_an_error_before_the_first_event_is_an_event(visit, reported):
+async def test_with_first_event_timeout_zero_an_early_error_becomes_an_event(visit, reported):
     class View(AsyncSSEAPIView):
         first_event_timeout = 0
 
@@ -448,7 +448,7 @@ async def test_without_a_timeout_an_error_before_the_first_event_is_an_event(vis
         assert (await stream.next()).event == "error"
 
 
-async def test_an_empty_source_is_an_empty_200(visit):
+async def test_an_empty_source_is_an_empty_200_response(visit):
     class View(AsyncSSEAPIView):
         async def get(self, request):
             return
@@ -459,7 +459,7 @@ async def test_an_empty_source_is_an_empty_200(visit):
         assert await stream.body() == b""
 
 
-async def test_heartbeats_fill_the_silence(visit):
+async def test_heartbeats_are_sent_while_the_source_is_idle(visit):
     class View(AsyncSSEAPIView):
         heartbeat = 0.01
         first_event_timeout = 0
@@ -484,7 +484,7 @@ async def test_retry_is_sent_first(visit):
         assert stream.headers["Content-Type"].startswith("text/event-stream")
 
 
-async def test_settings_are_the_defaults_and_class_attributes_win(visit, settings):
+async def test_class_attributes_override_the_settings(visit, settings):
     settings.ADRF_SSE = {"RETRY": 7}
 
     class Defaults(AsyncSSEAPIView):
@@ -503,7 +503,7 @@ async def test_settings_are_the_defaults_and_class_attributes_win(visit, setting
         assert await stream.body() == b"retry: 9\n\ndata: a\n\n"
 
 
-def test_a_bad_class_attribute_is_refused_when_the_class_is_made():
+def test_an_invalid_class_attribute_is_refused_when_the_class_is_created():
     with pytest.raises(ValueError, match=r"^heartbeat must be more than 0 seconds, got -1\."):
 
         class View(AsyncSSEAPIView):
@@ -520,7 +520,7 @@ class Finite(AsyncSSEAPIView):
         yield "a", 1, 1
 
 
-async def test_a_finite_stream_says_its_end(visit):
+async def test_a_finite_stream_ends_with_the_end_id(visit):
     async with visit(Finite.as_view()) as stream:
         assert await stream.body() == b"id: 1\nevent: a\ndata: 1\n\nid: adrf-sse:end\n\n"
 
@@ -530,13 +530,13 @@ async def test_a_finite_stream_says_its_end(visit):
     [{"headers": {"Last-Event-ID": "adrf-sse:end"}}, {"url": "/?last_event_id=adrf-sse:end"}],
     ids=["header", "query"],
 )
-async def test_a_client_that_comes_back_after_the_end_gets_204(visit, request_):
+async def test_a_client_that_reconnects_after_the_end_gets_204(visit, request_):
     async with visit(Finite.as_view(), **request_) as stream:
         assert stream.status_code == 204
         assert await stream.body() == b""
 
 
-async def test_a_finite_stream_that_failed_may_be_asked_again(visit, reported):
+async def test_a_finite_stream_that_failed_can_be_requested_again(visit, reported):
     class View(AsyncSSEAPIView):
         finite = True
 
@@ -559,7 +559,7 @@ class Endless(AsyncSSEAPIView):
             yield item
 
 
-async def test_head_has_the_headers_of_get_and_never_starts_the_source(visit):
+async def test_a_head_request_has_the_headers_of_get_and_does_not_start_the_source(visit):
     async with visit(Endless.as_view(), method="head") as stream:
         assert stream.status_code == 200
         assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
@@ -568,19 +568,19 @@ async def test_head_has_the_headers_of_get_and_never_starts_the_source(visit):
     assert not Endless.source.started
 
 
-async def test_options_is_metadata_as_json(visit):
+async def test_an_options_request_returns_the_metadata_as_json(visit):
     async with visit(Endless.as_view(), method="options", headers={"Accept": "text/event-stream"}) as stream:
         assert (stream.status_code, stream.headers["Content-Type"]) == (200, "application/json")
         assert (await stream.json())["renders"] == ["text/event-stream"]
 
 
-async def test_a_method_without_a_handler_is_405_as_json(visit):
+async def test_a_method_without_a_handler_is_a_405_response_in_json(visit):
     async with visit(Endless.as_view(), method="post") as stream:
         assert stream.status_code == 405
         assert await stream.json() == {"detail": 'Method "POST" not allowed.'}
 
 
-async def test_where_nothing_matches_the_answer_is_406_as_json(visit):
+async def test_a_request_that_no_renderer_matches_is_a_406_response_in_json(visit):
     async with visit(Finite.as_view(), headers={"Accept": "application/json"}) as stream:
         assert (stream.status_code, stream.headers["Content-Type"]) == (406, "application/json")
         assert await stream.json() == {"detail": "Could not satisfy the request Accept header."}
@@ -594,7 +594,7 @@ class Text(BaseRenderer):
         return str(data["detail"])
 
 
-async def test_a_stream_negotiated_to_a_renderer_that_can_not_stream_is_406(visit):
+async def test_a_stream_is_a_406_response_if_the_chosen_renderer_can_not_stream(visit):
     source = Recorder("a")
 
     class View(AsyncSSEAPIView):
@@ -625,7 +625,7 @@ async def test_a_stream_negotiated_to_a_renderer_that_can_not_stream_is_406(visi
         ({}, None),
     ],
 )
-async def test_last_event_id_is_the_header_else_the_query_parameter(visit, request_, last_event_id):
+async def test_last_event_id_is_read_from_the_header_or_else_the_query_parameter(visit, request_, last_event_id):
     class View(AsyncSSEAPIView):
         async def get(self, request):
             yield [self.last_event_id]
@@ -635,7 +635,7 @@ async def test_last_event_id_is_the_header_else_the_query_parameter(visit, reque
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_authentication_permissions_and_versioning_come_before_the_source(visit, django_user_model):
+async def test_authentication_permissions_and_versioning_run_before_the_source(visit, django_user_model):
     source = Recorder("hello")
 
     class View(AsyncSSEAPIView):
@@ -660,7 +660,7 @@ async def test_authentication_permissions_and_versioning_come_before_the_source(
         assert await stream.body() == b"data: hello alice\n\n"
 
 
-async def test_a_post_streams_what_its_body_asked_for(visit):
+async def test_the_stream_of_a_post_request_can_use_its_body(visit):
     class View(AsyncSSEAPIView):
         async def post(self, request):
             for word in request.data["words"]:
@@ -672,8 +672,8 @@ async def test_a_post_streams_what_its_body_asked_for(visit):
         assert await stream.body() == b"data: a\n\ndata: b\n\n"
 
 
-def test_a_stock_view_keeps_its_kind():
-    """Fact 18: asynchronous helpers on the mixin must not make a synchronous viewset asynchronous, nor the reverse."""
+def test_only_the_mixin_makes_a_synchronous_viewset_asynchronous():
+    """Django decides by the handlers whether a view is asynchronous, and the mixin must not affect other views."""
 
     class Sync(ViewSet):
         def list(self, request):
