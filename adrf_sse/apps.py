@@ -17,4 +17,4 @@ class AdrfSSEConfig(AppConfig):
         for check, tags in CHECKS.items():
             checks.register(check, *tags)
         if apps.is_installed("drf_spectacular"):
-            import adrf_sse.openapi.schema  # noqa: F401
+            import adrf_sse.openapi.extension  # noqa: F401

@@ -1,24 +1,16 @@
-"""The drf-spectacular schema class of streams (extra ``adrf-sse[openapi]``).
-
-The app imports this module if ``drf_spectacular`` is in ``INSTALLED_APPS``. No other setup is necessary.
-"""
+"""The drf-spectacular schema class of streams (extra ``adrf-sse[openapi]``)."""
 
 from collections.abc import Iterator, Mapping
-from functools import wraps
-from inspect import cleandoc, getmembers_static, isclass, isfunction
+from inspect import cleandoc, isclass
 from typing import Any
-from weakref import WeakValueDictionary
 
 from rest_framework import status
 from rest_framework.generics import GenericAPIView
 from rest_framework.renderers import BaseRenderer, JSONRenderer
-from rest_framework.views import APIView
 
 try:
     from drf_spectacular.drainage import warn
-    from drf_spectacular.extensions import OpenApiViewExtension
     from drf_spectacular.openapi import AutoSchema
-    from drf_spectacular.plumbing import get_class
     from drf_spectacular.settings import spectacular_settings
     from drf_spectacular.types import OpenApiTypes
     from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
@@ -35,14 +27,11 @@ from adrf_sse.openapi.operations import (
     always_streams,
     error_responses,
     has_default_errors,
-    is_sequential,
     may_stream,
 )
 from adrf_sse.serializers.event_serializers import Declared, has_serializer, serializer_of_unnamed
 from adrf_sse.streams.options import OPTIONS
 from adrf_sse.views import EventStreamMixin
-
-Handler = Any
 
 LAST_EVENT_ID = OpenApiParameter(
     "Last-Event-ID",
@@ -210,66 +199,6 @@ class EventStreamSchema(AutoSchema):
         return {status.HTTP_204_NO_CONTENT: OpenApiResponse(None, "The client has read the stream to its end.")}
 
 
-class EventStreamViewExtension(OpenApiViewExtension):  # type: ignore[no-untyped-call]
-    """Make ``EventStreamSchema`` a base class of the schema class of every view that may stream."""
-
-    target_class = APIView
-    match_subclasses = True
-    priority = -1  # Extensions of the project and of other packages take precedence.
-
-    def view_replacement(self) -> type[APIView]:
-        """Return the view, described by ``EventStreamSchema`` if one of its renderers streams."""
-        view: type[APIView] = self.target
-        initkwargs = getattr(self.target_callback, "initkwargs", {})
-        renderers = initkwargs.get("renderer_classes", view.renderer_classes)
-        schema = get_class(view.schema)
-        if not issubclass(schema, AutoSchema) or not any(is_sequential(renderer) for renderer in renderers):
-            return view
-        return _with_stream_schema(view, schema)
-
-
-_replacements: WeakValueDictionary[tuple[type[APIView], type[AutoSchema]], type[APIView]] = WeakValueDictionary()
-
-
-def _with_stream_schema(view: type[APIView], schema: type[AutoSchema]) -> type[APIView]:
-    """Return a subclass of the view whose schema class, and those of its handlers, inherit from ``EventStreamSchema``.
-
-    All operations of a view share one subclass, because drf-spectacular identifies views by their classes.
-    """
-    replacement = _replacements.get((view, schema))
-    if replacement is None:
-        namespace = {"__doc__": view.__doc__, "__module__": view.__module__, "__qualname__": view.__qualname__}
-        namespace |= {name: _extend_handler(handler) for name, handler in getmembers_static(view, _own_schema)}
-        replacement = type(view.__name__, (view,), namespace | {"schema": _extend(schema)()})
-        _replacements[view, schema] = replacement
-    return replacement
-
-
 def _media_types_of(operation: Schema) -> Iterator[Schema]:
     for response in operation["responses"].values():
         yield from response.get("content", {}).values()
-
-
-def _own_schema(handler: Handler) -> Any:
-    """Return the schema class that ``@extend_schema`` has set on a handler, if there is one."""
-    schema = getattr(handler, "kwargs", {}).get("schema") if isfunction(handler) else None
-    return schema if schema is not None and issubclass(get_class(schema), AutoSchema) else None
-
-
-def _extend_handler(handler: Handler) -> Handler:
-    """Return a copy of a handler whose own schema class also inherits from ``EventStreamSchema``."""
-
-    @wraps(handler)
-    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return handler(self, *args, **kwargs)
-
-    schema = _extend(get_class(_own_schema(handler)))
-    wrapper.kwargs = {**handler.kwargs, "schema": schema}  # type: ignore[attr-defined]
-    return wrapper
-
-
-def _extend(schema: type[AutoSchema]) -> type[AutoSchema]:
-    """Return a schema class that inherits from the given class first, and then from ``EventStreamSchema``."""
-    if issubclass(EventStreamSchema, schema):
-        return EventStreamSchema
-    return schema if issubclass(schema, EventStreamSchema) else type(schema.__name__, (schema, EventStreamSchema), {})

@@ -40,16 +40,10 @@ class SingleThreadExecutor(Executor):
 
 def _work(jobs: "SimpleQueue[_Job | None]") -> None:
     while job := jobs.get():
-        _run(*job)
-        del job  # an idle thread must not keep the last call's arguments alive
-
-
-def _run(future: "Future[Any]", call: Callable[[], Any]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = call()
-    except BaseException as exc:
-        future.set_exception(exc)
-    else:
-        future.set_result(result)
+        future, call = job
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(call())
+            except BaseException as exc:
+                future.set_exception(exc)
+        del job, future, call  # an idle thread must not keep the last call's arguments alive

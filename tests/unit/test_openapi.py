@@ -30,7 +30,8 @@ from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView as SyncAPIView
 
 from adrf_sse.decorators import event_stream
-from adrf_sse.openapi.schema import EventStreamSchema, EventStreamViewExtension
+from adrf_sse.openapi.extension import EventStreamViewExtension
+from adrf_sse.openapi.schema import EventStreamSchema
 from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
 from tests.support.example import OAS, manage

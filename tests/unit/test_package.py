@@ -42,6 +42,7 @@ call_command("check")
 LEAVES = {
     "adrf_sse.brokers.redis": "adrf-sse[redis]",
     "adrf_sse.metrics": "adrf-sse[metrics]",
+    "adrf_sse.openapi.extension": "adrf-sse[openapi]",
     "adrf_sse.openapi.schema": "adrf-sse[openapi]",
 }
 
