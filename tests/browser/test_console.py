@@ -138,8 +138,8 @@ async def test_the_parser_follows_the_specification(page: Page) -> None:
     events = parser.feed(TORN)
     await expect(part(page, "total")).to_have_text(str(len(events)))
     await expect_state(page, "waiting", "Stream ended, reconnecting in 600 s")
-    told = [[row[0], row[-1]] for row in await shown(page) if row[0] != "comment"]
-    assert told == [[event.event or "message", event.data] for event in reversed(events)]
+    displayed = [[row[0], row[-1]] for row in await shown(page) if row[0] != "comment"]
+    assert displayed == [[event.event or "message", event.data] for event in reversed(events)]
     await expect(part(page, "retry")).to_have_text("600,000 ms")
     await expect(part(page, "last-id")).to_have_text("\N{EN DASH}")
 

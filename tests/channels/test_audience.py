@@ -1,4 +1,4 @@
-"""Many subscribers share one log of events, and are woken a few in each turn of the event loop."""
+"""Tests of many subscribers that share one log of events and are woken in groups."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -23,7 +23,7 @@ async def take(events, count):
 
 
 @pytest.mark.parametrize("turn", [True, False], ids=["a turn between", "in a burst"])
-async def test_each_of_many_gets_each_event_once_in_order(turn):
+async def test_each_of_many_subscribers_receives_each_event_once_and_in_order(turn):
     async with AsyncExitStack() as stack:
         subscribers = await entered(stack, MANY)
         for n in range(50):
@@ -73,7 +73,7 @@ async def test_a_subscriber_that_joins_or_leaves_during_a_round_misses_and_repea
             assert await take(events, 60) == list(range(60))
 
 
-async def test_a_log_that_is_full_lets_subscribers_read_history(monkeypatch, settings):
+async def test_subscribers_read_history_if_the_log_is_full(monkeypatch, settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 10}
     monkeypatch.setattr(audience_module, "MAX_LOG", 20)
     async with AsyncExitStack() as stack:
@@ -88,7 +88,7 @@ async def test_a_log_that_is_full_lets_subscribers_read_history(monkeypatch, set
 
 
 @only_memory
-async def test_a_reset_follows_the_events_that_waited(monkeypatch, settings):
+async def test_a_reset_is_sent_after_waiting_events(monkeypatch, settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "CHANNEL_HISTORY": 10, "MAX_SUBSCRIBER_BACKLOG": 10}
     monkeypatch.setattr(audience_module, "MAX_LOG", 20)
     async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Cursors read history at their own pace, and then the log, with nothing lost or repeated between them."""
+"""Tests of cursors, which read history and then the log without losing or repeating an event."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ def use_memory(settings, **more):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": broker, **more}
 
 
-async def test_a_resync_ends_no_subscriber_that_reads(settings):
+async def test_a_resync_does_not_drop_a_subscriber_that_reads(settings):
     use_memory(settings, MAX_SUBSCRIBER_BACKLOG=10)
     async with subscribe("news") as events, subscribe("news") as others:
         hub = hub_of(get_broker())
@@ -44,7 +44,7 @@ async def test_a_resync_ends_no_subscriber_that_reads(settings):
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_after_a_resync_cursors_at_the_same_place_read_history_once(settings):
+async def test_cursors_at_the_same_id_share_one_history_query_after_a_resync(settings):
     use_memory(settings)
     reads = []
 
@@ -70,7 +70,7 @@ async def test_after_a_resync_cursors_at_the_same_place_read_history_once(settin
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_events_missing_from_one_of_several_channels_give_one_reset(settings):
+async def test_events_missing_from_one_channel_cause_a_single_reset(settings):
     use_memory(settings, CHANNEL_HISTORY=300)
     first = await apublish("loud", -1)
     for n in range(900):
@@ -78,15 +78,17 @@ async def test_events_missing_from_one_of_several_channels_give_one_reset(settin
     async with subscribe("quiet", "loud", last_event_id=first) as events:
         got = await take(events, 601)
     assert got[0] == {"last_event_id": first}
-    assert [n for n in got[1:] if n % 3] == [n for n in range(450, 900) if n % 3], "what is kept of the loud one"
-    assert [n for n in got[1:] if n % 3 == 0] == list(range(0, 900, 3)), "all of the quiet one"
+    assert [n for n in got[1:] if n % 3] == [n for n in range(450, 900) if n % 3], (
+        "the history of the loud channel"
+    )
+    assert [n for n in got[1:] if n % 3 == 0] == list(range(0, 900, 3)), "all events of the quiet channel"
     assert got[1:] == sorted(got[1:])
 
 
-async def test_a_client_that_missed_nothing_gets_no_reset_however_old_its_id_is(settings):
+async def test_a_client_with_an_old_id_that_missed_no_event_receives_no_reset(settings):
     use_memory(settings, CHANNEL_TTL=0.001)
     first = await apublish("news", 1)
-    async with subscribe("other") as events:  # until the id is older than what is kept
+    async with subscribe("other") as events:  # wait until the id is older than the history
         while ChannelEvent("x", first, b"tx").age < 0.01:
             await asyncio.sleep(0)
         await apublish("other", "x")
@@ -96,7 +98,7 @@ async def test_a_client_that_missed_nothing_gets_no_reset_however_old_its_id_is(
         assert (await anext(events)).data == 2
 
 
-async def test_leaving_a_subscription_ends_the_iteration_that_waits_in_it(settings):
+async def test_leaving_a_subscription_ends_a_waiting_iteration(settings):
     use_memory(settings)
     subscription = subscribe("news")
     await subscription.__aenter__()
@@ -144,7 +146,7 @@ def frames(*numbers):
     return b"".join(event(number).frame for number in numbers)
 
 
-async def test_a_cursor_takes_all_released_events_as_one_chunk_that_others_share():
+async def test_cursors_at_the_same_position_share_one_chunk_of_released_events():
     log = Log()
     other = Cursor(log.channels, 0)
     other.log = log
@@ -157,7 +159,7 @@ async def test_a_cursor_takes_all_released_events_as_one_chunk_that_others_share
     assert (log.cursor.take(), log.cursor.events, log.cursor.last_id) == (b"", 2, 2)
 
 
-async def test_a_cursor_skips_the_events_that_were_in_its_last_page():
+async def test_a_cursor_skips_events_of_its_last_page():
     log = Log(last_id=2)
     log.publish(1, 2)
     assert log.cursor.take() == b""
@@ -169,7 +171,7 @@ async def test_a_cursor_skips_the_events_that_were_in_its_last_page():
     assert other.cursor.next_event().number == 3
 
 
-async def test_frames_of_the_stream_itself_stay_behind_the_events_before_them():
+async def test_the_streams_own_frames_are_sent_after_the_events_before_them():
     log = Log()
     log.publish(1)
     log.cursor.put(b":\n")
@@ -181,7 +183,7 @@ async def test_frames_of_the_stream_itself_stay_behind_the_events_before_them():
     assert not log.cursor
 
 
-async def test_the_log_keeps_only_what_some_cursor_has_yet_to_read():
+async def test_the_log_discards_events_that_all_cursors_have_read():
     log = Log()
     log.publish(1, 2, 3)
     slow = Cursor(log.channels, 0)
@@ -195,10 +197,10 @@ async def test_the_log_keeps_only_what_some_cursor_has_yet_to_read():
     assert log.event(3).number == 4
     log.remove(log.cursor)
     assert log.append(event(5))
-    assert log.end == 4, "nobody reads the log"
+    assert log.end == 4, "an event is discarded if no cursor reads the log"
 
 
-async def test_a_burst_is_released_in_parts_and_does_not_end_a_cursor_that_reads(settings):
+async def test_a_burst_is_released_in_parts_and_does_not_drop_a_cursor_that_reads(settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 4}
     log = Log()
     log.publish(*range(1, 9))
@@ -209,7 +211,7 @@ async def test_a_burst_is_released_in_parts_and_does_not_end_a_cursor_that_reads
         log.serve(1)
 
 
-async def test_a_cursor_that_reads_nothing_is_ended_with_the_events_of_its_backlog(settings):
+async def test_a_cursor_that_does_not_read_is_dropped_after_its_backlog(settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 4}
     ends = []
     log = Log(on_lag=lambda: ends.append("lagged"))
@@ -222,7 +224,7 @@ async def test_a_cursor_that_reads_nothing_is_ended_with_the_events_of_its_backl
         log.cursor.next_event()
 
 
-async def test_a_cursor_that_waits_to_be_woken_is_not_ended(settings):
+async def test_a_cursor_that_waits_to_be_woken_is_not_dropped(settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 4}
     log = Log()
     ready = log.cursor.wait_for_frames()
@@ -236,7 +238,7 @@ async def test_a_cursor_that_waits_to_be_woken_is_not_ended(settings):
     assert log.cursor.take() == frames(*range(1, 9))
 
 
-async def test_a_mark_that_the_log_has_passed_makes_the_cursor_read_another_page(settings):
+async def test_a_cursor_reads_another_page_if_the_log_has_passed_its_mark(settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_SUBSCRIBER_BACKLOG": 4}
     log = Log()
     behind = Cursor(log.channels, 0)
@@ -307,7 +309,7 @@ async def listener():
 
 
 async def reconnected(listener):
-    """Return a second connection, where the first was subscribed to ``a`` and ``b``."""
+    """Subscribe a first connection to ``a`` and ``b``, break it, and return a second connection."""
     first, second = Connection(), Connection()
     listener.connections.put_nowait(first)
     first.confirm(b"a")
@@ -318,7 +320,7 @@ async def reconnected(listener):
     return second
 
 
-async def test_events_that_arrive_before_all_channels_are_restored_are_left_to_history(listener):
+async def test_events_that_arrive_before_all_channels_are_restored_are_read_from_history(listener):
     connection = await reconnected(listener)
     connection.confirm(b"a")
     connection.message(b"a", b"7:tx\n\n")
@@ -327,10 +329,10 @@ async def test_events_that_arrive_before_all_channels_are_restored_are_left_to_h
     assert [await listener.receiver.calls.get() for _ in range(2)] == ["resync", 8]
 
 
-async def test_a_channel_without_subscribers_is_not_waited_for(listener):
+async def test_reconnecting_does_not_wait_for_a_channel_without_subscribers(listener):
     connection = await reconnected(listener)
     connection.confirm(b"a")
-    connection.message(b"a", b"not ours")
+    connection.message(b"a", b"unrelated")
     connection.message(b"a", b"hello")
     while not connection.replies.empty():
         await asyncio.sleep(0)
@@ -338,10 +340,10 @@ async def test_a_channel_without_subscribers_is_not_waited_for(listener):
     assert await listener.receiver.calls.get() == "resync"
     connection.message(b"a", b"hello")
     connection.message(b"a", b"9:tx\n\n")
-    assert await listener.receiver.calls.get() == 9, "what others publish there does no harm"
+    assert await listener.receiver.calls.get() == 9, "messages of other publishers must be ignored"
 
 
-async def test_subscribing_to_a_channel_again_leaves_nothing_behind(listener):
+async def test_subscribing_again_leaves_no_pending_confirmation(listener):
     connection = Connection()
     listener.connections.put_nowait(connection)
     connection.confirm(b"a")

@@ -88,8 +88,8 @@ VIEWS = [View.as_view(), RendererOnly.as_view(), RendererOnlySync.as_view(), pla
 async def test_the_requests_thread_and_connection_are_released_before_the_first_byte(visit, view, middleware):
     async with visit(view, middleware=middleware, served=True) as stream:
         await stream.next()
-        [(thread, held)] = used
-        assert held.connection is None
+        [(thread, django_connection)] = used
+        assert django_connection.connection is None
         await asyncio.to_thread(thread.join)
 
 
@@ -197,7 +197,7 @@ async def test_a_stream_that_was_never_iterated_is_closed_when_its_request_ends(
         order.append(source.closed)
 
     holding.update(reached=reached, never=never)
-    stream = visit(View.as_view(), middleware=("tests.unit.test_contexts.hold", *middleware), served=True)
+    stream = visit(View.as_view(), middleware=("tests.unit.test_contexts.hold_response", *middleware), served=True)
     opening = asyncio.create_task(stream.__aenter__())
     await reached.wait()
     assert source.started
@@ -215,7 +215,7 @@ async def test_a_stream_that_was_never_iterated_is_closed_when_its_request_ends(
 holding: dict = {}
 
 
-def hold(get_response):
+def hold_response(get_response):
     """Hold the response back, so that it is never iterated."""
 
     async def middleware(request):
@@ -227,7 +227,7 @@ def hold(get_response):
     return middleware
 
 
-hold.async_capable, hold.sync_capable = True, False
+hold_response.async_capable, hold_response.sync_capable = True, False
 
 
 async def test_the_servers_thread_context_is_not_closed():

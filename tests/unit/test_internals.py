@@ -1,4 +1,4 @@
-"""The private and undocumented names of other packages are there, and mean what this package takes them to mean."""
+"""Tests of the private and undocumented names of other packages that this package uses."""
 
 import ast
 import asyncio
@@ -198,12 +198,12 @@ SCENARIOS = {
 
 
 @pytest.mark.parametrize("name", INTERNALS)
-async def test_an_internal_name_means_what_the_package_takes_it_to_mean(name, request):
+async def test_an_internal_name_behaves_as_the_package_expects(name, request):
     scenario = SCENARIOS[name]
     if scenario is redis_connection:
         await scenario(request.getfixturevalue("redis_url"))
     else:
-        await asyncio.create_task(scenario())  # in context variables of its own
+        await asyncio.create_task(scenario())  # in a separate context
 
 
 def test_every_internal_name_has_a_scenario():
@@ -211,7 +211,7 @@ def test_every_internal_name_has_a_scenario():
 
 
 def private_names(path):
-    """Yield the private attributes in a module that are read from something else than ``self``."""
+    """Yield the private attributes that a module reads from objects other than ``self``."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__"):
             if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):

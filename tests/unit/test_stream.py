@@ -173,16 +173,16 @@ async def test_a_disconnect_before_the_first_event_closes_the_source(visit, orde
 
 async def test_a_source_that_ignores_cancellation_is_abandoned_and_logged(visit, settings, caplog):
     settings.ADRF_SSE = {"CLEANUP_TIMEOUT": 0.01}
-    let_go = asyncio.Event()
+    released = asyncio.Event()
     stubborn_task = []
 
     class View(AsyncSSEAPIView):
         async def get(self, request):
             stubborn_task.append(asyncio.current_task())
             yield "a"
-            while not let_go.is_set():
+            while not released.is_set():
                 try:
-                    await let_go.wait()
+                    await released.wait()
                 except asyncio.CancelledError:
                     continue
 
@@ -190,7 +190,7 @@ async def test_a_source_that_ignores_cancellation_is_abandoned_and_logged(visit,
         async with visit(View.as_view()) as stream:
             await stream.next()
     assert "View.get did not stop within 0.01 s" in caplog.text
-    let_go.set()
+    released.set()
     await asyncio.wait(stubborn_task)
 
 
