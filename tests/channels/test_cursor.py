@@ -78,9 +78,7 @@ async def test_events_missing_from_one_channel_cause_a_single_reset(settings):
     async with subscribe("quiet", "loud", last_event_id=first) as events:
         got = await take(events, 601)
     assert got[0] == {"last_event_id": first}
-    assert [n for n in got[1:] if n % 3] == [n for n in range(450, 900) if n % 3], (
-        "the history of the loud channel"
-    )
+    assert [n for n in got[1:] if n % 3] == [n for n in range(450, 900) if n % 3], "the history of the loud channel"
     assert [n for n in got[1:] if n % 3 == 0] == list(range(0, 900, 3)), "all events of the quiet channel"
     assert got[1:] == sorted(got[1:])
 
