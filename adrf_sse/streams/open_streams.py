@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import ThreadSensitiveContext
@@ -17,35 +17,32 @@ from django.core.signals import request_finished
 from adrf_sse.runtime.contexts import thread_context
 
 if TYPE_CHECKING:
-    from adrf_sse.streams.collector import Collector
     from adrf_sse.streams.lifecycle import Lifecycle
-
-    OpenStream: TypeAlias = Lifecycle | Collector
 
 
 class OpenStreams:
     """Hold each stream from its start to its end."""
 
     def __init__(self) -> None:
-        self._streams: set[OpenStream] = set()
+        self._streams: set[Lifecycle] = set()
         self._empty = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._streams)
 
-    def __iter__(self) -> "Iterator[OpenStream]":
+    def __iter__(self) -> "Iterator[Lifecycle]":
         return iter(tuple(self._streams))
 
     def by_view(self) -> Counter[str]:
         """Count the streams of each view, from any thread."""
         return Counter(stream.view_name for stream in self)
 
-    def add(self, stream: "OpenStream") -> None:
+    def add(self, stream: "Lifecycle") -> None:
         """Add a stream that starts."""
         self._streams.add(stream)
         self._empty.clear()
 
-    def discard(self, stream: "OpenStream") -> None:
+    def discard(self, stream: "Lifecycle") -> None:
         """Remove a stream that has ended."""
         self._streams.discard(stream)
         if not self._streams:

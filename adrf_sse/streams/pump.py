@@ -15,7 +15,6 @@ from adrf_sse.streams.reports import sole_cause
 from adrf_sse.streams.sources import DirectSource, Source
 
 if TYPE_CHECKING:
-    from adrf_sse.streams.collector import Collector
     from adrf_sse.streams.lifecycle import Lifecycle
 
 Serialize = Callable[[Any], Awaitable[Any]]
@@ -34,7 +33,7 @@ class Pump:
     def __init__(
         self,
         source: Any,
-        owner: "Lifecycle | Collector",
+        owner: "Lifecycle",
         buffer: FrameBuffer,
         encode: Encode,
         serialize: Serialize | None = None,
@@ -151,9 +150,7 @@ class DirectPump(Pump):
 
     __slots__ = ("_direct",)
 
-    def __init__(
-        self, source: DirectSource, owner: "Lifecycle | Collector", encode: Encode, on_lag: Callable[[], None]
-    ) -> None:
+    def __init__(self, source: DirectSource, owner: "Lifecycle", encode: Encode, on_lag: Callable[[], None]) -> None:
         super().__init__(source, owner, source.new_buffer(on_lag), encode)
         self._direct = source
 

@@ -16,7 +16,7 @@ from adrf_sse.runtime.loops import running_loop
 from adrf_sse.streams.open_streams import OpenStreams, open_streams
 
 if TYPE_CHECKING:
-    from adrf_sse.streams.open_streams import OpenStream
+    from adrf_sse.streams.lifecycle import Lifecycle
 
 _Handler = Callable[[int, FrameType | None], Any]
 
@@ -42,7 +42,7 @@ class Shutdown:
         self._begun = False
         self._calls_server = False
 
-    def track(self, stream: "OpenStream") -> None:
+    def track(self, stream: "Lifecycle") -> None:
         """Add a stream to the open streams, and end it at shutdown. A stream that starts later ends at once."""
         self._streams.add(stream)
         if self._begun:  # servers still accept requests for a while
@@ -94,7 +94,7 @@ class Shutdown:
             self._calls_server = False
 
 
-def _end(stream: "OpenStream") -> None:
+def _end(stream: "Lifecycle") -> None:
     if stream.loop is not None:
         with suppress(RuntimeError):  # its loop is closed
             stream.loop.call_soon_threadsafe(stream.shut_down)

@@ -1,7 +1,7 @@
 """One connection to Redis that receives what is published, and is replaced whenever it breaks."""
 
 import asyncio
-from collections import defaultdict, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +37,8 @@ class RedisListener:
         self._prefix = prefix
         self._silence = silence
         self._channels: set[str] = set()
-        # For each SUBSCRIBE that Redis has not confirmed yet, the futures that wait for it, in the order of sending.
-        self._unconfirmed: defaultdict[str, deque[list[asyncio.Future[None]]]] = defaultdict(deque)
+        self._unconfirmed: Counter[str] = Counter()  # SUBSCRIBE commands that Redis has not confirmed, by channel
+        self._confirmations: dict[str, asyncio.Future[None]] = {}  # of channels with such commands
         self._connection: PubSubConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._outage = Outage("receiving events from Redis")
@@ -50,20 +50,13 @@ class RedisListener:
         loop = asyncio.get_running_loop()
         new = [channel for channel in channels if channel not in self._channels]
         self._channels.update(new)
-        confirmations = []
-        for channel in channels:
-            if channel in new:
-                self._unconfirmed[channel].append([])
-            if waiting := self._unconfirmed.get(channel):
-                future = loop.create_future()
-                waiting[-1].append(future)
-                confirmations.append(future)
+        self._expect(new)
         if self._task is None:
             self._task = loop.create_task(self._run(), name="adrf_sse redis")
         elif new:
             await self._send("SUBSCRIBE", new)
-        for future in confirmations:
-            await future
+        for confirmation in [self._confirmations[channel] for channel in channels if channel in self._confirmations]:
+            await asyncio.shield(confirmation)
 
     async def unsubscribe(self, channels: Collection[str]) -> None:
         """Unsubscribe from channels."""
@@ -102,7 +95,11 @@ class RedisListener:
     async def _listen(self, first: bool) -> None:
         connection = await self._connect()
         try:
-            self._expect_confirmations()
+            self._unconfirmed.clear()
+            self._confirmations = {
+                name: self._confirmations[name] for name in self._confirmations.keys() & self._channels
+            }
+            self._expect(self._channels)
             self._not_restored = set() if first else set(self._channels)
             self._connection = connection
             await self._send("SUBSCRIBE", list(self._channels))
@@ -113,15 +110,11 @@ class RedisListener:
             self._connection = None
             await connection.aclose()
 
-    def _expect_confirmations(self) -> None:
-        """Expect one confirmation for each channel on a new connection, for all who wait for the channel."""
-        for channel in list(self._unconfirmed):
-            waiting = [future for futures in self._unconfirmed.pop(channel) for future in futures]
-            if channel in self._channels:
-                self._unconfirmed[channel].append(waiting)
-        for channel in self._channels:
-            if channel not in self._unconfirmed:
-                self._unconfirmed[channel].append([])
+    def _expect(self, channels: Collection[str]) -> None:
+        """Expect a confirmation for each channel; who waits for a channel waits for the last one."""
+        for channel in channels:
+            self._unconfirmed[channel] += 1
+            self._confirmations.setdefault(channel, asyncio.get_running_loop().create_future())
 
     async def _receive(self, connection: "PubSubConnection") -> None:
         pinged = False
@@ -153,15 +146,12 @@ class RedisListener:
     def _handle_confirmation(self, channel: str) -> None:
         self._confirmed = True
         self._outage.succeeded()
-        waiting = self._unconfirmed.get(channel)
-        if not waiting:
-            return
-        for future in waiting.popleft():
-            if not future.done():
-                future.set_result(None)
-        if not waiting:
+        self._unconfirmed[channel] -= 1
+        if self._unconfirmed[channel] <= 0:
             del self._unconfirmed[channel]
-        self._restored(channel)
+            if confirmation := self._confirmations.pop(channel, None):
+                confirmation.set_result(None)
+            self._restored(channel)
 
     def _restored(self, channel: str) -> None:
         """Note that a channel is subscribed to again, or no longer needed. After the last one, streams read history."""
