@@ -358,7 +358,7 @@ async def test_the_buttons_of_rest_framework_work_beside_the_panel(page: Page) -
     # This button replaces the current document.
     async with page.expect_event("requestfailed", lambda request: request.method == "GET"):
         await page.get_by_role("button", name="OPTIONS").click()
-    await expect(page.locator(".response-info")).to_contain_text("A viewset that alice is logged in to.")
+    await expect(page.locator(".response-info")).to_contain_text("A viewset whose user is always alice.")
     await expect_state(page, "idle", "Not connected")
     await button(page, "Connect").click()
     await expect(part(page, "total")).to_have_text("1")
