@@ -8,10 +8,10 @@ from django.http import HttpRequest, StreamingHttpResponse
 
 from adrf_sse.events.json_encoders import default_json_encoder
 from adrf_sse.exceptions import TooManySyncStreams
-from adrf_sse.runtime.loops import background_loop, served_by_loop
+from adrf_sse.runtime.loops import served_by_loop
 from adrf_sse.streams.options import options
 from adrf_sse.streams.stream import EventStream
-from adrf_sse.streams.wsgi import iterate
+from adrf_sse.streams.wsgi import WSGIReader
 
 
 class EventStreamResponse(StreamingHttpResponse):
@@ -54,7 +54,7 @@ class EventStreamResponse(StreamingHttpResponse):
     def streaming_content(self) -> Any:
         """What the server sends: the stream, or what middleware has set in its place."""
         if self._content is self._stream:
-            return self._stream
+            return self._stream if self.is_async else iter(self._stream)
         return self._parts(self._content) if self.is_async else map(self.make_bytes, self._content)
 
     @streaming_content.setter
@@ -86,7 +86,7 @@ class EventStreamResponse(StreamingHttpResponse):
         self._prepare()
         if self._content is self._stream:
             return iter(self._stream)
-        return iterate(self._wrapped(), background_loop.get()) if self.is_async else super().__iter__()
+        return WSGIReader(self._stream, self._wrapped()) if self.is_async else super().__iter__()
 
     def _prepare(self) -> None:
         """Tell the stream its request. HEAD has no body, so its source is never started."""

@@ -128,7 +128,6 @@ class MemoryListener:
         self._broker = broker
         self._receiver = receiver
         self._loop = loop
-        self._thread = threading.get_ident()  # the loop's, which asks for the listener
         self._lock = threading.RLock()
         self._waiting: list[ChannelEvent] = []
         self._overrun = False
@@ -158,7 +157,11 @@ class MemoryListener:
 
     def wake(self) -> None:
         """Let the loop deliver the events; in the loop's own thread, deliver them at once."""
-        if threading.get_ident() == self._thread:
+        try:
+            is_here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            is_here = False
+        if is_here:
             self._deliver()
         elif not self._called:
             self._called = True

@@ -71,8 +71,10 @@ class Audience:
         """Return whether ``serve()`` has to be called again."""
         if self._round or self._released < self.end:
             return True
-        longest = next(iter(self._waiting), None)
-        return longest is not None and longest.unread > 0
+        return any(
+            cursor.place is not None and cursor.place < self._released and not ready.done()
+            for cursor, ready in self._waiting.items()
+        )
 
     def resync(self, last_id: int | None) -> None:
         """Let all cursors read history after ``last_id``, once they have read what is in the log."""
@@ -109,6 +111,15 @@ class Audience:
         self.move(cursor, None)
         self.cursors.discard(cursor)
         self._waiting.pop(cursor, None)
+
+    def mark(self, cursor: Cursor) -> None:
+        """Let the log keep the events from here on, while a cursor reads a page of history."""
+        self.move(cursor, self.end)
+
+    def reaches(self, cursor: Cursor) -> bool:
+        """Return whether a cursor can continue at its mark."""
+        backlog: int = sse_settings.MAX_SUBSCRIBER_BACKLOG
+        return cursor.place is not None and self._released - cursor.place <= backlog
 
     def move(self, cursor: Cursor, place: int | None) -> None:
         """Move a cursor to a place in the log, or out of the log, and drop the events that no cursor has to read."""
@@ -154,13 +165,14 @@ class Audience:
                 self._end_laggards(released - backlog)
 
     def _end_laggards(self, first: int) -> None:
-        """End the cursors before a place, unless they wait to be woken."""
+        """End the cursors before a place, unless they wait for their turn, and drop the marks before it."""
         for cursor in tuple(self.cursors):
             place = cursor.place
-            if place is not None and place < first and not cursor.awaited:
-                if cursor.state is State.LIVE:
-                    cursor.lag(self._unread(self.place_after(place, cursor.last_id or 0)))
-                self.move(cursor, None)
+            if place is None or place >= first or (cursor.state is State.LIVE and cursor.is_idle):
+                continue
+            if cursor.state is State.LIVE:
+                cursor.lag(self._unread(self.place_after(place, cursor.last_id or 0)))
+            self.move(cursor, None)
 
     def _unread(self, place: int) -> list[ChannelEvent]:
         """Return the events from a place on, at most as many as may wait for a subscriber."""

@@ -34,6 +34,8 @@ class State(Enum):
     """It reads the log."""
     LAGGED = "lagged"
     """It fell too far behind the log, and reads nothing more."""
+    LEFT = "left"
+    """It has left its audience."""
 
 
 class Cursor(FrameBuffer):
@@ -89,9 +91,13 @@ class Cursor(FrameBuffer):
 
     def next_event(self) -> ChannelEvent | None:
         """Return the next event, or ``None`` if none is there. Raises ``SubscriberLagged`` after the last one."""
+        self._ready = None
         if self.has_early:
+            event = self._early[self._early_read]
             self._early_read += 1
-            return self._early[self._early_read - 1]
+            if self._early_read == len(self._early):
+                self._drop_early()
+            return event
         if self.state is State.LAGGED:
             raise SubscriberLagged(self.last_id)
         while self.place is not None and self.unread > 0:
@@ -104,6 +110,7 @@ class Cursor(FrameBuffer):
 
     def take(self) -> bytes:
         """Return the frames that come next as one chunk, or ``b""`` if there are none."""
+        self._ready = None
         return super().take() if self._frames else self._take_events()
 
     def _take_events(self) -> bytes:
@@ -153,6 +160,8 @@ class Cursor(FrameBuffer):
         """Drop everything that was not taken."""
         self._drop_early()
         super().clear()
+        if self.place is not None:
+            self.log.move(self, None)
 
     def wait_for_frames(self) -> "asyncio.Future[None]":
         """Return a future that ends when there is something to read."""
@@ -197,6 +206,11 @@ class Cursor(FrameBuffer):
         subscriber_dropped.send_robust(type(self), channels=self.channels)
         if self._on_lag is not None:
             self._on_lag()
+
+    def leave(self) -> None:
+        """Read nothing more; the stream can still take what could be read until now."""
+        self._keep_events()
+        self.state = State.LEFT
 
     def _leave_log(self, state: State, events: Sequence[ChannelEvent]) -> None:
         self.state = state

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from adrf_sse.brokers import Broker
 from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.channels.audience import Audience
-from adrf_sse.channels.cursor import Cursor
+from adrf_sse.channels.cursor import Cursor, State
 from adrf_sse.channels.history import History
 from adrf_sse.runtime.loops import after_fork
 from adrf_sse.signals import event_received
@@ -31,7 +31,7 @@ class Hub:
         self._by_channel: dict[str, list[Audience]] = {}
         self._last_received: int | None = None
         self._due: deque[Audience] = deque()  # audiences with cursors to wake, the one that was served last comes last
-        self._turn: asyncio.Handle | None = None
+        self._is_serving = False  # now, or in the next turn of the event loop
 
     # Subscribing
 
@@ -48,20 +48,21 @@ class Hub:
 
     async def catch_up(self, cursor: Cursor) -> None:
         """Read one page of history. If it is the last one, the cursor is live."""
-        audience = self._audiences[cursor.channels]
-        audience.move(cursor, audience.end)
+        if cursor.state is not State.BEHIND:
+            return
+        cursor.log.mark(cursor)
         try:
             page = await self._history.read(cursor.channels, cursor.last_id)
         except BaseException:
-            audience.move(cursor, None)
+            cursor.log.move(cursor, None)
             raise
-        if cursor.ended:
-            return
-        cursor.add_page(page)
-        if page.complete and cursor.place is not None:
-            cursor.go_live()
-        else:
-            audience.move(cursor, None)  # there are more pages, or events after the mark were lost
+        if cursor.state is State.BEHIND:
+            cursor.add_page(page)
+            if page.complete and cursor.log.reaches(cursor):
+                cursor.go_live()
+                return
+        # There are more pages, or events after the mark were lost, or the cursor has left.
+        cursor.log.move(cursor, None)
 
     async def leave(self, cursor: Cursor) -> None:
         """Remove a cursor. The last one of a channel unsubscribes from it."""
@@ -105,15 +106,13 @@ class Hub:
         if event_received.has_listeners():
             event_received.send_robust(type(self), channel=event.channel, lag=event.age)
         self._last_received = event.number
-        has_room = True
         for audience in self._by_channel.get(event.channel, ()):
-            has_room = audience.append(event) and has_room
-            if not audience.is_due:
+            if not audience.append(event):
+                audience.resync(event.number)
+            elif not audience.is_due:
                 audience.is_due = True
                 self._due.append(audience)
-        if not has_room:
-            self.resync()
-        elif self._turn is None and self._due:
+        if self._due and not self._is_serving:
             self._serve()
 
     def resync(self) -> None:
@@ -122,20 +121,24 @@ class Hub:
             audience.resync(self._last_received)
 
     def _serve(self) -> None:
+        self._is_serving = True
         woken = 0
-        for _ in range(len(self._due)):
-            audience = self._due.popleft()
-            woken += audience.serve(WOKEN_PER_TURN - woken)
-            audience.is_due = audience.has_more()
-            if audience.is_due:
-                self._due.append(audience)
-            if woken >= WOKEN_PER_TURN:
-                break
-        # The next turn comes after the readers that were just woken.
-        self._turn = self._loop.call_soon(self._next_turn)
+        try:
+            for _ in range(len(self._due)):
+                audience = self._due.popleft()
+                audience.is_due = False
+                woken += audience.serve(WOKEN_PER_TURN - woken)
+                if audience.has_more() and not audience.is_due:
+                    audience.is_due = True
+                    self._due.append(audience)
+                if woken >= WOKEN_PER_TURN:
+                    break
+        finally:
+            # The next turn comes after the readers that were just woken.
+            self._loop.call_soon(self._next_turn)
 
     def _next_turn(self) -> None:
-        self._turn = None
+        self._is_serving = False
         if self._due:
             self._serve()
 

@@ -83,10 +83,13 @@ class Subscription(DirectSource):
         """Receive nothing more; the stream can still take what is in the cursor."""
         if self._cursor is None or self._hub is None:
             return
-        self._cursor.end()
+        self._cursor.leave()
         if self._catching_up is not None:
             self._catching_up.cancel()
-        await self._hub.leave(self._cursor)
+        try:
+            await self._hub.leave(self._cursor)
+        finally:
+            self._cursor.end()
 
     # Both
 
@@ -113,7 +116,7 @@ class Subscription(DirectSource):
         assert self._cursor is not None
         assert self._hub is not None
         cursor = self._cursor
-        while cursor.state is State.BEHIND and not cursor.ended:
+        while cursor.state is State.BEHIND:
             if cursor.has_early:
                 await cursor.wait_for_room()
             else:

@@ -69,6 +69,11 @@ class FrameBuffer:
         """Whether the reader waits for frames."""
         return self._ready is not None and not self._ready.done()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the reader waits, or was woken and has not taken anything yet."""
+        return self._ready is not None
+
     def wait_for_frames(self) -> "asyncio.Future[None]":
         """Return a future that ends when a frame is put, and when the source ends."""
         self._ready = asyncio.get_running_loop().create_future()
@@ -84,7 +89,7 @@ class FrameBuffer:
 
         The chunk is larger than ``CHUNK_SIZE`` only if it is a single frame.
         """
-        frames = self._frames
+        frames, self._ready = self._frames, None
         if self._size <= CHUNK_SIZE or len(frames) == 1:
             self._frames, self._size = [], 0
         else:

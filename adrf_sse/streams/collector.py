@@ -59,8 +59,10 @@ class Collector(Lifecycle):
         return await run_on(loop, self._collect())
 
     async def source_failed(self, error: Exception) -> None:
-        """Keep an exception of the source, to raise it."""
-        if not isinstance(error, SubscriberLagged):
+        """Keep an exception of the source, to raise it; report it if there is no list to raise it for."""
+        if self._pump.stopping:
+            await super().source_failed(error)
+        elif not isinstance(error, SubscriberLagged):
             self._error = error
 
     async def _collect(self) -> list[Any]:

@@ -147,8 +147,9 @@ class Lifecycle:
 
     def _end(self, reason: Reason, last: bytes = b"", timeout: float | None = None) -> None:
         """Stop the source, and let the client receive what is in the buffer and a last frame."""
-        if self._pump.stopping or not self._advance(Phase.ENDING, reason):
+        if self.phase >= Phase.ENDING:
             return
+        self._advance(Phase.ENDING, reason)
         self._pump.stopping = True
         self._pump.buffer.put(last)
         timeout = sse_settings.CLEANUP_TIMEOUT if timeout is None else timeout

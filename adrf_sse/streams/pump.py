@@ -156,6 +156,9 @@ class DirectPump(Pump):
 
     async def stop(self, timeout: float) -> None:
         """Leave the source, and cancel it if it is still opening."""
+        assert self.task is not None
+        self.stopping = True
+        self.task.cancel()
         await self._direct.leave()
         await super().stop(timeout)
 

@@ -34,7 +34,7 @@ class Reauthorization:
     The check runs in a task that lives as long as the check. Events flow meanwhile.
     """
 
-    __slots__ = ("_check", "_interval", "_on_error", "_task", "_timer")
+    __slots__ = ("_check", "_interval", "_on_error", "_stopped", "_task", "_timer")
 
     def __init__(self, interval: float, check: Callable[[], Awaitable[None]]) -> None:
         self._interval = interval
@@ -42,6 +42,7 @@ class Reauthorization:
         self._on_error: Callable[[Exception], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
 
     def start(self, on_error: Callable[[Exception], None]) -> None:
         """Begin to check; the first check that raises calls ``on_error``, and is the last."""
@@ -50,6 +51,7 @@ class Reauthorization:
 
     async def stop(self, timeout: float) -> None:
         """Check no more. Cancel a check that runs, and wait for its end, at most ``timeout`` seconds."""
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
@@ -57,6 +59,8 @@ class Reauthorization:
             await asyncio.wait([self._task], timeout=timeout)
 
     def _schedule(self) -> None:
+        if self._stopped:
+            return  # the check that runs has ignored its cancellation
         # Spread, so that clients that connected together are not checked together; but never late.
         self._timer = asyncio.get_running_loop().call_later(self._interval * uniform(0.9, 1), self._begin)
 

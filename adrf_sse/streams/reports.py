@@ -59,7 +59,7 @@ def failure_frame(stream: "Lifecycle", source: object, error: Exception, name: s
     """Return the frame of the event that tells the client of a failure."""
     try:
         return encode(failure_event(error, name))
-    except (TypeError, ValueError):
+    except Exception:  # an APIException may have a detail of any kind
         logger.exception("The detail of %r can't be encoded.", error, extra=about(stream.request, source=repr(source)))
         return encode(failure_event(Exception(), name))
 

@@ -18,7 +18,7 @@ from adrf_sse.streams.pump import DirectPump, Pump, Serialize
 from adrf_sse.streams.reauthorization import Reauthorization
 from adrf_sse.streams.sources import DirectSource
 from adrf_sse.streams.timers import Timers
-from adrf_sse.streams.wsgi import chunks_of
+from adrf_sse.streams.wsgi import WSGIReader
 
 
 class EventStream(Lifecycle):
@@ -80,7 +80,7 @@ class EventStream(Lifecycle):
             raise self._error
         await self._open()
 
-    async def _begin_reading(self) -> Timers:
+    async def _begin_reading(self) -> None:
         buffer, options = self._pump.buffer, self._options
         if options.retry is not None:
             buffer.put(self._encode(ServerSentEvent(retry=options.retry)), first=True)
@@ -88,17 +88,25 @@ class EventStream(Lifecycle):
             self._start()
         if self._opened_at is None:
             await self._open()
+        if self.phase is Phase.CLOSED:
+            return  # by a receiver of stream_opened
+        self._timers = Timers(self, options, buffer, self.wire_format.heartbeat)
         if self._reauthorization is not None:
             self._reauthorization.start(self._check_failed)
-        return Timers(self, options, buffer, self.wire_format.heartbeat)
 
     # Reading
+
+    async def _leave_request(self) -> None:
+        """Release what the request used before its stream, and remember the server's task."""
+        pop_unread()
+        await release_request()
+        self._reader = self._reader or asyncio.current_task()
 
     def __aiter__(self) -> "EventStream":
         return self
 
     def __iter__(self) -> Iterator[bytes]:
-        return chunks_of(self)
+        return WSGIReader(self, self)
 
     async def __anext__(self) -> bytes:
         """Wait for frames and return them. A reader in another loop or thread waits for this one's loop."""
@@ -106,14 +114,12 @@ class EventStream(Lifecycle):
             raise StopAsyncIteration
         try:
             if not self.is_read:
-                pop_unread()
-                await release_request()
-                self._reader = asyncio.current_task()
+                await self._leave_request()
             loop = asyncio.get_running_loop()
             if self.loop not in (None, loop):
                 return await run_on(self.loop, self.__anext__())
             if self._timers is None:
-                self._timers = await self._begin_reading()
+                await self._begin_reading()
             while not (chunk := self._pump.buffer.take()):
                 if self._pump.buffer.ended:
                     await self._close("completed")
@@ -122,6 +128,10 @@ class EventStream(Lifecycle):
         except asyncio.CancelledError:
             await self.aclose()
             raise
-        self.bytes += len(chunk)
-        self._timers.sent_at = loop.time()
+        self._count(chunk)
         return chunk
+
+    def _count(self, chunk: bytes) -> None:
+        self.bytes += len(chunk)
+        if self._timers is not None:
+            self._timers.sent_at = asyncio.get_running_loop().time()

@@ -1,8 +1,8 @@
 """Reading under WSGI: from a worker's thread, on the loop that runs the stream."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 from adrf_sse.runtime.contexts import close_connections
 from adrf_sse.runtime.loops import background_loop, running_loop
@@ -12,38 +12,32 @@ from adrf_sse.streams.shutdown import shutdown
 if TYPE_CHECKING:
     from adrf_sse.streams.stream import EventStream
 
-T = TypeVar("T")
 
+class WSGIReader(Iterator[bytes]):
+    """Read a stream chunk by chunk, or ``content``, what middleware made of it. The thread waits for each chunk.
 
-def chunks_of(stream: "EventStream") -> Iterator[bytes]:
-    """Yield a stream's chunks. The thread waits for each of them."""
-    loop = stream.loop or background_loop.get()
-    if loop is running_loop():
-        raise RuntimeError(
-            "An EventStream must be read with 'async for' in the event loop that runs it, got a plain 'for'."
-        )
-    pop_unread()
-    close_connections()
-    shutdown.listen()
-    yield from iterate(stream, loop)
+    The reader closes nothing when it is collected as garbage: that may happen in the loop's own thread, which must not
+    wait for itself. The response closes the stream.
+    """
 
+    def __init__(self, stream: "EventStream", content: AsyncIterator[bytes]) -> None:
+        self._stream = stream
+        self._content = content
 
-def iterate(content: AsyncIterator[bytes], loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
-    """Yield what an asynchronous iterator yields on a loop, and close it at the end."""
-    try:
-        while (chunk := _result(_next(content), loop)) is not None:
-            yield chunk
-    finally:
-        _result(_close(content), loop)
+    def __next__(self) -> bytes:
+        loop = self._stream.loop or background_loop.get()
+        if loop is running_loop():
+            raise RuntimeError(
+                "An EventStream must be read with 'async for' in the event loop that runs it, got a plain 'for'."
+            )
+        if not self._stream.is_read:
+            pop_unread()
+            close_connections()
+            shutdown.listen()
+        try:
+            return asyncio.run_coroutine_threadsafe(self._next(), loop).result()
+        except StopAsyncIteration:
+            raise StopIteration from None
 
-
-async def _next(content: AsyncIterator[bytes]) -> bytes | None:
-    return await anext(content, None)
-
-
-async def _close(content: Any) -> None:
-    await content.aclose()
-
-
-def _result(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
-    return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+    async def _next(self) -> bytes:
+        return await anext(self._content)

@@ -1,6 +1,7 @@
 """Tests of cursors, which read history and then the log without losing or repeating an event."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -9,11 +10,15 @@ from adrf_sse.brokers.memory import MemoryBroker
 from adrf_sse.brokers.messages import ChannelEvent, message_body, page_of
 from adrf_sse.brokers.redis.listener import RedisListener
 from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
+from adrf_sse.channels import audience as audience_module
 from adrf_sse.channels.audience import Audience
 from adrf_sse.channels.cursor import Cursor, State, join
 from adrf_sse.channels.hub import hub_of
 from adrf_sse.exceptions import SubscriberLagged
+from adrf_sse.signals import subscriber_dropped
 from adrf_sse.streams.buffer import CHUNK_SIZE
+from adrf_sse.streams.options import options
+from adrf_sse.streams.stream import EventStream
 
 
 def event(number, channel="news"):
@@ -349,3 +354,100 @@ async def test_subscribing_again_leaves_no_pending_confirmation(listener):
     for _ in range(3):
         await listener.subscribe(["a"])
     assert not listener._unconfirmed
+
+
+# Subscribers that leave, fall behind and wait in the wrong moment
+
+
+async def streamed(channel="news", **given):
+    stream = EventStream(subscribe(channel), options({"heartbeat": None, **given}))
+    assert (await anext(stream)).startswith(b"id: ")
+    return stream
+
+
+async def test_events_that_are_ready_are_sent_when_a_stream_of_channels_expires(settings):
+    use_memory(settings)
+    stream = await streamed()
+    for n in range(3):
+        publish("news", n)
+    stream.expire()
+    assert b"".join([chunk async for chunk in stream]).count(b"data: ") == 3
+
+
+async def test_publishing_works_after_a_loop_ended_with_an_open_subscription(settings):
+    use_memory(settings)
+
+    def abandon():
+        async def open_and_leave_open():
+            await subscribe("news").__aenter__()
+
+        asyncio.run(open_and_leave_open())
+        return [publish("news", n) for n in range(2)]
+
+    assert len(await asyncio.to_thread(abandon)) == 2
+
+
+async def test_a_cursor_that_left_while_it_opened_leaves_no_mark_in_a_new_audience(settings):
+    use_memory(settings)
+    hub = hub_of(get_broker())
+    gone = Cursor(frozenset(["news"]), None)
+    await hub.join(gone)
+    gone.leave()
+    await hub.leave(gone)
+    async with subscribe("news") as events:
+        hub = hub_of(get_broker())
+        await hub.catch_up(gone)
+        assert gone.place is None
+        for n in range(5):
+            await apublish("news", n)
+            assert await take(events, 1) == [n]
+    assert subscriber_counts() == {}
+
+
+async def test_a_subscriber_that_waits_behind_one_that_gave_up_is_woken(settings):
+    use_memory(settings)
+    async with AsyncExitStack() as stack:
+        subscribers = [await stack.enter_async_context(subscribe("news")) for _ in range(200)]
+        impatient = asyncio.create_task(anext(subscribers[0]))
+        readers = [asyncio.create_task(take(events, 2)) for events in subscribers[1:]]
+        await asyncio.sleep(0)
+        impatient.cancel()
+        await asyncio.wait([impatient])
+        publish("news", 1)
+        publish("news", 2)
+        assert await asyncio.gather(*readers) == [[1, 2]] * 199
+
+
+async def test_a_receiver_of_a_signal_may_publish(settings):
+    use_memory(settings, MAX_SUBSCRIBER_BACKLOG=2)
+
+    def republish(channels, **kwargs):
+        publish("news", "someone fell behind")
+
+    subscriber_dropped.connect(republish)
+    async with subscribe("news"), subscribe("news") as events:
+        got = []
+        for n in range(4):
+            publish("news", n)
+            got += await take(events, 1)
+        got += await take(events, 1)
+        assert sorted(got, key=str) == [0, 1, 2, 3, "someone fell behind"]
+    subscriber_dropped.disconnect(republish)
+
+
+async def test_a_history_that_hangs_holds_up_no_subscriber_that_is_live(settings, monkeypatch):
+    monkeypatch.setattr(audience_module, "MAX_LOG", 20)
+    use_memory(settings, MAX_SUBSCRIBER_BACKLOG=5)
+    never = asyncio.Event()
+    async with subscribe("news") as live, subscribe("news") as behind:
+        hub_of(get_broker())._history.read = lambda *args: never.wait()
+        behind._cursor.fall_behind([], None)
+        behind._cursor.log.move(behind._cursor, None)
+        waiting = asyncio.create_task(anext(behind))
+        for n in range(50):
+            publish("news", n)
+            assert await take(live, 1) == [n]
+            await asyncio.sleep(0)
+        assert behind._cursor.place is None
+        waiting.cancel()
+        await asyncio.wait([waiting])

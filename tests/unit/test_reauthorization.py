@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -27,7 +28,7 @@ from adrf_sse.responses import EventStreamResponse
 from adrf_sse.signals import stream_closed
 from adrf_sse.streams import reauthorization
 from adrf_sse.streams.open_streams import open_streams
-from adrf_sse.streams.reauthorization import fresh
+from adrf_sse.streams.reauthorization import Reauthorization, fresh
 from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
 from tests.support.sources import Recorder
 
@@ -383,3 +384,34 @@ async def test_a_changed_user_ends_the_stream_even_if_the_view_never_read_the_us
         Authentication.user = get_user_model()(pk=2)
         assert await stream.body() == b"data: a\n\n"
     assert reasons == ["revoked"]
+
+
+async def test_no_check_follows_one_that_ignored_its_cancellation():
+    calls, begun = [], asyncio.Event()
+
+    async def check():
+        calls.append(1)
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    reauthorization = Reauthorization(0.001, check)
+    reauthorization.start(calls.append)
+    await begun.wait()
+    await reauthorization.stop(5)
+    timer = reauthorization._timer
+    assert calls == [1]
+    assert timer.when() <= asyncio.get_running_loop().time(), "no later one is scheduled"
+
+
+class Odd(APIException):
+    status_code = 503
+
+    def __init__(self):
+        self.detail = "a plain text, which has no code"
+
+
+async def test_a_check_that_fails_with_any_detail_ends_the_stream(visit, reasons):
+    async with visit(view_of(Script(Odd()))) as stream:
+        assert b"event: error" in await stream.body()
+    assert reasons == ["error"]

@@ -11,6 +11,7 @@ from django.core.signals import request_finished
 
 from adrf_sse import ServerSentEvent
 from adrf_sse.responses import EventStreamResponse
+from adrf_sse.runtime.loops import background_loop
 from adrf_sse.signals import stream_closed, stream_opened
 from adrf_sse.streams.buffer import CHUNK_SIZE
 from adrf_sse.streams.lifecycle import Phase
@@ -439,3 +440,38 @@ async def test_a_stream_that_is_discarded_is_closed_at_once():
     stream = stream_of(Recorder("a").run())
     stream.close()
     assert stream.phase is Phase.CLOSED
+
+
+async def test_a_stream_whose_source_has_completed_ends_for_no_other_reason():
+    reasons = []
+
+    def closed(reason, **kwargs):
+        reasons.append(reason)
+
+    stream_closed.connect(closed)
+    for end in ("expire", "shut_down"):
+        stream = stream_of(Recorder("a", "b").run())
+        assert await anext(stream) == b"data: a\n\ndata: b\n\n"
+        await wait_until_stable(lambda: len(asyncio.all_tasks()))
+        getattr(stream, end)()
+        assert [chunk async for chunk in stream] == []
+    stream_closed.disconnect(closed)
+    assert reasons == ["completed", "completed"]
+
+
+def test_collecting_a_reader_as_garbage_does_not_block_the_loop_under_wsgi():
+    async def alive():
+        gc.collect()
+        return True
+
+    class Cycle:
+        pass
+
+    cycle = Cycle()
+    cycle.itself = cycle
+    cycle.response = EventStreamResponse(Recorder("a").run_for_ever())
+    cycle.reader = iter(cycle.response)
+    assert next(cycle.reader) == b"data: a\n\n"
+    cycle.response.close()
+    del cycle
+    assert asyncio.run_coroutine_threadsafe(alive(), background_loop.get()).result()
