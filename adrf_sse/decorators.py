@@ -35,7 +35,7 @@ def event_stream(
     serializer_class: Declared | None = None,
     **given: Any,
 ) -> View | Callable[[Function], View]:
-    """Make a view of a function that takes the request and is, or returns, a source.
+    """Turn a function into a view. The function takes the request, and is a generator or returns a source.
 
     Alone, ``@event_stream``, or with HTTP methods and the options of ``docs/options.md``:
     ``@event_stream(methods=["GET", "POST"], heartbeat=5)``. REST framework's policy decorators

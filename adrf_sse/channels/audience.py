@@ -137,6 +137,8 @@ class Audience:
             del self._log[: first - self._start]
             self._start = first
             self._released = max(self._released, first)
+            if not self._log:
+                self._chunks.clear()
 
     def place_after(self, place: int, number: int) -> int:
         """Return the place of the first event after an ID, from a place on."""

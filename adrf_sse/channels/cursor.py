@@ -72,7 +72,7 @@ class Cursor(FrameBuffer):
         self._on_behind = on_behind
         self._early: Sequence[ChannelEvent] = ()  # events to read before those in the log; shared, so never changed
         self._early_read = 0
-        self._reset_until = 0  # the ID up to which a reset has told of missing events
+        self._reset_until = 0  # the ID up to which a reset has reported missing events
 
     def __bool__(self) -> bool:
         return bool(self._frames) or self.has_early or self.unread > 0

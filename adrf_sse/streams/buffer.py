@@ -17,7 +17,7 @@ class FrameBuffer:
 
     def __init__(self) -> None:
         self.ended = False
-        """Whether the source has ended, so that no more frames come."""
+        """Whether the source has ended, so that no more frames will be put."""
         self.events = 0
         """Events among the frames so far; the source counts them."""
         self._frames: list[bytes] = []
@@ -58,7 +58,7 @@ class FrameBuffer:
             self._room = None
 
     def end(self) -> None:
-        """Tell the reader that no more frames come."""
+        """Tell the reader that no more frames will be put."""
         self.ended = True
         self.wake_reader()
 

@@ -36,7 +36,7 @@ class Phase(IntEnum):
     OPEN = 2
     """The headers are sent: an error is an event."""
     ENDING = 3
-    """The source has ended or was told to end. The client receives what is in the buffer."""
+    """The source has ended or must stop. The client receives what is in the buffer."""
     CLOSED = 4
     """The source is closed."""
 
@@ -119,7 +119,7 @@ class Lifecycle:
                 self._pump.buffer.put(self._failure_frame(error))
 
     def source_ended(self) -> None:
-        """Note that no more frames come; the client receives those in the buffer."""
+        """Note that the source puts no more frames. The client receives those in the buffer."""
         if self._error is None:
             self._advance(Phase.ENDING)
 

@@ -50,7 +50,7 @@ class Reauthorization:
         self._schedule()
 
     async def stop(self, timeout: float) -> None:
-        """Check no more. Cancel a check that runs, and wait for its end, at most ``timeout`` seconds."""
+        """Stop checking. Cancel a check that is running, and wait for its end, at most ``timeout`` seconds."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()

@@ -1,4 +1,4 @@
-"""What the log, Django's signals and the client are told of a stream."""
+"""Reports of a stream, to the log, to Django's signals and to the client."""
 
 import logging
 from functools import partial

@@ -33,7 +33,7 @@ LAST_BYTES = 0.05
 
 
 class Shutdown:
-    """End the open streams when the process is told to end."""
+    """End the open streams when the process receives SIGTERM or SIGINT."""
 
     def __init__(self, streams: OpenStreams) -> None:
         self._streams = streams

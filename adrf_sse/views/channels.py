@@ -20,20 +20,20 @@ BAD_CHANNELS = (
 
 
 class ChannelStreamView(AsyncSSEAPIView):
-    """A view that streams channels: name them in ``get_channels()``.
+    """A view that streams the channels that ``get_channels()`` returns.
 
-    ``permission_classes`` are asked for each channel's name as an object (``has_object_permission``). A client that
-    comes back gets what it missed.
+    The view checks object permissions for the name of each channel (``has_object_permission``). A client that
+    reconnects receives the events that it missed first.
     """
 
     _channels: frozenset[str]
 
     def get_channels(self) -> Iterable[str]:
-        """Return the names of the request's channels; may be a coroutine function."""
+        """Return the names of the channels for this request. It may be a coroutine function."""
         raise NotImplementedError(f"{type(self).__name__} must have get_channels(), got none. Return a list of names.")
 
     async def get(self, request: Request, *args: Any, **kwargs: Any) -> Subscription:
-        """Subscribe to the channels, where permissions allow each of them."""
+        """Subscribe to the channels, if the client has permission for each of them."""
         channels = _checked(await call(self.get_channels))
         await sync_to_async(self._check_permissions_for)(request, channels)
         if self._authorization is not None:
@@ -41,7 +41,7 @@ class ChannelStreamView(AsyncSSEAPIView):
         return subscribe(*channels, last_event_id=self.last_event_id)
 
     def reauthorize(self, request: Request) -> None:
-        """Check again, also that the stream's channels are still among ``get_channels()``, and permitted."""
+        """Check again, also that ``get_channels()`` still returns the stream's channels, and their permissions."""
         super().reauthorize(request)
         names = self.get_channels()
         now = _checked(async_to_sync(_awaited)(names) if isawaitable(names) else names)

@@ -111,7 +111,7 @@ class RedisListener:
             await connection.aclose()
 
     def _expect(self, channels: Collection[str]) -> None:
-        """Expect a confirmation for each channel; who waits for a channel waits for the last one."""
+        """Expect one more confirmation for each channel. A subscriber waits for the last one of its channel."""
         for channel in channels:
             self._unconfirmed[channel] += 1
             self._confirmations.setdefault(channel, asyncio.get_running_loop().create_future())
