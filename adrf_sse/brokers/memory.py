@@ -175,7 +175,7 @@ class MemoryListener:
             return  # a receiver of an event has published; its event follows those that are being delivered
         self._delivering = True
         try:
-            while self._called or self._waiting:
+            while self._called or self._waiting or self._overrun:
                 with self._lock:
                     events, self._waiting = self._waiting, []
                     overrun, self._overrun = self._overrun, False
