@@ -119,7 +119,7 @@ async def test_countdown_ends_with_blastoff_and_is_not_requested_again(quick: Wa
         await expect(page.locator("[data-number]")).to_have_text("Blastoff!")
     await expect_state(page, "ended")  # the EventSource is closed and does not reconnect
     assert quick.statuses_of("/events/") == [200, 204]
-    assert (await (await last.value).request.all_headers())["last-event-id"] == "adrf-sse:end"
+    assert (await (await last.value).request.all_headers())["last-event-id"] == "adrf-sse-end"
     await expect(page.locator("[data-number]")).to_have_text("Blastoff!")
 
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.server
 
 MESSAGES = b"".join(b"data: Message %d of 5\n\n" % number for number in range(1, 6))
 COUNTDOWN = b"".join(b"event: tick\ndata: %d\n\n" % number for number in range(10, 0, -1))
-BLASTOFF = b"event: blastoff\ndata: Blastoff!\n\nid: adrf-sse:end\n\n"
+BLASTOFF = b"event: blastoff\ndata: Blastoff!\n\nid: adrf-sse-end\n\n"
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_countdown_ends_with_blastoff_and_the_end_id(quick: httpx.Client, url: s
 
 @pytest.mark.parametrize("url", ["/countdown/events/", "/countdown/sync/events/"])
 def test_a_client_that_has_seen_the_end_gets_204(quick: httpx.Client, url: str) -> None:
-    response = quick.get(url, headers={"Last-Event-ID": "adrf-sse:end"})
+    response = quick.get(url, headers={"Last-Event-ID": "adrf-sse-end"})
     assert response.status_code == 204
     assert response.content == b""
 
@@ -126,7 +126,7 @@ def test_a_view_can_be_read_in_three_formats(quick: httpx.Client) -> None:
         for accept in ("text/event-stream", "application/jsonl", "application/json")
     )
     assert stream.content.startswith(b'id: 1\nevent: planet\ndata: {"name":"Mercury","moons":0}\n\n')
-    assert stream.content.endswith(b'data: {"name":"Mars","moons":2}\n\nid: adrf-sse:end\n\n')
+    assert stream.content.endswith(b'data: {"name":"Mars","moons":2}\n\nid: adrf-sse-end\n\n')
     assert lines.content == (
         b'{"event":"planet","id":"1","data":{"name":"Mercury","moons":0}}\n'
         b'{"event":"planet","id":"2","data":{"name":"Venus","moons":0}}\n'
@@ -153,7 +153,7 @@ def test_a_job_reports_its_progress_until_it_is_done(quick: httpx.Client) -> Non
     assert percents == sorted(set(percents))
     assert percents[-1] == 100
     assert done == ("done", '{"percent":100}')
-    assert body.endswith(b"\n\nid: adrf-sse:end\n\n")
+    assert body.endswith(b"\n\nid: adrf-sse-end\n\n")
 
 
 def test_a_late_client_receives_the_current_state_first(quick: httpx.Client) -> None:

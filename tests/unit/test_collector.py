@@ -132,7 +132,7 @@ async def test_a_finite_stream_is_a_list_and_a_204_after_its_end(visit):
     view = view_of(prices, finite=True, retry=500)
     async with visit(view, headers=JSON) as stream:
         assert await stream.body() == PRICES
-    async with visit(view, headers=JSON | {"Last-Event-ID": "adrf-sse:end"}) as stream:
+    async with visit(view, headers=JSON | {"Last-Event-ID": "adrf-sse-end"}) as stream:
         assert (stream.status_code, await stream.body()) == (204, b"")
 
 

@@ -65,7 +65,7 @@ async def with_options(request, **kwargs):
 
 async def test_the_decorator_sets_methods_and_options(visit):
     async with visit(with_options) as stream:
-        assert await stream.body() == b"retry: 5\n\ndata: GET\n\nid: adrf-sse:end\n\n"
+        assert await stream.body() == b"retry: 5\n\ndata: GET\n\nid: adrf-sse-end\n\n"
     async with visit(with_options, method="post") as stream:
         assert b"data: POST\n\n" in await stream.body()
     async with visit(with_options, method="put") as stream:
@@ -73,7 +73,7 @@ async def test_the_decorator_sets_methods_and_options(visit):
         assert stream.headers["Allow"] == "GET, POST, HEAD, OPTIONS"
     async with visit(with_options, method="head") as stream:
         assert await stream.body() == b""
-    async with visit(with_options, headers={"Last-Event-ID": "adrf-sse:end"}) as stream:
+    async with visit(with_options, headers={"Last-Event-ID": "adrf-sse-end"}) as stream:
         assert stream.status_code == 204
 
 

@@ -46,7 +46,7 @@ def test_an_item_of_a_source_encodes_to_this_line(item, line, bare):
     [
         ServerSentEvent(retry=1),
         ServerSentEvent(comment="c"),
-        ServerSentEvent(id="adrf-sse:end"),
+        ServerSentEvent(id="adrf-sse-end"),
         b"",
         b":\n",
         b"retry: 1\n\n",

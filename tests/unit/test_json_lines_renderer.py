@@ -229,7 +229,7 @@ async def test_the_retry_delay_and_the_end_id_are_not_sent_as_lines(visit):
     view = type("View", (Prices,), {"finite": True, "retry": 500})
     async with visit(view.as_view(), headers=JSONL) as stream:
         assert await stream.body() == LINES
-    async with visit(view.as_view(), headers=JSONL | {"Last-Event-ID": "adrf-sse:end"}) as stream:
+    async with visit(view.as_view(), headers=JSONL | {"Last-Event-ID": "adrf-sse-end"}) as stream:
         assert (stream.status_code, await stream.body()) == (204, b"")
 
 

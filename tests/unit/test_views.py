@@ -522,12 +522,12 @@ class Finite(AsyncSSEAPIView):
 
 async def test_a_finite_stream_ends_with_the_end_id(visit):
     async with visit(Finite.as_view()) as stream:
-        assert await stream.body() == b"id: 1\nevent: a\ndata: 1\n\nid: adrf-sse:end\n\n"
+        assert await stream.body() == b"id: 1\nevent: a\ndata: 1\n\nid: adrf-sse-end\n\n"
 
 
 @pytest.mark.parametrize(
     "request_",
-    [{"headers": {"Last-Event-ID": "adrf-sse:end"}}, {"url": "/?last_event_id=adrf-sse:end"}],
+    [{"headers": {"Last-Event-ID": "adrf-sse-end"}}, {"url": "/?last_event_id=adrf-sse-end"}],
     ids=["header", "query"],
 )
 async def test_a_client_that_reconnects_after_the_end_gets_204(visit, request_):
@@ -545,7 +545,7 @@ async def test_a_finite_stream_that_failed_can_be_requested_again(visit, reporte
             raise ValueError
 
     async with visit(View.as_view()) as stream:
-        assert b"adrf-sse:end" not in await stream.body()
+        assert b"adrf-sse-end" not in await stream.body()
 
 
 # Methods and negotiation
