@@ -7,6 +7,7 @@ from rest_framework.generics import ListCreateAPIView
 from rest_framework.renderers import JSONRenderer
 
 from adrf_sse.channels import publish
+from adrf_sse.renderers import EventStreamConsoleRenderer, EventStreamRenderer
 from adrf_sse.views import ChannelStreamView
 from chat.models import Message
 from chat.serializers import MessageSerializer
@@ -56,6 +57,8 @@ class Messages(ListCreateAPIView):
 
 class RoomStream(ChannelStreamView):
     """Stream new messages. Clients that reconnect also receive the messages that they missed."""
+
+    renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
 
     def get_channels(self):
         return [channel_of(self.kwargs["room"])]

@@ -2,7 +2,9 @@
 
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
 from adrf_sse.metrics import StreamMetrics
@@ -15,5 +17,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("login/", LoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    # The pages of the admin and of REST framework name no icon, so browsers request this URL.
+    path("favicon.ico", RedirectView.as_view(url=static("streams/icon.svg"))),
     path("metrics/", StreamMetrics().view),
 ]

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import get_object_or_404
 from rest_framework.viewsets import ModelViewSet
 
+from adrf_sse.renderers import EventStreamConsoleRenderer, EventStreamRenderer
 from adrf_sse.views import ChannelStreamView
 from orders.announcements import ALL, channel_of
 from orders.models import Order
@@ -36,6 +37,8 @@ class Orders(ModelViewSet):
 class OrdersStream(ChannelStreamView):
     """Stream the changes of all orders."""
 
+    renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
+
     def get_channels(self):
         return [ALL]
 
@@ -43,6 +46,8 @@ class OrdersStream(ChannelStreamView):
 @extend_schema_view(get=extend_schema(operation_id="order_stream"))
 class OrderStream(ChannelStreamView):
     """Stream the changes of one order. The response is 404 if the order doesn't exist."""
+
+    renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
 
     def get_channels(self):
         return [channel_of(get_object_or_404(Order, pk=self.kwargs["pk"]).pk)]

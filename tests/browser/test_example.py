@@ -1,5 +1,6 @@
 """Tests of the example's pages in Chromium."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -203,6 +204,19 @@ async def test_a_member_can_start_a_job_and_log_out(quick: WatchedPage) -> None:
 
 
 # Consoles
+
+
+async def test_every_console_on_the_index_shows_its_stream(quick: WatchedPage) -> None:
+    page = quick.page
+    await page.goto("/login/?next=/")
+    await log_in(page)
+    links = page.get_by_role("link", name="Watch it in its console")
+    urls = await links.evaluate_all("links => links.map(link => link.getAttribute('href'))")
+    assert len(urls) == await page.locator("[data-card]").count() - 2  # a job and a plain Django view have none
+    for url in urls:
+        await page.goto(url)
+        await page.get_by_role("button", name="Connect").click()
+        await expect(page.locator("[data-sse=state]")).to_have_attribute("data-state", re.compile("^(live|ended)$"))
 
 
 async def test_the_index_links_to_consoles_and_a_form_opens_a_stream(quick: WatchedPage) -> None:
