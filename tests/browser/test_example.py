@@ -203,6 +203,23 @@ async def test_a_member_can_start_a_job_and_log_out(quick: WatchedPage) -> None:
     await expect(page.get_by_text("You are not logged in")).to_be_visible()
 
 
+async def test_the_page_for_members_says_that_its_user_has_logged_out_in_another_tab(slow: WatchedPage) -> None:
+    page = slow.page
+    await page.goto("/login/?next=/members/")
+    await log_in(page)
+    await expect(page.locator("[data-greeting]")).to_have_text("Hello, demo!")
+    other = await page.context.new_page()
+    await other.goto("/")
+    await other.get_by_role("button", name="Log out").click()
+    await expect(page.get_by_text("You are no longer logged in")).to_be_visible()
+    await expect(page.locator("[data-greeting]")).to_be_hidden()
+    assert slow.statuses_of("/events/") == [200, 403]
+    slow.errors[:] = [error for error in slow.errors if "403" not in error]
+    await page.get_by_role("link", name="Log in again").click()
+    await log_in(page)
+    await expect(page.locator("[data-greeting]")).to_have_text("Hello, demo!")
+
+
 # Consoles
 
 

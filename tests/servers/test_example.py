@@ -221,6 +221,19 @@ def test_a_member_needs_the_csrf_token_to_start_a_job(quick: httpx.Client) -> No
     assert quick.post("/progress/jobs/", headers=token).status_code == 201
 
 
+def test_a_logout_ends_the_streams_of_its_session(example_database: Path) -> None:
+    with serve_example(example_database, ENDLESS) as server, http_client(server) as client:
+        log_in(client)
+        with client.stream("GET", "/members/events/") as response:
+            chunks = response.iter_raw()
+            received = next(chunks)
+            client.post("/logout/", headers={"X-CSRFToken": client.cookies["csrftoken"]})
+            received += b"".join(chunks)
+        assert [name for name, _ in parse_events(received)] == ["greeting", "time"]
+        server.terminate()
+    assert "revoked" in server.output
+
+
 # Pages
 
 

@@ -12,7 +12,14 @@ const stream = new Stream({
   },
   onState(name) {
     showState(state, name);
+    if (name === "ended" || name === "refused") showLogout();
   },
 });
+
+// The server ends this stream only if its user may no longer read it.
+function showLogout() {
+  stage.querySelector("[data-ended]").hidden = false;
+  for (const place of Object.values(places)) place.hidden = true;
+}
 
 stream.start();
