@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from django.urls import reverse
 from django.views.generic import TemplateView
 
+from streams.jobs import find_job
+
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
@@ -137,3 +139,20 @@ class Page(TemplateView):
 
     def get_context_data(self, **kwargs):
         return super().get_context_data(stream_url=reverse(self.stream), title=self.title, **kwargs)
+
+
+class ProgressPage(Page):
+    """A page for one job. The page's URL contains the ID of the job, so a reload shows it again."""
+
+    template_name = "streams/progress.html"
+    stream = "progress-jobs"
+    title = "Progress"
+
+    def get_context_data(self, **kwargs):
+        id = self.request.GET.get("job")
+        known = id is not None and find_job(id) is not None
+        return super().get_context_data(
+            events_url=reverse("progress-events", args=[id]) if known else None,
+            unknown=id is not None and not known,
+            **kwargs,
+        )

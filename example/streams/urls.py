@@ -6,7 +6,7 @@ from streams.countdown import Countdown, SyncCountdown
 from streams.members import MembersClock
 from streams.messages import StockView, plain_view
 from streams.news import NewsAndWeather
-from streams.pages import Index, Page
+from streams.pages import Index, Page, ProgressPage
 from streams.planets import Planets
 from streams.progress import JobProgress, Jobs
 from streams.words import Words
@@ -35,7 +35,7 @@ urlpatterns = [
         name="news-and-weather",
     ),
     path("news-and-weather/events/", NewsAndWeather.as_view(), name="news-and-weather-events"),
-    path("progress/", page("progress", "progress-jobs", "Progress"), name="progress"),
+    path("progress/", ProgressPage.as_view(), name="progress"),
     path("progress/jobs/", Jobs.as_view(), name="progress-jobs"),
     path("progress/jobs/<str:id>/events/", JobProgress.as_view(), name="progress-events"),
     path("planets/", Planets.as_view(), name="planets"),

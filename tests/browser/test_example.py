@@ -151,6 +151,42 @@ async def test_progress_bar_fills_and_the_stream_is_not_requested_again(quick: W
     await expect(page.get_by_role("button", name="Start a job")).to_be_enabled()
 
 
+async def test_progress_of_a_job_is_shown_again_after_a_reload_and_in_another_window(slow: WatchedPage) -> None:
+    page = slow.page
+    await page.goto("/progress/")
+    await page.get_by_role("button", name="Start a job").click()
+    await expect_state(page, "live")
+    await page.reload()
+    await expect_state(page, "live")
+    await expect(page.get_by_role("button", name="Start a job")).to_be_disabled()
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await expect_state(other, "live")
+    assert slow.statuses_of("/progress/jobs/") == [201]
+    assert len(set(slow.urls_of("/events/"))) == 1
+
+
+async def test_a_finished_job_is_shown_after_a_reload_and_another_one_can_be_started(quick: WatchedPage) -> None:
+    page = quick.page
+    await page.goto("/progress/")
+    for _ in range(2):
+        await page.get_by_role("button", name="Start a job").click()
+        await expect_state(page, "ended")
+        await page.reload()
+        await expect(page.locator("output")).to_have_text("Done")
+        await expect_state(page, "ended")
+    assert quick.statuses_of("/progress/jobs/") == [201, 201]
+
+
+async def test_the_page_says_that_a_job_is_unknown(quick: WatchedPage) -> None:
+    page = quick.page
+    await page.goto("/progress/?job=none")
+    await expect(page.get_by_text("The server no longer knows this job")).to_be_visible()
+    await page.get_by_role("button", name="Start a job").click()
+    await expect(page.locator("output")).to_have_text("Done")
+    await expect(page.get_by_text("The server no longer knows this job")).to_be_hidden()
+
+
 # Endless streams
 
 

@@ -214,7 +214,46 @@ def restart_workers(server: Server) -> None:
         os.kill(int(child), signal.SIGTERM)
 
 
+async def test_an_empty_room_says_so(memory_windows: Windows) -> None:
+    window = await memory_windows.open("/chat/empty/")
+    talk = window.page.get_by_role("log")
+    await expect(talk).to_match_aria_snapshot('- log "Messages": Nobody has said anything yet.')
+    await send_message(window.page, "Ada", "Anybody here?")
+    await expect_messages(window.page, "Anybody here?")
+    assert "Nobody" not in await talk.aria_snapshot()
+
+
 # Orders
+
+
+async def test_an_empty_list_of_orders_says_so(memory_windows: Windows) -> None:
+    window = await memory_windows.open("/orders/")
+    page, none = window.page, window.page.get_by_text("There are no orders")
+    for order in httpx.get(f"{memory_windows.server.url}/orders/api/", timeout=60).json():
+        httpx.delete(f"{memory_windows.server.url}/orders/api/{order['id']}/", timeout=60).raise_for_status()
+    await expect(none).to_be_visible()
+    memory_windows.post("/orders/api/", item="Jug")
+    await expect(order_row(page, "Jug")).to_contain_text("new")
+    await expect(none).to_be_hidden()
+    await page.get_by_role("button", name="Remove: Jug").click()
+    await expect(none).to_be_visible()
+
+
+async def test_a_list_does_not_say_that_it_is_empty_before_it_is_loaded(memory_windows: Windows) -> None:
+    async with watched_page(memory_windows.browser, base_url=memory_windows.server.url) as window:
+        page, loaded = window.page, asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            await loaded.wait()
+            await route.continue_()
+
+        await page.route("**/orders/api/", hold)
+        await page.goto("/orders/")
+        await expect_state(page, "live")
+        await expect(page.get_by_text("Loading")).to_be_visible()
+        await expect(page.get_by_text("There are no orders")).to_be_hidden()
+        loaded.set()
+        await expect(page.get_by_text("Loading")).to_be_hidden()
 
 
 async def test_changes_to_an_order_are_shown_in_both_windows(windows: Windows) -> None:

@@ -75,3 +75,7 @@ class WatchedPage:
     def statuses_of(self, path: str) -> list[int]:
         """Return the status of each response whose URL ends with ``path``, in order."""
         return [response.status for response in self.responses if response.url.endswith(path)]
+
+    def urls_of(self, path: str) -> list[str]:
+        """Return the URL of each response that ends with ``path``, in order."""
+        return [response.url for response in self.responses if response.url.endswith(path)]

@@ -47,7 +47,7 @@ class Card {
   async startJob() {
     this.button.disabled = true;
     try {
-      this.stream.url = await startJob(this.data.url, this.form);
+      this.stream.url = (await startJob(this.data.url, this.form)).events;
     } finally {
       this.button.disabled = false;
     }

@@ -6,6 +6,7 @@ const form = stage.querySelector("[data-job]");
 const button = form.querySelector("button");
 const bar = form.querySelector("progress");
 const percent = form.querySelector("[data-percent]");
+const unknown = form.querySelector("[data-unknown]");
 
 const stream = new Stream({
   url: "",
@@ -25,16 +26,24 @@ function show(value) {
   percent.textContent = `${value} %`;
 }
 
+function watch(url) {
+  stream.url = url;
+  stream.start();
+}
+
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   button.disabled = true;
   show(0);
+  if (unknown) unknown.hidden = true;
   try {
-    stream.url = await startJob(form.action, form);
-    stream.start();
+    const job = await startJob(form.action, form);
+    history.replaceState(null, "", `?${new URLSearchParams({ job: job.id })}`); // a reload shows this job again
+    watch(job.events);
   } catch {
     showState(state, "refused");
     button.disabled = false;
   }
 });
 button.disabled = false; // an earlier click would submit the form without this script
+if (form.dataset.events) watch(form.dataset.events);

@@ -87,12 +87,12 @@ export function showState(element, state) {
   element.textContent = LABELS[state];
 }
 
-// Start a job and return the URL of its stream. Throws an error if the server refuses.
+// Start a job and return its ID and the URL of its stream, `events`. Throws an error if the server refuses.
 export async function startJob(url, form) {
   const token = form.querySelector("[name=csrfmiddlewaretoken]").value;
   const response = await fetch(url, { method: "POST", headers: { "X-CSRFToken": token } });
   if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
-  return (await response.json()).events;
+  return response.json();
 }
 
 // The browser may keep the page for its back button, but the page must close its connections.
