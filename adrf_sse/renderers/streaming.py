@@ -1,19 +1,26 @@
 """The base class of the renderers that stream."""
 
+import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from adrf_sse.events.fields import JSONEncode
 from adrf_sse.events.json_encoders import json_encoder
 from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import TooManySyncStreams
 from adrf_sse.responses import EventStreamResponse
-from adrf_sse.streams.options import Options, options
+from adrf_sse.runtime.loops import loop_of, running_loop
+from adrf_sse.serializers.event_serializers import event_serializers
+from adrf_sse.streams.open_streams import add_unread
+from adrf_sse.streams.options import Options, options, options_of
 from adrf_sse.streams.pump import Serialize
+from adrf_sse.streams.reauthorization import ViewAuthorization
 from adrf_sse.streams.sources import is_source
 from adrf_sse.streams.stream import EventStream
 
@@ -22,8 +29,8 @@ class StreamingRenderer(BaseRenderer):
     """Stream ``Response(source)`` from any adrf or Django REST Framework view. Send any other data as JSON.
 
     Django renders a response in a thread, and uses the result as the whole body. So a stream is not rendered: a
-    post-render callback replaces the response with an ``EventStreamResponse``. A subclass sets ``media_type`` and
-    implements ``wire_format()``.
+    post-render callback replaces the response with an ``EventStreamResponse``. Options are attributes of the view, as
+    they are with ``EventStreamMixin``. A subclass sets ``media_type`` and implements ``wire_format()``.
     """
 
     data_renderer_class: type[BaseRenderer] = JSONRenderer
@@ -42,14 +49,28 @@ class StreamingRenderer(BaseRenderer):
             return self._json(data, response, context)
         if response is None or accepted(response) not in (self, None):
             return f"An event stream. Ask for it with Accept: {self.media_type}.".encode()
+        view, request = context.get("view"), context.get("request")
         try:
-            stream = self.event_stream(data)
+            stream = self._stream_of_view(data, view, request)
         except TooManySyncStreams as refusal:
             return self._refuse(refusal, response, context)
+        error = _error_before_first_event(stream, view, request)
+        if error is not None:
+            _become(response, view.handle_exception(error))  # type: ignore[union-attr]
+            return self._json(response.data, response, context)
         # In front of the other callbacks: those of middleware and of cache_page() must see a streaming response.
         callbacks: list[Any] = response._post_render_callbacks  # type: ignore[attr-defined]
-        callbacks.insert(0, lambda rendered: stream_in_place_of(rendered, stream, context.get("request")))
+        callbacks.insert(0, lambda rendered: stream_in_place_of(rendered, stream, request))
         return b""
+
+    def _stream_of_view(self, source: Any, view: APIView | None, request: Request | None) -> EventStream:
+        """Return a stream with the options and event serializers that are attributes of a view."""
+        typed = getattr(view, "event_serializers", None) is not None
+        chosen = options_of(view)
+        stream = self.event_stream(source, chosen, event_serializers(view) if typed else None)
+        if chosen.reauthorize_interval is not None and request is not None:
+            stream.reauthorize(chosen.reauthorize_interval, partial(ViewAuthorization(view).check, request))
+        return stream
 
     def event_stream(
         self, source: Any, chosen: Options | None = None, serialize: Serialize | None = None
@@ -74,6 +95,29 @@ class StreamingRenderer(BaseRenderer):
         response.status_code = refusal.status_code
         response["Retry-After"] = str(refusal.wait)
         return self._json({"detail": refusal.detail}, response, context)
+
+
+def _error_before_first_event(stream: EventStream, view: APIView | None, request: Request | None) -> Exception | None:
+    """Wait for the first event if the view sets ``first_event_timeout``, and return what the source raised before it.
+
+    Other views don't wait: their thread would be held.
+    """
+    if request is None or request.method == "HEAD" or not hasattr(view, "first_event_timeout") or running_loop():
+        return None
+    loop = loop_of(request._request)
+    try:
+        asyncio.run_coroutine_threadsafe(stream.first_event(loop), loop).result()
+    except Exception as exc:
+        return exc
+    add_unread(stream)
+    return None
+
+
+def _become(response: Response, other: Response) -> None:
+    """Give a response the data, the status and the headers of another one."""
+    response.data, response.status_code, response.exception = other.data, other.status_code, True
+    for name, value in other.items():
+        response[name] = value
 
 
 def accepted(response: Response) -> BaseRenderer | None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from asgiref.sync import SyncToAsync
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpRequest
 
 T = TypeVar("T")
 
@@ -21,11 +23,14 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 def served_by_loop() -> bool:
     """Return whether an event loop serves the request: in this thread, or while it waits for this thread."""
-    if running_loop() is not None:
-        return True
+    return running_loop() is not None or _waiting_loop() is not None
+
+
+def _waiting_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that waits for this thread, or ``None``."""
     # asgiref stores its caller's loop in each thread that it runs synchronous code in. Other threads have no attribute.
-    parent = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
-    return parent is not None and parent.is_running()
+    parent: asyncio.AbstractEventLoop | None = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
+    return parent if parent is not None and parent.is_running() else None
 
 
 def after_fork(callback: Callable[[], None]) -> None:
@@ -63,6 +68,13 @@ class BackgroundLoop:
 
 background_loop = BackgroundLoop()
 after_fork(background_loop.reset)
+
+
+def loop_of(request: HttpRequest) -> asyncio.AbstractEventLoop:
+    """Return a loop for the stream of a request. Under WSGI, the loop of an asynchronous view ends with the view."""
+    if isinstance(request, WSGIRequest):
+        return background_loop.get()
+    return running_loop() or _waiting_loop() or background_loop.get()
 
 
 async def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -93,13 +93,22 @@ def options(given: Mapping[str, Any]) -> Options:
             "reauthorize_interval must be an option of a view, whose permissions it checks, got "
             f"{chosen['reauthorize_interval']!r} without one. Set it on an AsyncSSEAPIView, or in @event_stream."
         )
+    return _shared(*_complete(chosen))
+
+
+def _complete(chosen: Mapping[str, Any]) -> list[Any]:
+    """Return the value of each option, in the order of ``OPTIONS``."""
     # A default is read only where it is needed: to read a setting checks all settings.
-    return _shared(*[chosen[name] if name in chosen else OPTIONS[name].default for name in OPTIONS])
+    return [chosen[name] if name in chosen else OPTIONS[name].default for name in OPTIONS]
 
 
 def options_of(view: Any) -> Options:
-    """Return the options that a view's attributes give. Raises ``TypeError`` or ``ValueError`` like ``options()``."""
-    return _shared(*checked({name: getattr(view, name) for name in OPTIONS}).values())
+    """Return the options that a view's attributes give. A view without the mixin may have some of them only.
+
+    Raises ``TypeError`` or ``ValueError`` like ``options()``.
+    """
+    given = {name: getattr(view, name) for name in OPTIONS if hasattr(view, name)}
+    return _shared(*_complete(checked(given)))
 
 
 @lru_cache(maxsize=128)

@@ -90,9 +90,9 @@ def _cancelled_from_outside() -> bool:
 
 
 class ViewAuthorization:
-    """Check a view's client again, on a fresh request.
+    """Check a view's client again, on a fresh request: with ``reauthorize()``, if the view has that method.
 
-    ``view`` is copied when it is dispatched, because what it stores on itself later may be out of date.
+    ``view`` is copied, because what it stores on itself later may be out of date.
     """
 
     __slots__ = ("_view",)
@@ -114,10 +114,16 @@ class ViewAuthorization:
         view.request = again = view.initialize_request(fresh(request._request), *view.args, **view.kwargs)
         for name in _NEGOTIATED:
             setattr(again, name, getattr(request, name, None))
-        view.reauthorize(again)
+        getattr(view, "reauthorize", partial(check_client, view))(again)
         # Compared always: a request whose view never asked for the user is authenticated here.
         if _identity(again.user) != _identity(request.user):
             raise NotAuthenticated
+
+
+def check_client(view: Any, request: Request) -> None:
+    """Authenticate a request, and check the view's permissions for it. Raises what these checks raise."""
+    view.perform_authentication(request)
+    view.check_permissions(request)
 
 
 def is_refusal(error: Exception) -> bool:

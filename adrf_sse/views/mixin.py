@@ -22,16 +22,17 @@ from adrf_sse.renderers.json_lines import JSONLinesRenderer
 from adrf_sse.renderers.json_list import is_json, list_format
 from adrf_sse.renderers.streaming import StreamingRenderer, stream_in_place_of
 from adrf_sse.responses import EventStreamResponse
+from adrf_sse.runtime.loops import loop_of
 from adrf_sse.serializers.event_serializers import Declared, check_declarations, event_serializers
 from adrf_sse.streams.collector import Collector, StreamTooLong
 from adrf_sse.streams.open_streams import add_unread
 from adrf_sse.streams.options import OPTIONS, StreamOptions, checked, options_of
-from adrf_sse.streams.reauthorization import ViewAuthorization
+from adrf_sse.streams.reauthorization import ViewAuthorization, check_client
 from adrf_sse.streams.shutdown import shutdown
 from adrf_sse.streams.sources import discard, is_source
 from adrf_sse.streams.stream import EventStream
 from adrf_sse.views.handlers import Handler, call, checked_response
-from adrf_sse.views.requests import last_event_id, loop_of
+from adrf_sse.views.requests import last_event_id
 
 NOT_A_STREAM = "This endpoint is a stream."
 
@@ -58,7 +59,9 @@ class EventStreamMixin(StreamOptions):
         if DRFAPIView in mro and APIView not in mro[mro.index(EventStreamMixin) :]:
             raise TypeError(
                 f"EventStreamMixin must stand in front of an adrf view or viewset class, got {cls.__name__}"
-                f"({', '.join(base.__name__ for base in cls.__bases__)}). Put it first, and derive from adrf's class."
+                f"({', '.join(base.__name__ for base in cls.__bases__)}). Put it first, and derive from adrf's class. "
+                "A view or viewset of Django REST Framework's own needs no mixin: with EventStreamRenderer in its "
+                "renderer_classes, return Response(source), and set options as attributes."
             )
         own = {name: value for name, value in vars(cls).items() if name in OPTIONS}
         checked({name: value for name, value in own.items() if not hasattr(value, "__get__")})
@@ -75,8 +78,7 @@ class EventStreamMixin(StreamOptions):
         Called every ``reauthorize_interval``, in a stream thread, on a copy of the view as it was when it was
         dispatched. Override it to check more.
         """
-        self.perform_authentication(request)  # type: ignore[attr-defined]
-        self.check_permissions(request)  # type: ignore[attr-defined]
+        check_client(self, request)
 
     def get_renderers(self) -> list[BaseRenderer]:
         """Return the view's renderers, with a renderer of JSON Lines for each of its media types."""
@@ -139,7 +141,7 @@ class EventStreamMixin(StreamOptions):
         self._reauthorize_stream(stream)
         stream.request = self.request._request
         if self.request.method != "HEAD":
-            await stream.first_event(loop_of(self.request))
+            await stream.first_event(loop_of(self.request._request))
             add_unread(stream)
         return stream_in_place_of(response, stream, self.request)
 
@@ -157,7 +159,7 @@ class EventStreamMixin(StreamOptions):
             return stream_in_place_of(response, stream, self.request)
         collector = Collector(response.data, chosen, wire_format, self.request._request, event_serializers(self))
         try:
-            response.data = await collector.collect(loop_of(self.request))
+            response.data = await collector.collect(loop_of(self.request._request))
         except StreamTooLong as exc:
             raise NotAcceptable(f"{exc}{self._advice()}") from None
         return response

@@ -1,12 +1,7 @@
 """What views read from their requests."""
 
-import asyncio
-
-from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest
 from rest_framework.request import Request
-
-from adrf_sse.runtime.loops import background_loop
 
 
 def last_event_id(request: HttpRequest | Request) -> str | None:
@@ -19,10 +14,3 @@ def last_event_id(request: HttpRequest | Request) -> str | None:
         return header.encode("latin-1").decode()
     except UnicodeError:
         return header
-
-
-def loop_of(request: Request) -> asyncio.AbstractEventLoop:
-    """Return a loop for the stream. Under WSGI, the loop of an asynchronous view ends with the view."""
-    if isinstance(request._request, WSGIRequest):
-        return background_loop.get()
-    return asyncio.get_running_loop()

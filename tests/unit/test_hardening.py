@@ -322,7 +322,8 @@ def test_the_mixin_in_the_wrong_place_is_refused_when_the_class_is_created(bases
         type("V", bases, {})
     assert str(caught.value) == (
         f"EventStreamMixin must stand in front of an adrf view or viewset class, got V({given}). "
-        "Put it first, and derive from adrf's class."
+        "Put it first, and derive from adrf's class. A view or viewset of Django REST Framework's own needs no mixin: "
+        "with EventStreamRenderer in its renderer_classes, return Response(source), and set options as attributes."
     )
 
 
