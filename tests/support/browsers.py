@@ -1,5 +1,6 @@
 """A headless Chromium for tests."""
 
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, Response, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Response, async_playwright, expect
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -46,6 +47,24 @@ async def chromium() -> AsyncIterator[Browser]:
             yield browser
         finally:
             await browser.close()
+
+
+@asynccontextmanager
+async def chromium_with_preferences(
+    folder: Path, preferences: Any, *arguments: str, **options: Any
+) -> AsyncIterator[BrowserContext]:
+    """Run Chromium with the user's ``preferences``, which it stores in ``folder``."""
+    require_chromium()
+    (folder / "Default").mkdir()
+    (folder / "Default" / "Preferences").write_text(json.dumps(preferences))
+    async with async_playwright() as playwright:
+        context = await playwright.chromium.launch_persistent_context(
+            folder, executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments], **options
+        )
+        try:
+            yield context
+        finally:
+            await context.close()
 
 
 @asynccontextmanager
