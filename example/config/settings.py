@@ -21,6 +21,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "adrf",
     "adrf_sse",
     "streams",
@@ -76,7 +77,10 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "adrf-sse example",
     "VERSION": "1",
-    "OAS_VERSION": "3.2.0",  # the first version that can describe the events of a stream
+    "OAS_VERSION": "3.1.0",  # Swagger UI shows the events of a stream, which it does not do for 3.2
+    # The files of Swagger UI come from drf-spectacular-sidecar, and not from another site.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 LOGGING = {

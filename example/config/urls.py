@@ -5,13 +5,14 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from adrf_sse.metrics import StreamMetrics
 
 urlpatterns = [
     path("", include("streams.urls")),
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("schema/", SpectacularSwaggerSplitView.as_view(url_name="openapi"), name="schema"),
+    path("schema/openapi/", SpectacularAPIView.as_view(), name="openapi"),
     path("chat/", include("chat.urls")),
     path("orders/", include("orders.urls")),
     path("admin/", admin.site.urls),
@@ -19,5 +20,5 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     # The pages of the admin and of REST framework name no icon, so browsers request this URL.
     path("favicon.ico", RedirectView.as_view(url=static("streams/icon.svg"))),
-    path("metrics/", StreamMetrics().view),
+    path("metrics/", StreamMetrics().view, name="metrics"),
 ]

@@ -29,6 +29,8 @@ class Card:
     """Whether the page closes the stream when the server ends it. Otherwise, the browser reconnects."""
     console: bool = True
     """Whether the stream's URL shows a console in a browser."""
+    modules: tuple[str, ...] = ()
+    """Modules that the source page shows after the module of the view."""
     job: bool = False
     """Whether ``stream`` is a URL for POST requests whose response contains the stream's URL."""
 
@@ -86,6 +88,7 @@ CARDS = [
         page="progress",
         events="progress done",
         curl="curl -sX POST {url} | grep -o 'http[^\"]*' | xargs curl -N",
+        modules=("streams.jobs",),
         job=True,
         console=False,
     ),
@@ -117,6 +120,7 @@ CARDS = [
         stream="orders-events",
         page="orders",
         events="order order-deleted",
+        modules=("orders.announcements",),
     ),
 ]
 

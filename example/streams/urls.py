@@ -9,6 +9,7 @@ from streams.news import NewsAndWeather
 from streams.pages import Index, Page, ProgressPage
 from streams.planets import Planets
 from streams.progress import JobProgress, Jobs
+from streams.source import SourcePage
 from streams.words import Words
 
 
@@ -41,5 +42,6 @@ urlpatterns = [
     path("planets/", Planets.as_view(), name="planets"),
     path("members/", page("members", "members-events", "Members only"), name="members"),
     path("members/events/", MembersClock.as_view(), name="members-events"),
+    path("source/<slug:slug>/", SourcePage.as_view(), name="source"),
     path("words/", Words.as_view(), name="words"),
 ]

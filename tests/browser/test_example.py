@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Browser, Page, Request, expect
@@ -254,6 +255,33 @@ async def test_the_page_for_members_says_that_its_user_has_logged_out_in_another
     await page.get_by_role("link", name="Log in again").click()
     await log_in(page)
     await expect(page.locator("[data-greeting]")).to_have_text("Hello, demo!")
+
+
+# API, metrics and source
+
+
+async def test_the_index_links_to_the_api_with_an_example_of_an_event(quick: WatchedPage) -> None:
+    page = quick.page
+    await page.goto("/")
+    await page.get_by_role("link", name="API", exact=True).click()
+    operation = page.locator(".opblock", has_text="/progress/jobs/{id}/events/")
+    await operation.get_by_role("button").first.click()
+    await expect(operation.locator(".example").first).to_contain_text('"event": "progress"')
+    assert {urlsplit(response.url).netloc for response in quick.responses if "data:" not in response.url} == {
+        urlsplit(page.url).netloc
+    }
+
+
+async def test_the_index_links_to_the_metrics(quick: WatchedPage) -> None:
+    await quick.page.goto("/")
+    await quick.page.get_by_role("link", name="Metrics").click()
+    await expect(quick.page.locator("body")).to_contain_text("adrf_sse_")
+
+
+async def test_a_card_links_to_its_source(quick: WatchedPage) -> None:
+    await quick.page.goto("/")
+    await quick.page.get_by_role("link", name="Source of Stock adrf view").click()
+    await expect(quick.page.get_by_role("region")).to_contain_text("return Response(messages())")
 
 
 # Consoles

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import pytest
 
 from adrf_sse.events import ServerSentEvent
 from adrf_sse.testing import EventParser
-from tests.support.example import ENDLESS, RUNSERVER, log_in, manage, serve_example
+from tests.support.example import ENDLESS, EXAMPLE, RUNSERVER, log_in, manage, serve_example
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.server
 
 MESSAGES = b"".join(b"data: Message %d of 5\n\n" % number for number in range(1, 6))
 COUNTDOWN = b"".join(b"event: tick\ndata: %d\n\n" % number for number in range(10, 0, -1))
+SECTION = re.compile(r"<h2[^>]*><code>(.*?)</code>.*?<pre[^>]*><code>(.*?)</code></pre>", re.DOTALL)
+"""The name and the code of a file on a source page."""
+LINE = re.compile(r'<span [^>]*data-number="(\d+)">(.*)</span>')
 BLASTOFF = b"event: blastoff\ndata: Blastoff!\n\nid: adrf-sse-end\n\n"
 
 
@@ -241,7 +245,7 @@ def test_a_logout_ends_the_streams_of_its_session(example_database: Path) -> Non
     "url",
     [
         *("/", "/countdown/", "/countdown/sync/", "/news-and-weather/", "/progress/", "/members/", "/login/"),
-        *("/chat/", "/chat/tea-room/", "/orders/"),
+        *("/chat/", "/chat/tea-room/", "/orders/", "/source/test/"),
     ],
 )
 def test_pages_and_their_assets_are_served(quick: httpx.Client, url: str) -> None:
@@ -268,14 +272,48 @@ def test_the_index_shows_a_curl_command_for_every_stream(quick: httpx.Client) ->
     assert f"curl -i {quick.base_url}/members/events/" in page
 
 
+def test_the_index_links_to_the_source_of_every_card(quick: httpx.Client) -> None:
+    index = quick.get("/").text
+    urls = re.findall(r'href="(/source/[^"]+)"', index)
+    assert len(urls) == index.count("data-card")
+    for url in urls:
+        sections = SECTION.findall(quick.get(url).text)
+        assert sections, url
+        for name, code in sections:
+            lines = (EXAMPLE.parent / name).read_text().splitlines()
+            shown = [(int(number), unescape(line)) for number, line in LINE.findall(code)]
+            assert shown == list(enumerate(lines, 1))
+
+
+@pytest.mark.parametrize(
+    ("card", "files", "view"),
+    [
+        ("test", ["streams/messages.py"], "class StockView(APIView):"),
+        ("test2", ["streams/messages.py"], "async def plain_view(request):"),
+        ("progress-jobs", ["streams/progress.py", "streams/jobs.py"], "class Jobs(APIView):"),
+        ("orders", ["orders/views.py", "orders/announcements.py"], "class OrdersStream(ChannelStreamView):"),
+    ],
+)
+def test_the_source_of_a_card_marks_its_view(quick: httpx.Client, card: str, files: list[str], view: str) -> None:
+    page = quick.get(f"/source/{card}/").text
+    assert [name for name, _ in SECTION.findall(page)] == [f"example/{file}" for file in files]
+    marked = re.findall(r'<span class="marked" data-number="\d+">(.*)</span>', page)
+    assert view in marked
+    assert len([line for line in marked if re.match(r"class |(async )?def ", line)]) == 1
+
+
+def test_only_cards_have_a_source(quick: httpx.Client) -> None:
+    assert quick.get("/source/settings/").status_code == 404
+
+
 # The project
 
 
 def test_the_openapi_document_is_served(quick: httpx.Client) -> None:
-    document = quick.get("/schema/", headers={"Accept": "application/json"}).json()
-    assert document["openapi"] == "3.2.0"
+    document = quick.get("/schema/openapi/", headers={"Accept": "application/json"}).json()
+    assert document["openapi"] == "3.1.0"
     stream = document["paths"]["/countdown/events/"]["get"]["responses"]["200"]["content"]["text/event-stream"]
-    assert set(stream) == {"itemSchema"}
+    assert set(stream) == {"schema"}
 
 
 def test_manage_check_reports_no_issues(tmp_path: Path) -> None:
