@@ -7,11 +7,15 @@ from typing import Any
 from django.http import HttpRequest, StreamingHttpResponse
 
 from adrf_sse.events.json_encoders import default_json_encoder
+from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import TooManySyncStreams
 from adrf_sse.runtime.loops import served_by_loop
 from adrf_sse.streams.options import options
 from adrf_sse.streams.stream import EventStream
 from adrf_sse.streams.wsgi import WSGIReader
+
+_ENCODED_JSON = WireFormat(headers={"Content-Type": "application/json"}, encoder=lambda: bytes, heartbeat=b"")
+"""The format of a refusal, whose source yields its body."""
 
 
 class EventStreamResponse(StreamingHttpResponse):
@@ -35,7 +39,7 @@ class EventStreamResponse(StreamingHttpResponse):
         try:
             stream = source if isinstance(source, EventStream) else EventStream(source, options(given))
         except TooManySyncStreams as refusal:
-            stream = EventStream(_body_of(refusal), options({"heartbeat": None}))
+            stream = EventStream(_body_of(refusal), options({"heartbeat": None}), _ENCODED_JSON)
             status, headers = refusal.status_code, _headers_of(refusal)
         self._stream = stream
         self._request = request
@@ -129,7 +133,7 @@ def _forget_caches(request: HttpRequest) -> None:
 
 
 def _headers_of(refusal: TooManySyncStreams) -> dict[str, str]:
-    return {"Content-Type": "application/json", "Retry-After": str(refusal.wait)}
+    return {"Retry-After": str(refusal.wait)}
 
 
 async def _body_of(refusal: TooManySyncStreams) -> AsyncIterator[bytes]:

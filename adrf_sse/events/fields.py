@@ -14,6 +14,10 @@ JSON_ERRORS = (TypeError, ValueError, RecursionError)
 """Exceptions that a ``JSONEncode`` raises for a value that it can't encode."""
 
 
+class NotData(TypeError):
+    """A value is never data. The message is complete: it says what to do."""
+
+
 def text_field(name: bytes, value: str) -> bytes:
     """Return a field with one line for each line of the value. Only CRLF, CR and LF end a line."""
     if "\r" in value:
@@ -45,7 +49,11 @@ def data_field(data: Any, to_json: JSONEncode) -> bytes:
 
 def json_error(data: Any, exc: Exception) -> TypeError | ValueError:
     """Return the exception to raise if the JSON encoder raised ``exc`` for an event's data."""
+    if isinstance(exc, NotData):
+        return TypeError(str(exc))
     expected = f"data must be text or something the JSON renderer can encode, got {short_repr(data)}"
+    if isinstance(exc, RecursionError):
+        return ValueError(f"{expected}, which contains itself or is nested too deeply. Remove what it repeats.")
     error = TypeError if isinstance(exc, TypeError) else ValueError
     return error(f"{expected}: {exc}. Serialize it first, or yield a str.")
 

@@ -1,5 +1,6 @@
 """Frames: events, encoded for an event stream (WHATWG HTML, section 9.2)."""
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from reprlib import repr as short_repr
@@ -17,6 +18,17 @@ Fields = tuple[str, Any, str | None]
 
 _COMMON_DATA = (dict, list, str)
 """The most frequent types of data, which the encoder tests first."""
+
+_EMPTY_LINE = ("\n\n", "\r\n\r\n", "\r\r")
+_EMPTY_LINE_BYTES = tuple(ending.encode() for ending in _EMPTY_LINE)
+"""How frames end."""
+
+_FIELD = re.compile(r"(?:data|event|id|retry|)(?::|[\r\n])")
+_FIELD_BYTES = re.compile(_FIELD.pattern.encode())
+"""How frames begin: with a field, a comment, or an empty line."""
+
+_LINES_ALONE = re.compile(rb"(?:\A|\n\n|\r\n\r\n|\r\r)(?:(?::[^\r\n]*|retry: ?[0-9]+)(?:\r\n|\n|\r))+\Z", re.DOTALL)
+"""Comments and reconnection delays at the end, which need no empty line after them."""
 
 
 class FrameEncoder:
@@ -39,10 +51,27 @@ class FrameEncoder:
             frame = event_field(event) + data_field(data, self._to_json) + b"\n"
             return frame if id is None else text_field(b"id", id) + frame
         if isinstance(item, bytes):
-            return item
+            return complete_frames(item)
         if isinstance(item, ServerSentEvent):
             return item.encode(self._to_json)
         return data_field(item, self._to_json) + b"\n"
+
+
+def complete_frames(item: bytes) -> bytes:
+    """Return the bytes. Raises ``ValueError`` if they are not complete frames."""
+    if not item or (
+        _FIELD_BYTES.match(item) and (item.endswith(_EMPTY_LINE_BYTES) or _LINES_ALONE.search(item) is not None)
+    ):
+        return item
+    raise ValueError(
+        "bytes must be complete frames, which begin with a field such as data: and end in an empty line, "
+        f"got {short_repr(item)}. Yield a str for text, a dict or a list for JSON, or the whole frame."
+    )
+
+
+def is_frame(text: str) -> bool:
+    """Return whether text looks like a whole frame."""
+    return text.endswith(_EMPTY_LINE) and _FIELD.match(text) is not None and not text.isspace()
 
 
 def tuple_fields(item: tuple[Any, ...]) -> Fields:

@@ -8,16 +8,18 @@ from typing import Any
 
 from rest_framework.compat import LONG_SEPARATORS, SHORT_SEPARATORS
 from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.utils.encoders import JSONEncoder
 
 from adrf_sse.events.fields import JSONEncode
+from adrf_sse.events.models import with_models, without_models
 
 
 def json_encoder(renderer_class: type[BaseRenderer]) -> JSONEncode:
     """Return a function that encodes a value as ``renderer_class().render(value)`` does.
 
     ``None`` becomes ``null``, although renderers return an empty body for it. If the class overrides ``render()`` or
-    ``get_indent()``, the function calls ``render()`` for each value. Otherwise it bypasses the renderer and uses one
-    shared encoder.
+    ``get_indent()``, the function calls ``render()`` for each value, with plain data in place of models. Otherwise it
+    bypasses the renderer and uses one shared encoder.
     """
     if issubclass(renderer_class, JSONRenderer) and _renders_like_drf(renderer_class):
         cls: Any = renderer_class
@@ -45,9 +47,9 @@ def _renders_like_drf(renderer_class: type[JSONRenderer]) -> bool:
 
 
 @lru_cache(maxsize=32)
-def _drf_encoder(encoder_class: type[Any], ensure_ascii: bool, compact: bool, strict: bool) -> JSONEncode:
+def _drf_encoder(encoder_class: Any, ensure_ascii: bool, compact: bool, strict: bool) -> JSONEncode:
     chunks = _chunk_encoder(
-        encoder_class(
+        with_models(encoder_class)(
             ensure_ascii=ensure_ascii,
             allow_nan=not strict,
             separators=SHORT_SEPARATORS if compact else LONG_SEPARATORS,
@@ -93,8 +95,12 @@ def _chunk_encoder(encoder: Any) -> Callable[[Any, int], Iterable[str]]:
 
 
 def _rendered_by(renderer: BaseRenderer) -> JSONEncode:
+    # A render() that changes keys must see those of models too. The project's encoder still decides what each becomes.
+    encoder_class: Any = getattr(renderer, "encoder_class", JSONEncoder)
+    default = with_models(encoder_class if issubclass(encoder_class, json.JSONEncoder) else JSONEncoder)().default
+
     def to_json(data: Any) -> bytes:
-        body = renderer.render(data, renderer.media_type, {})
+        body = renderer.render(without_models(data, default), renderer.media_type, {})
         if data is None and not body:
             return b"null"
         return body.encode() if isinstance(body, str) else bytes(body)

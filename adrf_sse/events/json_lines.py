@@ -7,7 +7,7 @@ from typing import Any
 from adrf_sse import validators
 from adrf_sse.events.event import ServerSentEvent, default_json
 from adrf_sse.events.fields import JSON_ERRORS, JSONEncode, json_error
-from adrf_sse.events.frames import tuple_fields
+from adrf_sse.events.frames import complete_frames, tuple_fields
 from adrf_sse.events.parsers import FrameParser
 
 _LINE_BREAKS = {character.encode(): b"\\u%04x" % ord(character) for character in "\x85\u2028\u2029"}
@@ -18,23 +18,23 @@ class LineEncoder:
     """Encode any item that a source yields as a line: ``{"event": …, "id": …, "data": …}``.
 
     A line has no ``event`` or ``id`` if the event has none. Without ``envelope``, a line is the data alone. An event
-    with neither a name nor data has no line, because browsers do not dispatch it. ``bytes`` are parsed as frames, which
-    may arrive in pieces of any size, and their data is text.
+    with neither a name nor data has no line, because browsers do not dispatch it. ``bytes`` are parsed as frames, and
+    their data is text.
     """
 
-    __slots__ = ("_envelope", "_parser", "_to_json")
+    __slots__ = ("_envelope", "_to_json")
 
     def __init__(self, to_json: JSONEncode | None = None, *, envelope: bool = True) -> None:
         self._to_json = to_json or default_json()
         self._envelope = envelope
-        self._parser = FrameParser()
 
     def __call__(self, item: Any) -> bytes:
         """Return the item's line or lines. Raises ``TypeError`` or ``ValueError`` if the item is not a valid event."""
         if isinstance(item, tuple):
             return self._line(*tuple_fields(item))
         if isinstance(item, bytes):
-            return b"".join(self._line(event.event, event.data, event.id) for event in self._parser.feed(item))
+            events = FrameParser().feed(complete_frames(item))
+            return b"".join(self._line(event.event, event.data, event.id) for event in events)
         if isinstance(item, ServerSentEvent):
             return self._line(item.event, item.data, item.id) if item.dispatches else b""
         return self._line(None, item, None)

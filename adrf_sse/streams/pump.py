@@ -6,12 +6,12 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from adrf_sse.events.frames import Encode
+from adrf_sse.events.frames import Encode, is_frame
 from adrf_sse.logs import about, logger
 from adrf_sse.runtime.loops import hold_task
 from adrf_sse.runtime.stream_threads import enter_stream_thread, run_in_stream_thread, stream_threads
 from adrf_sse.streams.buffer import FrameBuffer
-from adrf_sse.streams.reports import sole_cause
+from adrf_sse.streams.reports import report_framed_text, sole_cause
 from adrf_sse.streams.sources import DirectSource, Source
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Pump:
     that completed.
     """
 
-    __slots__ = ("_encode", "_last", "_owner", "_serialize", "buffer", "source", "stopping", "task")
+    __slots__ = ("_encode", "_last", "_owner", "_serialize", "_warned", "buffer", "source", "stopping", "task")
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Pump:
         self._encode = encode
         self._serialize = serialize
         self._last = last
+        self._warned = False  # of text that is a frame
 
     def start(self) -> None:
         """Start the task that runs the source, on the running loop."""
@@ -85,6 +86,8 @@ class Pump:
                         if self.stopping:
                             break
                         frame = await self._serialized(items, item) if typed else encode(item)
+                        if isinstance(item, str) and is_frame(item):
+                            self._warn_of_text(item)
                         buffer.events += 1
                         if not buffer.offer(frame):
                             await self._put_paused(frame, items)
@@ -96,6 +99,11 @@ class Pump:
         finally:
             if thread is not None:
                 stream_threads.release(thread)
+
+    def _warn_of_text(self, frame: str) -> None:
+        if not self._warned:
+            self._warned = True
+            report_framed_text(self._owner, self.source, frame)
 
     async def _put(self, frame: bytes) -> None:
         while not self.buffer.offer(frame):

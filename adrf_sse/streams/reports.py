@@ -20,9 +20,16 @@ from adrf_sse.signals import Reason, stream_closed, stream_opened
 if TYPE_CHECKING:
     from adrf_sse.streams.lifecycle import Lifecycle
 
+SHOWN = 60
+"""Characters of an event's text that a log record shows at most."""
+
 _OPENED = "%(method)s %(path)s: the stream has opened."
 _ENDED = (
     "%(method)s %(path)s: the stream has ended, %(reason)s, after %(duration).3f s, %(events)d events, %(bytes)d bytes."
+)
+_FRAMED_TEXT = (
+    "%(method)s %(path)s: the source %(source)s of the view %(view)s yielded a str that is already a frame, and it was "
+    "sent as data: %(text)s. Yield the data alone, or yield the frame as bytes."
 )
 
 
@@ -53,6 +60,11 @@ async def report_failure(stream: "Lifecycle", source: object, error: Exception, 
     """Log an error with its traceback, and send ``got_request_exception``. ``message`` has ``%r`` for the source."""
     logger.error(message, source, exc_info=error, extra=about(stream.request, source=repr(source)))
     await got_request_exception.asend_robust(sender=type(stream), request=stream.request)
+
+
+def report_framed_text(stream: "Lifecycle", source: object, text: str) -> None:
+    """Log that a source yielded a frame as text, which its client receives as data."""
+    log(logging.WARNING, _FRAMED_TEXT, stream.request, source=repr(source), text=text[:SHOWN])
 
 
 def failure_frame(stream: "Lifecycle", source: object, error: Exception, name: str, encode: Encode) -> bytes:

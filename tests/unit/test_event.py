@@ -142,7 +142,24 @@ ITEMS = [
     (("price", 3, None), b"event: price\ndata: 3\n\n"),
     ((Colour.RED, Colour.RED), b"event: red\ndata: red\n\n"),
     (namedtuple("Named", "event data")("n", 1), b"event: n\ndata: 1\n\n"),
-    (b"data: raw\n\n", b"data: raw\n\n"),
+    *[
+        (frames, frames)
+        for frames in (
+            b"",
+            b"data: raw\n\n",
+            b"data: raw\r\n\r\n",
+            b"data: raw\r\r",
+            b"data\n\n",
+            b"id: 1\nevent: a\ndata: b\n\ndata: c\n\n",
+            b"\n\n",
+            b": comment\n",
+            b":\n",
+            b"retry: 5\n",
+            b"retry: 5\r\n",
+            b": a\nretry:5\n:\n",
+            b"data: raw\n\nretry: 5\n:\n",
+        )
+    ],
     (ServerSentEvent("x", id=1), b"id: 1\ndata: x\n\n"),
 ]
 
@@ -153,7 +170,29 @@ def test_an_item_of_a_source_encodes_to_these_bytes(item, frame):
 
 
 TUPLE = "a tuple must be (event, data) or (event, data, id) with a str as event, got {}. Yield a list for a JSON array."
+BYTES = (
+    "bytes must be complete frames, which begin with a field such as data: and end in an empty line, got {}. "
+    "Yield a str for text, a dict or a list for JSON, or the whole frame."
+)
 REFUSED_ITEMS = [
+    *[
+        (item, ValueError, BYTES.format(repr(item)))
+        for item in (
+            b"hello",
+            b'{"a":1}',
+            b'{"a":1}\n\n',
+            b"hello\n\n",
+            b"data: 1",
+            b"data: 1\n",
+            b"data: 1\r\n",
+            b"data: 1\n\ndata: 2\n",
+            b": comment",
+            b"retry: 5",
+            b"retry: x\n",
+            b"id: 1\n:\n",
+            b"dataset\n\n",
+        )
+    ],
     ((), TypeError, TUPLE.format("()")),
     (("a",), TypeError, TUPLE.format("('a',)")),
     ((1, 2), TypeError, TUPLE.format("(1, 2)")),
