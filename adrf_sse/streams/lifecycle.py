@@ -20,8 +20,8 @@ from adrf_sse.signals import Reason
 from adrf_sse.streams.open_streams import open_streams
 from adrf_sse.streams.options import Options
 from adrf_sse.streams.pump import Pump
-from adrf_sse.streams.reauthorization import Reauthorization, is_refusal
-from adrf_sse.streams.reports import failure_frame, report_closed, report_failure, report_opened
+from adrf_sse.streams.reauthorization import Reauthorization
+from adrf_sse.streams.reports import failure_frame, is_refusal, report_closed, report_failure, report_opened
 from adrf_sse.streams.shutdown import SHUTDOWN_CLEANUP, shutdown
 from adrf_sse.streams.timers import Timers
 

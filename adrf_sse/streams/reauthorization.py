@@ -9,10 +9,9 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import aget_user, get_user
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
-from rest_framework.exceptions import APIException, NotAuthenticated
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
 from adrf_sse.runtime.loops import hold_task
@@ -124,13 +123,6 @@ def check_client(view: Any, request: Request) -> None:
     """Authenticate a request, and check the view's permissions for it. Raises what these checks raise."""
     view.perform_authentication(request)
     view.check_permissions(request)
-
-
-def is_refusal(error: Exception) -> bool:
-    """Return whether a check refused the client, and did not fail for another reason."""
-    if isinstance(error, APIException):
-        return error.status_code < 500
-    return isinstance(error, PermissionDenied | Http404)
 
 
 def fresh(request: HttpRequest) -> HttpRequest:

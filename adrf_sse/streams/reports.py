@@ -31,6 +31,7 @@ _FRAMED_TEXT = (
     "%(method)s %(path)s: the source %(source)s of the view %(view)s yielded a str that is already a frame, and it was "
     "sent as data: %(text)s. Yield the data alone, or yield the frame as bytes."
 )
+_REFUSED = "%(method)s %(path)s: the source %(source)s refused its client while it was streaming. %(refusal)s"
 
 
 async def report_opened(stream: "Lifecycle") -> None:
@@ -57,7 +58,14 @@ async def _send(signal: Signal, stream: "Lifecycle", **values: Any) -> None:
 
 
 async def report_failure(stream: "Lifecycle", source: object, error: Exception, message: str) -> None:
-    """Log an error with its traceback, and send ``got_request_exception``. ``message`` has ``%r`` for the source."""
+    """Log an error with its traceback, and send ``got_request_exception``. ``message`` has ``%r`` for the source.
+
+    A refusal is not an error of the server, so it is a warning in one line, as Django logs a response with 4xx.
+    """
+    if is_refusal(error):
+        refusal = ": ".join(filter(None, (type(error).__name__, str(error))))
+        log(logging.WARNING, _REFUSED, stream.request, source=repr(source), refusal=refusal)
+        return
     logger.error(message, source, exc_info=error, extra=about(stream.request, source=repr(source)))
     await got_request_exception.asend_robust(sender=type(stream), request=stream.request)
 
@@ -74,6 +82,13 @@ def failure_frame(stream: "Lifecycle", source: object, error: Exception, name: s
     except Exception:  # an APIException may have a detail of any kind
         logger.exception("The detail of %r can't be encoded.", error, extra=about(stream.request, source=repr(source)))
         return encode(failure_event(Exception(), name))
+
+
+def is_refusal(error: Exception) -> bool:
+    """Return whether an exception refuses a client: before the first event, it would be a response with 4xx."""
+    if isinstance(error, exceptions.APIException):
+        return error.status_code < 500
+    return isinstance(error, PermissionDenied | Http404)
 
 
 def sole_cause(error: Exception) -> Exception:

@@ -1,5 +1,6 @@
 """Views that stream channels."""
 
+import logging
 from collections.abc import Awaitable, Iterable
 from inspect import isawaitable
 from typing import Any
@@ -11,11 +12,17 @@ from rest_framework.request import Request
 from adrf_sse.channels import subscribe
 from adrf_sse.channels.channel import MAX_CHANNELS, channel_names
 from adrf_sse.channels.subscription import Subscription
+from adrf_sse.logs import log
 from adrf_sse.views.handlers import call
 from adrf_sse.views.mixin import AsyncSSEAPIView
 
 BAD_CHANNELS = (
     f"A stream has 1 to {MAX_CHANNELS} channels. Their names are 1 to 200 of the characters A-Z a-z 0-9 . _ : -."
+)
+
+_BAD_CHANNELS_LOGGED = (
+    "%(method)s %(path)s: %(view_class)s.get_channels() returned a list that is not valid, and its client got a 400 "
+    "response: %(error)s"
 )
 
 
@@ -34,7 +41,7 @@ class ChannelStreamView(AsyncSSEAPIView):
 
     async def get(self, request: Request, *args: Any, **kwargs: Any) -> Subscription:
         """Subscribe to the channels, if the client has permission for each of them."""
-        channels = _checked(await call(self.get_channels))
+        channels = self._checked(await call(self.get_channels))
         await sync_to_async(self._check_permissions_for)(request, channels)
         if self._authorization is not None:
             self._authorization.remember(_channels=channels)
@@ -44,7 +51,7 @@ class ChannelStreamView(AsyncSSEAPIView):
         """Check again, also that ``get_channels()`` still returns the stream's channels, and their permissions."""
         super().reauthorize(request)
         names = self.get_channels()
-        now = _checked(async_to_sync(_awaited)(names) if isawaitable(names) else names)
+        now = self._checked(async_to_sync(_awaited)(names) if isawaitable(names) else names)
         if not self._channels <= now:
             self.permission_denied(request)
         self._check_permissions_for(request, self._channels)
@@ -53,13 +60,15 @@ class ChannelStreamView(AsyncSSEAPIView):
         for channel in channels:
             self.check_object_permissions(request, channel)
 
+    def _checked(self, names: Iterable[str]) -> frozenset[str]:
+        """Return the names of the channels. The client of a bad name is not told it, because it may be internal."""
+        try:
+            return channel_names(names)
+        except ValueError as exc:
+            view = type(self).__name__
+            log(logging.WARNING, _BAD_CHANNELS_LOGGED, self.request._request, view_class=view, error=str(exc))
+            raise ParseError(BAD_CHANNELS) from None
+
 
 async def _awaited(names: Awaitable[Iterable[str]]) -> Iterable[str]:
     return await names
-
-
-def _checked(names: Iterable[str]) -> frozenset[str]:
-    try:
-        return channel_names(names)
-    except ValueError:
-        raise ParseError(BAD_CHANNELS) from None
