@@ -18,7 +18,7 @@ from adrf_sse.responses import EventStreamResponse
 from adrf_sse.runtime.loops import loop_of, running_loop
 from adrf_sse.serializers.event_serializers import event_serializers
 from adrf_sse.streams.open_streams import add_unread
-from adrf_sse.streams.options import Options, options, options_of
+from adrf_sse.streams.options import Options, has_option, options, options_of
 from adrf_sse.streams.pump import Serialize
 from adrf_sse.streams.reauthorization import ViewAuthorization
 from adrf_sse.streams.sources import is_source
@@ -102,7 +102,7 @@ def _error_before_first_event(stream: EventStream, view: APIView | None, request
 
     Other views don't wait: their thread would be held.
     """
-    if request is None or request.method == "HEAD" or not hasattr(view, "first_event_timeout") or running_loop():
+    if request is None or request.method == "HEAD" or not has_option(view, "first_event_timeout") or running_loop():
         return None
     loop = loop_of(request._request)
     try:

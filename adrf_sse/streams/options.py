@@ -6,6 +6,7 @@ arguments. ``docs/options.md`` lists them.
 
 from collections.abc import Mapping
 from functools import lru_cache
+from inspect import isfunction
 from typing import Any
 
 from adrf_sse import validators
@@ -105,10 +106,31 @@ def _complete(chosen: Mapping[str, Any]) -> list[Any]:
 def options_of(view: Any) -> Options:
     """Return the options that a view's attributes give. A view without the mixin may have some of them only.
 
-    Raises ``TypeError`` or ``ValueError`` like ``options()``.
+    Properties are read here, so they can depend on the request. Raises ``TypeError`` or ``ValueError`` like
+    ``options()``, and what a property raises.
     """
-    given = {name: getattr(view, name) for name in OPTIONS if hasattr(view, name)}
+    given = {name: getattr(view, name) for name in OPTIONS if has_option(view, name)}
     return _shared(*_complete(checked(given)))
+
+
+def has_option(view: Any, name: str) -> bool:
+    """Return whether a view has an option. Unlike ``hasattr()``, it takes no error of a property for a missing one."""
+    return hasattr(type(view), name) or name in getattr(view, "__dict__", ())
+
+
+def check_attributes(cls: type) -> None:
+    """Check the options that are attributes of a class. A property is checked when it is read.
+
+    Raises ``TypeError`` or ``ValueError`` that names the option.
+    """
+    own = {name: value for name, value in vars(cls).items() if name in OPTIONS}
+    for name, value in own.items():
+        if isfunction(value):
+            raise TypeError(
+                f"{name} must be a value or a property, got the method {value.__qualname__}(). "
+                "Decorate it with @property."
+            )
+    checked({name: value for name, value in own.items() if not hasattr(value, "__get__")})
 
 
 @lru_cache(maxsize=128)

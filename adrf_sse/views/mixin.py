@@ -25,8 +25,9 @@ from adrf_sse.responses import EventStreamResponse
 from adrf_sse.runtime.loops import loop_of
 from adrf_sse.serializers.event_serializers import Declared, check_declarations, event_serializers
 from adrf_sse.streams.collector import Collector, StreamTooLong
+from adrf_sse.streams.lifecycle import Phase
 from adrf_sse.streams.open_streams import add_unread
-from adrf_sse.streams.options import OPTIONS, StreamOptions, checked, options_of
+from adrf_sse.streams.options import Options, StreamOptions, check_attributes, options_of
 from adrf_sse.streams.reauthorization import ViewAuthorization, check_client
 from adrf_sse.streams.shutdown import shutdown
 from adrf_sse.streams.sources import discard, is_source
@@ -63,8 +64,7 @@ class EventStreamMixin(StreamOptions):
                 "A view or viewset of Django REST Framework's own needs no mixin: with EventStreamRenderer in its "
                 "renderer_classes, return Response(source), and set options as attributes."
             )
-        own = {name: value for name, value in vars(cls).items() if name in OPTIONS}
-        checked({name: value for name, value in own.items() if not hasattr(value, "__get__")})
+        check_attributes(cls)
         check_declarations(cls)
 
     @property
@@ -92,8 +92,7 @@ class EventStreamMixin(StreamOptions):
     async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Dispatch as adrf does, to a handler of any kind."""
         shutdown.listen()
-        if self.reauthorize_interval is not None:
-            self._authorization = ViewAuthorization(self)
+        self._authorization = ViewAuthorization(self)  # always: reauthorize_interval may depend on the request
         method = (request.method or "").lower()
         handler: Handler | None = getattr(self, method, None)
         if handler is None or method not in self.http_method_names:  # type: ignore[attr-defined]
@@ -122,7 +121,7 @@ class EventStreamMixin(StreamOptions):
             if isinstance(result, Response) and is_source(result.data):
                 return await self._stream(result)
             if isinstance(result, EventStreamResponse):
-                self._reauthorize_stream(result.stream)
+                await self._open(result.stream, options_of(self))
             return checked_response(result, handler)
 
         return answer
@@ -137,19 +136,20 @@ class EventStreamMixin(StreamOptions):
         if not isinstance(renderer, StreamingRenderer):
             discard(response.data)
             raise NotAcceptable(f"{NOT_A_STREAM}{self._advice()}")
-        stream = renderer.event_stream(response.data, options_of(self), event_serializers(self))
-        self._reauthorize_stream(stream)
-        stream.request = self.request._request
-        if self.request.method != "HEAD":
-            await stream.first_event(loop_of(self.request._request))
-            add_unread(stream)
+        chosen = options_of(self)
+        stream = renderer.event_stream(response.data, chosen, event_serializers(self))
+        await self._open(stream, chosen)
         return stream_in_place_of(response, stream, self.request)
 
-    def _reauthorize_stream(self, stream: EventStream) -> None:
-        """Check the stream's client every ``reauthorize_interval``."""
-        interval = options_of(self).reauthorize_interval
-        if self._authorization is not None and interval is not None:
-            stream.reauthorize(interval, partial(self._authorization.check, self.request))
+    async def _open(self, stream: EventStream, chosen: Options) -> None:
+        """Let the view's ``reauthorize_interval`` apply to a stream, and wait for its first event."""
+        authorization, self._authorization = self._authorization, None
+        if authorization is not None and chosen.reauthorize_interval is not None:
+            stream.reauthorize(chosen.reauthorize_interval, partial(authorization.check, self.request))
+        stream.request = self.request._request
+        if self.request.method != "HEAD" and stream.phase is Phase.NEW:
+            await stream.first_event(loop_of(self.request._request))
+            add_unread(stream)
 
     async def _collect(self, response: Response, wire_format: WireFormat) -> HttpResponseBase:
         """Read the source in the response's data to its end, and replace it with the list of its events."""
