@@ -268,6 +268,12 @@ async def test_an_attribute_error_in_a_property_does_not_select_the_default(visi
     assert "has no attribute 'intervall'" in caplog.text
 
 
+async def test_an_api_exception_in_a_property_has_its_own_response(visit):
+    body = {"data": b"{", "content_type": "application/json"}
+    async with visit(view_with_a_property(LateFailure()), method="post", **body) as stream:
+        assert stream.status_code == 400
+
+
 def test_an_option_that_is_a_method_is_refused():
     message = (
         r"heartbeat must be a value or a property, got the method .*View\.heartbeat\(\)\. Decorate it with @property"
