@@ -8,7 +8,7 @@ import pytest
 from django.core.asgi import get_asgi_application
 from django.urls import path
 
-from adrf_sse.testing import EventStreamClient, TestStream
+from adrf_sse.testing import EventStreamClient, PendingStream
 from tests.project.views import WORDS
 from tests.support.example import ENDLESS, migrated, serve_example
 from tests.support.redis_server import RedisServer, redis_server, use_redis
@@ -18,7 +18,7 @@ from tests.support.servers import Server
 hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("tests")
 
-Visit = Callable[..., TestStream]
+Visit = Callable[..., PendingStream]
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def visit(settings: Any) -> Visit:
         url: str = "/",
         served: bool = False,
         **kwargs: Any,
-    ) -> TestStream:
+    ) -> PendingStream:
         settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [path("", view)]})
         settings.MIDDLEWARE = list(middleware)
         client = EventStreamClient(get_asgi_application() if served else None)

@@ -6,6 +6,7 @@ create no such context. There, synchronous code runs in the test's own thread an
 """
 
 import asyncio
+from contextvars import ContextVar
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.db import connections
@@ -13,9 +14,14 @@ from django.db import connections
 REQUEST_THREAD_TIMEOUT = 1.0
 """Seconds that a stream waits at most until the request's thread has closed its connections."""
 
+stays_in_calling_thread: ContextVar[bool] = ContextVar("adrf_sse_stays_in_calling_thread", default=False)
+"""Whether all synchronous code runs in the thread of a synchronous test, which has the test's data."""
+
 
 def thread_context() -> ThreadSensitiveContext | None:
     """Return the thread context in which synchronous code called from here runs, or ``None``."""
+    if stays_in_calling_thread.get():
+        return None
     return SyncToAsync.thread_sensitive_context.get(None)
 
 

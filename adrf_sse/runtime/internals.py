@@ -8,6 +8,9 @@ INTERNALS = {
     "asgiref.sync.SyncToAsync.thread_sensitive_context": "AttributeError with the first stream.",
     "asgiref.sync.SyncToAsync.context_to_thread_executor": "AttributeError with the first stream.",
     "asgiref.sync.ThreadSensitiveContext._executor": "AttributeError with the first stream.",
+    "asgiref.current_thread_executor.CurrentThreadExecutor._work_items": (
+        "AttributeError in the first synchronous test; so _work_ready."
+    ),
     "asgiref.sync.AsyncToSync.executors.current": (
         "Behind synchronous middleware and under WSGI, synchronous calls of sources wait for a thread that waits."
     ),
@@ -18,11 +21,11 @@ INTERNALS = {
     "django.db.transaction.non_atomic_requests()._non_atomic_requests": (
         "manage.py check reports adrf_sse.E002 for views that are decorated."
     ),
+    "django.http.HttpRequest._dont_enforce_csrf_checks": "EventStreamClient is refused for the lack of a CSRF token.",
     "django.http.HttpResponse._resource_closers": "AttributeError with the first stream.",
     "django.template.response.SimpleTemplateResponse._post_render_callbacks": (
         "AttributeError with the first stream of a view without the mixin."
     ),
-    "django.test.AsyncRequestFactory._base_scope": "AttributeError with the first request of EventStreamClient.",
     "drf_spectacular.openapi.AutoSchema._is_list_view": "Streams are described with the filters and pages of lists.",
     "drf_spectacular.openapi.AutoSchema._unwrap_list_serializer": "AttributeError for documents with typed events.",
     "json.encoder.c_make_encoder": "Small events take twice as long to encode.",
@@ -32,4 +35,5 @@ INTERNALS = {
     "rest_framework.compat.SHORT_SEPARATORS": "ImportError for every view; so LONG_SEPARATORS.",
     "rest_framework.request.Request._request": "AttributeError with the first stream.",
     "rest_framework.serializers.Serializer._readable_fields": "RuntimeError with the first typed event.",
+    "rest_framework.test.force_authenticate()._force_auth_user": "Reauthorization refuses users that a test forced.",
 }

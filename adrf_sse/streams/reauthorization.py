@@ -135,6 +135,8 @@ def fresh(request: HttpRequest) -> HttpRequest:
     # copy() would leave out what can't be pickled, such as the resolver match.
     kept = {name: value for name, value in vars(request).items() if name not in _AUTHENTICATED and not _is_user(value)}
     vars(again).update(kept)
+    if hasattr(request, "_force_auth_user"):  # by a test
+        again._force_auth_user = request._force_auth_user  # type: ignore[attr-defined]
     session = getattr(request, "session", None)
     if session is not None:
         again.session = type(session)(session.session_key)

@@ -1,18 +1,17 @@
-"""The stream that a test reads: one request to an ASGI application, and its response."""
+"""The stream that an asynchronous test reads: one request to an ASGI application, and its response."""
 
 import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from http.cookies import SimpleCookie
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from django.test import AsyncClient
 from django.utils.datastructures import CaseInsensitiveMapping
 
 from adrf_sse.events.event import ServerSentEvent
 from adrf_sse.events.parsers import EventParser
+from adrf_sse.testing.request import TestRequest
 
 UNREAD_LIMIT = 64 * 1024
 """The number of unread bytes at which ``send()`` waits, as it does in a real server whose socket buffer is full."""
@@ -23,10 +22,7 @@ class StreamEnded(AssertionError):
 
 
 class TestStream:
-    """Send one request, and read its response.
-
-    Leaving the ``async with`` block disconnects the client and waits until the application has finished the request.
-    """
+    """The response to one request, as an asynchronous test reads it."""
 
     __test__ = False  # pytest would collect the class because of its name.
 
@@ -35,17 +31,15 @@ class TestStream:
     headers: CaseInsensitiveMapping[str]
     """The response's headers."""
 
-    def __init__(self, application: Any, scope: dict[str, Any], body: bytes) -> None:
-        self.name = ""
-        self.user: Any = None
-        self.extra_cookies: dict[str, str] = {}
+    def __init__(self, application: Any, request: TestRequest, jar: SimpleCookie) -> None:
         self.cookies: SimpleCookie = SimpleCookie()
         """The cookies that the response sets."""
         self.chunks: list[bytes] = []
         """The body messages that the test has read, as the application sent them."""
         self._application = application
-        self._scope = scope
-        self._request = [{"type": "http.request", "body": body, "more_body": False}]
+        self._request = request
+        self._jar = jar
+        self._body_sent = False
         self._disconnected = asyncio.Event()
         self._changed = asyncio.Event()
         self._unread: deque[bytes] = deque()
@@ -56,21 +50,16 @@ class TestStream:
         self._events_read = 0
         self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
-        await self._send_cookies()
-        self._task = asyncio.create_task(self._application(self._scope, self._receive, self._send))
+    async def connect(self) -> None:
+        """Send the request, and wait for the response's headers. Raises ``TimeoutError`` after 5 seconds."""
+        scope = await self._request.scope()
+        self._task = asyncio.create_task(self._application(scope, self._receive, self._send))
         self._task.add_done_callback(self._finish)
         try:
             await self._until(lambda: self._started, 5, "no response")
         except BaseException:
             await self.disconnect()
             raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.disconnect()
 
     async def disconnect(self) -> None:
         """Disconnect, and wait until the application has finished the request. Raises the application's exception."""
@@ -92,7 +81,7 @@ class TestStream:
         while not self._events:
             chunk = await self.next_chunk(timeout)
             if chunk is None:
-                raise StreamEnded(f"{self.name}: the stream ended without another event. {self._received()}")
+                raise StreamEnded(f"{self._request}: the stream ended without another event. {self._received()}")
             self._events.extend(self._parser.feed(chunk))
         self._events_read += 1
         return self._events.popleft()
@@ -140,23 +129,10 @@ class TestStream:
 
     # Call the application
 
-    async def _send_cookies(self) -> None:
-        cookies: SimpleCookie = SimpleCookie()
-        if self.user is not None:
-            client = AsyncClient()
-            await client.aforce_login(self.user)
-            cookies.update(client.cookies)
-        cookies.load(self.extra_cookies)
-        pairs = [f"{morsel.key}={morsel.coded_value}" for morsel in cookies.values()]
-        given = [value.decode() for name, value in self._scope["headers"] if name == b"cookie" and value]
-        headers = [header for header in self._scope["headers"] if header[0] != b"cookie"]
-        if pairs or given:
-            headers.append((b"cookie", "; ".join(given + pairs).encode()))
-        self._scope["headers"] = headers
-
     async def _receive(self) -> dict[str, Any]:
-        if self._request:
-            return self._request.pop()
+        if not self._body_sent:
+            self._body_sent = True
+            return {"type": "http.request", "body": self._request.body, "more_body": False}
         await self._disconnected.wait()
         return {"type": "http.disconnect"}
 
@@ -175,6 +151,7 @@ class TestStream:
         for name, value in pairs:
             if name == "Set-Cookie":
                 self.cookies.load(value)
+        self._jar.update(self.cookies)
         self.headers = CaseInsensitiveMapping(pairs)
         self.status_code = message["status"]
         self._started = True
@@ -186,16 +163,16 @@ class TestStream:
 
     async def _until(self, condition: Callable[[], bool], timeout: float, problem: str) -> None:
         """Wait for a condition. Raises the application's exception if the application fails first."""
-        assert self._task is not None, "Enter the stream with 'async with' first."
+        assert self._task is not None
         task = self._task
         try:
             async with asyncio.timeout(timeout):
                 await self._wait_for(lambda: condition() or task.done())
         except TimeoutError:
-            raise TimeoutError(f"{self.name}: {problem} within {timeout:g} s. {self._received()}") from None
+            raise TimeoutError(f"{self._request}: {problem} within {timeout:g} s. {self._received()}") from None
         if not condition():
             self._raise_exception_of(task)
-            raise StreamEnded(f"{self.name}: {problem} before the application ended. {self._received()}")
+            raise StreamEnded(f"{self._request}: {problem} before the application ended. {self._received()}")
 
     def _raise_exception_of(self, task: asyncio.Task[None]) -> None:
         """Raise the application's exception. An application that cancels its own task only ends the response."""

@@ -368,7 +368,7 @@ async def test_the_source_is_closed_before_request_finished_when_the_client_disc
     stream = visit(view_of(source), headers=JSON)
     opening = asyncio.create_task(stream.__aenter__())
     await started.wait()
-    await stream.disconnect()
+    await stream.__aexit__(None, None, None)
     with pytest.raises(AssertionError):
         await opening
     request_finished.disconnect(finished)
@@ -410,9 +410,9 @@ async def test_the_requests_thread_and_connection_are_released_while_events_are_
     if not middleware:  # synchronous middleware waits in that thread for the view
         await asyncio.to_thread(thread.join)
     go.set()
-    await opening
-    assert await stream.json() == [{"data": 0}, {"data": "adrf_sse streams"}]
-    await stream.disconnect()
+    response = await opening
+    assert await response.json() == [{"data": 0}, {"data": "adrf_sse streams"}]
+    await stream.__aexit__(None, None, None)
 
 
 async def test_collecting_a_list_does_not_send_stream_opened(visit):

@@ -203,7 +203,7 @@ async def test_a_stream_that_was_never_iterated_is_closed_when_its_request_ends(
     assert source.started
     request_finished.connect(finished)
     try:
-        await stream.disconnect()
+        await stream.__aexit__(None, None, None)
     finally:
         request_finished.disconnect(finished)
     with pytest.raises(AssertionError):

@@ -1,9 +1,11 @@
 """Tests of the examples in the documentation."""
 
 import re
+import sys
 from asyncio import run
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from rest_framework import serializers
 
 from adrf_sse.channels import apublish, publish, subscribe
 from adrf_sse.settings import validated
-from adrf_sse.testing import EventStreamClient, StreamEnded
+from adrf_sse.testing import StreamEnded
 
 SESSIONS = (
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -32,14 +34,16 @@ async def present_state() -> dict[str, int]:
     return {"orders": 3}
 
 
-def examples(document: str, **names: Any) -> dict[str, Any]:
+def examples(document: str, namespace: dict[str, Any] | None = None, **names: Any) -> dict[str, Any]:
     """Run the Python examples of a document in order, and return the names that they define."""
+    found = {} if namespace is None else namespace
+    found.update(names)
     blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / document).read_text(), re.DOTALL | re.MULTILINE)
     assert blocks
-    names["__name__"] = document
+    found["__name__"] = document
     for block in blocks:
-        exec(block, names)
-    return names
+        exec(block, found)
+    return found
 
 
 @pytest.fixture
@@ -149,18 +153,40 @@ def test_the_documented_broker_counts_events(documented):
 
 
 @pytest.fixture
-def tests(documented) -> dict[str, Any]:
-    return examples("testing.md", Order=Group, alice=None)
+def tests(documented, settings, monkeypatch) -> dict[str, Any]:
+    orders = settings.ROOT_URLCONF.urlpatterns
+    mysite = ModuleType("mysite.views")  # all examples of the page run in it
+    monkeypatch.setitem(sys.modules, "mysite", mysite)
+    monkeypatch.setitem(sys.modules, "mysite.views", mysite)
+    found = examples("testing.md", vars(mysite), Order=Group)
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [*found["urlpatterns"], *orders]})
+    settings.MIDDLEWARE = SESSIONS
+    return found
 
 
-async def test_the_documented_test_of_a_channel_passes(tests, event_stream_client):
-    await tests["test_an_order_is_streamed"](event_stream_client)
+def test_the_documented_test_of_a_stream_passes(tests, event_stream_client, db):
+    tests["test_members_need_a_login"](event_stream_client)
+    user = User.objects.create_user("alice")
+    tests["test_members_are_streamed"](event_stream_client, user)
+    tests["test_a_request"](event_stream_client, user)
 
 
-@pytest.mark.django_db
-def test_the_documented_test_of_an_announcement_passes(tests, django_capture_on_commit_callbacks):
-    tests["test_a_saved_order_is_announced"](None, django_capture_on_commit_callbacks)
+@pytest.mark.django_db(transaction=True)
+async def test_the_documented_asynchronous_test_passes(tests, event_stream_client):
+    await tests["test_members_are_streamed_asynchronously"](event_stream_client)
 
 
-def test_the_fixture_is_an_event_stream_client(event_stream_client):
-    assert isinstance(event_stream_client, EventStreamClient)
+def test_the_documented_test_case_passes(tests, db):
+    case = tests["MembersTest"]
+    case.user = User.objects.create_user("alice")
+    case().test_members_are_streamed()
+
+
+def test_the_documented_test_of_a_channel_passes(tests, event_stream_client):
+    tests["test_an_order_is_streamed"](event_stream_client)
+
+
+def test_the_documented_test_of_an_announcement_passes(
+    tests, event_stream_client, db, django_capture_on_commit_callbacks
+):
+    tests["test_a_saved_order_is_announced"](event_stream_client, None, django_capture_on_commit_callbacks)

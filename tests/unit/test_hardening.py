@@ -204,7 +204,7 @@ async def test_an_error_in_finally_after_an_early_disconnect_is_logged(visit, ca
     stream = visit(View.as_view())
     opening = asyncio.create_task(stream.__aenter__())
     await started.wait()
-    await stream.disconnect()
+    await stream.__aexit__(None, None, None)
     with suppress(AssertionError):
         await opening
     assert "in finally" in caplog.text

@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio
+from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.handlers.base import BaseHandler
 from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
 from django.template.response import SimpleTemplateResponse
-from django.test import AsyncRequestFactory
 from drf_spectacular.openapi import AutoSchema
 from redis.asyncio.sentinel import Sentinel
 from rest_framework import compat
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.serializers import CharField, Serializer
+from rest_framework.test import force_authenticate
 
 import adrf_sse
 from adrf_sse.runtime.executors import SingleThreadExecutor
@@ -103,9 +105,25 @@ async def non_atomic():
     assert non_atomic_requests(view)._non_atomic_requests == {"default"}
 
 
-async def base_scope():
-    scope = AsyncRequestFactory()._base_scope(path="/a/", method="GET")
-    assert (scope["type"], scope["path"]) == ("http", "/a/")
+async def work_items():
+    executor = CurrentThreadExecutor(None)
+    future = await asyncio.to_thread(executor.submit, threading.current_thread)
+    with executor._work_ready:
+        executor._work_items.popleft().run()
+    assert future.result() is threading.current_thread()
+
+
+async def csrf_checks():
+    request = HttpRequest()
+    request.method, request._dont_enforce_csrf_checks = "POST", True
+    assert CsrfViewMiddleware(HttpResponse).process_view(request, None, (), {}) is None
+
+
+async def forced_user():
+    request, user = HttpRequest(), object()
+    force_authenticate(request, user)
+    assert request._force_auth_user is user
+    assert Request(request).user is user
 
 
 async def request_of_django():
@@ -175,16 +193,18 @@ async def sentinels():
 
 
 SCENARIOS = {
+    "asgiref.current_thread_executor.CurrentThreadExecutor._work_items": work_items,
     "asgiref.sync.SyncToAsync.thread_sensitive_context": thread_sensitive_context,
     "asgiref.sync.SyncToAsync.context_to_thread_executor": context_to_thread_executor,
     "asgiref.sync.ThreadSensitiveContext._executor": executor_of_a_context,
     "asgiref.sync.AsyncToSync.executors.current": current_executor,
     "asgiref.sync.SyncToAsync.threadlocal.main_event_loop": main_event_loop,
+    "django.http.HttpRequest._dont_enforce_csrf_checks": csrf_checks,
     "django.http.HttpResponse._resource_closers": resource_closers,
     "django.template.response.SimpleTemplateResponse._post_render_callbacks": post_render_callbacks,
     "django.db.transaction.non_atomic_requests()._non_atomic_requests": non_atomic,
-    "django.test.AsyncRequestFactory._base_scope": base_scope,
     "rest_framework.request.Request._request": request_of_django,
+    "rest_framework.test.force_authenticate()._force_auth_user": forced_user,
     "rest_framework.serializers.Serializer._readable_fields": readable_fields,
     "rest_framework.compat.SHORT_SEPARATORS": separators,
     "json.encoder.c_make_encoder": c_encoder,

@@ -166,7 +166,7 @@ async def test_a_disconnect_before_the_first_event_closes_the_source(visit, orde
     stream = visit(type("View", (RecordingView,), {"started": started, "order": order}).as_view())
     opening = asyncio.create_task(stream.__aenter__())
     await started.wait()
-    await stream.disconnect()
+    await stream.__aexit__(None, None, None)
     with pytest.raises(AssertionError):
         await opening
     assert order == ["closed", "request_finished"]

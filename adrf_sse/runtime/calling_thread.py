@@ -1,0 +1,54 @@
+"""A thread that waits for an event loop in another thread, and runs the loop's synchronous code while it waits."""
+
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from asgiref.current_thread_executor import CurrentThreadExecutor
+from asgiref.sync import AsyncToSync, SyncToAsync
+
+from adrf_sse.runtime.contexts import stays_in_calling_thread
+
+T = TypeVar("T")
+
+
+class CallingThread(CurrentThreadExecutor):
+    """Run calls in the thread that created this executor, whenever that thread waits in ``run_until()``.
+
+    asgiref's own executor serves one call of ``async_to_sync()``, and refuses the calls of tasks that go on afterwards.
+    This one serves many waits. Calls that arrive between them run in the next one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    async def serve(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await a coroutine. Its synchronous code, and that of the tasks that it starts, runs in this thread."""
+        AsyncToSync.executors.current = self
+        stays_in_calling_thread.set(True)
+        return await coroutine
+
+    def run_until(self, future: "Future[Any]", timeout: float | None = None) -> None:
+        """Run calls until a future is done. Raises ``TimeoutError`` after ``timeout`` seconds without a call."""
+        future.add_done_callback(self._wake)
+        while self._wait(future, timeout):
+            self._run_next()
+
+    def _wake(self, future: "Future[Any]") -> None:
+        with self._work_ready:
+            self._work_ready.notify()
+
+    def _wait(self, future: "Future[Any]", timeout: float | None) -> bool:
+        """Wait for a call or for the future, and return whether there is a call."""
+        with self._work_ready:
+            if not self._work_ready.wait_for(lambda: self._work_items or future.done(), timeout):
+                raise TimeoutError
+            return bool(self._work_items)
+
+    def _run_next(self) -> None:
+        # asgiref stores the loop in the thread. Code of this thread that the loop did not call must not find it there.
+        loop = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
+        try:
+            self._work_items.popleft().run()
+        finally:
+            SyncToAsync.threadlocal.main_event_loop = loop
