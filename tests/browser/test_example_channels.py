@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, FloatRect, Locator, Page, Route, expect
 
 from tests.support.browsers import WatchedPage, chromium, watched_page
 from tests.support.example import TWO_WORKERS, manage, serve_example
@@ -226,6 +226,33 @@ async def test_an_empty_room_says_so(memory_windows: Windows) -> None:
 # Orders
 
 
+async def test_the_list_can_be_used_with_the_keyboard(memory_windows: Windows) -> None:
+    memory_windows.post("/orders/api/", item="Bowl")
+    memory_windows.post("/orders/api/", item="Fork")
+    window = await memory_windows.open("/orders/")
+    button = window.page.get_by_role("button", name="Mark paid: Fork")
+    await button.focus()
+    for name in ("Mark shipped: Fork", "Remove: Fork", "Mark paid: Bowl"):
+        await button.press("Enter")
+        button = window.page.get_by_role("button", name=name)
+        await expect(button).to_be_focused()
+
+
+async def test_orders_fit_a_narrow_window(memory_windows: Windows) -> None:
+    memory_windows.post("/orders/api/", item="Sieve", quantity="1000")
+    async with watched_page(
+        memory_windows.browser, base_url=memory_windows.server.url, viewport={"width": 320, "height": 640}
+    ) as window:
+        await window.page.goto("/orders/")
+        row = order_row(window.page, "Sieve")
+        await expect(row).to_be_visible()
+        stage = await box(window.page.locator(".stage"))
+        for wide in (window.page.get_by_label("Item"), row.get_by_text("Sieve")):
+            assert (await box(wide))["width"] > stage["width"] / 3
+        for part in (row, row.get_by_role("button").last):
+            assert (await box(part))["x"] + (await box(part))["width"] < stage["x"] + stage["width"]
+
+
 async def test_an_empty_list_of_orders_says_so(memory_windows: Windows) -> None:
     window = await memory_windows.open("/orders/")
     page, none = window.page, window.page.get_by_text("There are no orders")
@@ -269,6 +296,12 @@ async def test_changes_to_an_order_are_shown_in_both_windows(windows: Windows) -
     for window in (ours, theirs):
         await expect(order_row(window.page, name)).to_have_count(0)
         assert count_fetches(window, "/orders/api/") == 1
+
+
+async def box(element: Locator) -> FloatRect:
+    found = await element.bounding_box()
+    assert found, "the element must be visible"
+    return found
 
 
 def order_row(page: Page, item: str) -> Any:

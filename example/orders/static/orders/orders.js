@@ -12,8 +12,22 @@ const error = stage.querySelector("[data-error]");
 function show(order) {
   const row = rowOf(order);
   const old = find(order.id);
-  if (old) old.replaceWith(row);
+  if (old) replace(old, row);
   else body.insertBefore(row, [...body.rows].find((other) => Number(other.dataset.id) < order.id) ?? null);
+}
+
+// Keep the keyboard's focus in the row, because a browser moves it to the start of the page otherwise.
+function replace(old, row) {
+  const focused = old.contains(document.activeElement);
+  old.replaceWith(row);
+  if (focused) row.querySelector("button").focus();
+}
+
+function remove(row) {
+  const focused = row.contains(document.activeElement);
+  const neighbor = row.nextElementSibling ?? row.previousElementSibling;
+  row.remove();
+  if (focused) (neighbor?.querySelector("button") ?? form.item).focus();
 }
 
 function find(id) {
@@ -45,7 +59,8 @@ function button(label, order, action) {
 
 // The change arrives as an event, in this window as in all others.
 async function attempt(element, action) {
-  element.disabled = true;
+  if (element.ariaDisabled === "true") return;
+  element.ariaDisabled = "true"; // a button that is disabled loses the focus
   error.hidden = true;
   try {
     await action();
@@ -53,7 +68,7 @@ async function attempt(element, action) {
     error.textContent = exc.message;
     error.hidden = false;
   }
-  element.disabled = false;
+  element.ariaDisabled = "false";
 }
 
 const orders = new LiveState({
@@ -66,7 +81,7 @@ const orders = new LiveState({
   },
   onChange(name, order) {
     if (name === "order") show(order);
-    else find(order.id)?.remove();
+    else if (find(order.id)) remove(find(order.id));
   },
   onConnection: (name) => showState(state, name),
 });
