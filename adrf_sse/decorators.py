@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
+from inspect import signature
 from typing import Any, overload
 
 from adrf.decorators import api_view
+from asgiref.sync import markcoroutinefunction
+from django.http import HttpRequest
+from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from adrf_sse.renderers import EventStreamRenderer
@@ -41,7 +45,7 @@ def event_stream(
     ``@event_stream(methods=["GET", "POST"], heartbeat=5)``. REST framework's policy decorators
     (``@permission_classes`` …) go below it, as they do below ``@api_view``. ``event_serializers`` and
     ``serializer_class`` type the events, as they do on a view class.
-    Raises ``TypeError`` or ``ValueError`` for a bad option.
+    Raises ``TypeError`` or ``ValueError`` for a bad option, and ``TypeError`` for a method, a class or a view.
     """
     checked(given)
     if isinstance(methods, str):
@@ -51,10 +55,48 @@ def event_stream(
     attributes = given | {name: value for name, value in typed.items() if value is not None}
 
     def decorate(function: Function) -> View:
-        view: View = _view_class(function, names, attributes).as_view()
-        return view
+        return _called_by_django(_view_class(_checked_function(function), names, attributes).as_view())
 
     return decorate if function is None else decorate(function)
+
+
+def _checked_function(value: Any) -> Function:
+    """Return the function to decorate. Raises ``TypeError`` if the value is not a function of a request."""
+    for is_wrong, came, advice in (
+        (isinstance(value, type), "the class {}", "Let the class derive from AsyncSSEAPIView"),
+        (hasattr(value, "cls") or hasattr(value, "view_class"), "the view {}", "Remove @api_view: this replaces it"),
+        (not callable(value), "{!r}", "Pass methods by name: @event_stream(methods=['GET'])"),
+        (_is_method(value), "the method {}", "Put EventStreamMixin in front of its view class, and yield there"),
+    ):
+        if is_wrong:
+            shown = came.format(getattr(value, "__qualname__", value))
+            raise TypeError(f"@event_stream must decorate a function that takes a request, got {shown}. {advice}.")
+    function: Function = value
+    return function
+
+
+def _is_method(function: Any) -> bool:
+    """Return whether a function is defined in a class and takes the instance first."""
+    outer, _, _ = getattr(function, "__qualname__", "").rpartition(".")
+    if not outer or outer.endswith("<locals>"):
+        return False
+    return next(iter(signature(function).parameters), None) in ("self", "cls")
+
+
+def _called_by_django(view: View) -> View:
+    """Return the view, which then refuses a request that another view, such as one of ``@api_view``, passes to it."""
+
+    @wraps(view)
+    def checked_view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(request, Request):
+            name = f"{request.method} {request.path}"
+            raise TypeError(
+                f"an @event_stream view must be called by Django with an HttpRequest, got REST framework's Request for "
+                f"{name}. Remove @api_view above @event_stream: it replaces @api_view."
+            )
+        return view(request, *args, **kwargs)
+
+    return markcoroutinefunction(checked_view)
 
 
 def _view_class(function: Function, methods: list[str], given: dict[str, Any]) -> type[APIView]:

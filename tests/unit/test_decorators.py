@@ -1,6 +1,12 @@
 from contextlib import asynccontextmanager
 
 import pytest
+from adrf.decorators import api_view
+from django.test import Client
+from django.urls import path
+from rest_framework.decorators import (
+    api_view as sync_api_view,
+)
 from rest_framework.decorators import (
     authentication_classes,
     parser_classes,
@@ -11,6 +17,7 @@ from rest_framework.decorators import (
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 
 from adrf_sse.decorators import event_stream
@@ -143,3 +150,63 @@ def test_an_invalid_argument_is_refused_when_the_function_is_decorated(arguments
     with pytest.raises(error) as caught:
         event_stream(**arguments)
     assert str(caught.value) == message
+
+
+# Wrong places
+
+
+class Methods:
+    async def get(self, request):
+        yield "a"
+
+    @staticmethod
+    async def static(request):
+        yield "a"
+
+
+@api_view(["GET"])
+async def view(request):
+    return Response()
+
+
+def no_function(value):
+    return f"@event_stream must decorate a function that takes a request, got {value}"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (["GET"], no_function("['GET']. Pass methods by name: @event_stream(methods=['GET']).")),
+        ("GET", no_function("'GET'. Pass methods by name: @event_stream(methods=['GET']).")),
+        (Methods, no_function("the class Methods. Let the class derive from AsyncSSEAPIView.")),
+        (
+            Methods.get,
+            no_function("the method Methods.get. Put EventStreamMixin in front of its view class, and yield there."),
+        ),
+        (view, no_function(f"the view {view.__qualname__}. Remove @api_view: this replaces it.")),
+        (async_generator, no_function(f"the view {async_generator.__qualname__}. Remove @api_view: this replaces it.")),
+    ],
+    ids=["list", "str", "class", "method", "above @api_view", "twice"],
+)
+@pytest.mark.parametrize("decorate", [event_stream, event_stream(methods=["POST"])])
+def test_what_is_no_function_of_a_request_is_refused_when_it_is_decorated(decorate, value, message):
+    with pytest.raises(TypeError) as caught:
+        decorate(value)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("function", [Methods.static, Methods().static], ids=["class", "instance"])
+async def test_a_static_method_can_stream(visit, function):
+    async with visit(event_stream(function)) as stream:
+        assert await stream.body() == b"data: a\n\n"
+
+
+@pytest.mark.parametrize("decorator", [api_view, sync_api_view])
+def test_a_stream_below_api_view_is_refused_when_it_is_called(settings, decorator):
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [path("", decorator(["GET"])(async_generator))]})
+    with pytest.raises(TypeError) as caught:
+        Client().get("/")
+    assert str(caught.value) == (
+        "an @event_stream view must be called by Django with an HttpRequest, got REST framework's Request for GET /. "
+        "Remove @api_view above @event_stream: it replaces @api_view."
+    )
