@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig, apps
 from django.core import checks
+from django.core.signals import got_request_exception
 
 
 class AdrfSSEConfig(AppConfig):
@@ -11,10 +12,15 @@ class AdrfSSEConfig(AppConfig):
     verbose_name = "Server-Sent Events"
 
     def ready(self) -> None:
-        """Register the system checks and, if drf-spectacular is installed, the description of streams."""
+        """Register the system checks and the note on generator handlers.
+
+        If drf-spectacular is installed, also register the description of streams.
+        """
         from adrf_sse.checks import CHECKS
+        from adrf_sse.checks.generators import note_generator
 
         for check, tags in CHECKS.items():
             checks.register(check, *tags)
+        got_request_exception.connect(note_generator, dispatch_uid="adrf_sse.note_generator")
         if apps.is_installed("drf_spectacular"):
             import adrf_sse.openapi.extension  # noqa: F401

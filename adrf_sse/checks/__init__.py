@@ -2,6 +2,7 @@
 
 from django.core.checks import Tags
 
+from adrf_sse.checks.generators import check_generators
 from adrf_sse.checks.project import (
     check_asgi_application,
     check_broker,
@@ -24,5 +25,6 @@ CHECKS = {
     check_workers: [TAG],
     check_atomic_requests: [TAG, Tags.urls],
     check_renderers: [TAG, Tags.urls],
+    check_generators: [TAG, Tags.urls],
 }
 """The checks and their tags."""

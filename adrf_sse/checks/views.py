@@ -25,8 +25,9 @@ class RoutedView:
 
     @property
     def name(self) -> str:
-        """The dotted path of the class, or of the function for ``@event_stream``."""
-        return f"{self.cls.__module__}.{self.cls.__qualname__}"
+        """The dotted path of the class, or of the function for ``@event_stream`` and ``@api_view``."""
+        name, path = self.cls.__name__, self.cls.__qualname__
+        return f"{self.cls.__module__}.{path if path.endswith(name) else name}"
 
     @property
     def renderer_classes(self) -> list[Any]:
@@ -45,7 +46,7 @@ def check_atomic_requests(app_configs: AppConfigs, **kwargs: Any) -> list[checks
     """Report each asynchronous view that streams and that Django can't call because of ``ATOMIC_REQUESTS``."""
     databases = {alias for alias, database in connections.settings.items() if database["ATOMIC_REQUESTS"]}
     atomic: dict[str, list[str]] = {}
-    for view in _routed_views() if databases else ():
+    for view in routed_views() if databases else ():
         aliases = databases - getattr(view.callback, "_non_atomic_requests", set())
         if aliases and iscoroutinefunction(view.callback) and _has_streams(view):
             atomic[view.name] = sorted(aliases)
@@ -63,7 +64,7 @@ def check_atomic_requests(app_configs: AppConfigs, **kwargs: Any) -> list[checks
 
 def check_renderers(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
     """Warn about each view that streams but has no renderer for streams."""
-    unrenderable = {view.name: view for view in _routed_views() if _should_stream(view) and not _can_stream(view)}
+    unrenderable = {view.name: view for view in routed_views() if _should_stream(view) and not _can_stream(view)}
     return [
         checks.Warning(
             f"This view streams, but none of its renderers can send a stream: {_names_of(view.renderer_classes)}.",
@@ -76,12 +77,12 @@ def check_renderers(app_configs: AppConfigs, **kwargs: Any) -> list[checks.Check
 
 
 def _has_streams(view: RoutedView) -> bool:
-    return _is_event_stream(view) or any(map(_is_streaming, view.renderer_classes))
+    return is_event_stream(view) or any(map(_is_streaming, view.renderer_classes))
 
 
 def _should_stream(view: RoutedView) -> bool:
     """Return whether a route is for a stream. Viewsets have other routes too, so their handler must be a generator."""
-    return _is_event_stream(view) and (view.handlers is None or any(map(_is_generator, view.handlers)))
+    return is_event_stream(view) and (view.handlers is None or any(map(_is_generator, view.handlers)))
 
 
 # The functions below import late: REST framework's views must not be imported while Django is still loading the apps.
@@ -96,7 +97,8 @@ def _can_stream(view: RoutedView) -> bool:
     return view.cls.get_renderers not in known or any(map(_is_streaming, view.renderer_classes))
 
 
-def _is_event_stream(view: RoutedView) -> bool:
+def is_event_stream(view: RoutedView) -> bool:
+    """Return whether the handlers of a view may yield."""
     from adrf_sse.views import EventStreamMixin
 
     return issubclass(view.cls, EventStreamMixin)
@@ -117,7 +119,8 @@ def _names_of(renderer_classes: list[Any]) -> str:
     return ", ".join(renderer_class.__name__ for renderer_class in renderer_classes) or "it has none"
 
 
-def _routed_views() -> list[RoutedView]:
+def routed_views() -> list[RoutedView]:
+    """Return the REST framework views of the URLconf, one for each route."""
     if not getattr(settings, "ROOT_URLCONF", None):
         return []
     try:

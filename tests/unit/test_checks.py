@@ -2,9 +2,11 @@
 
 import re
 from contextlib import asynccontextmanager
+from functools import wraps
 from pathlib import Path
 
 import pytest
+from adrf.decorators import api_view
 from adrf.views import APIView
 from adrf.viewsets import ViewSet
 from django.apps import apps
@@ -15,6 +17,7 @@ from django.test import Client
 from django.urls import include, path
 from django.utils.decorators import method_decorator
 from rest_framework.decorators import action, renderer_classes
+from rest_framework.decorators import api_view as sync_api_view
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
@@ -343,3 +346,104 @@ def test_errors_of_the_urlconf_are_left_to_django(settings):
 def test_a_project_without_a_urlconf_has_no_issues(settings):
     del settings.ROOT_URLCONF
     assert check_ids() == []
+
+
+# Generator handlers of plain views
+
+
+class PlainGenerator(APIView):
+    renderer_classes = [EventStreamRenderer]
+
+    async def get(self, request):
+        yield "a"
+
+
+class PlainSyncGenerator(SyncAPIView):
+    def get(self, request):
+        yield "a"
+
+
+class PlainViewSet(ViewSet):
+    async def list(self, request):
+        return Response([])
+
+    @action(detail=False)
+    async def streaming(self, request):
+        yield "a"
+
+
+@api_view(["GET"])
+async def plain_function(request):
+    yield "a"
+
+
+@sync_api_view(["GET"])
+def plain_sync_function(request):
+    yield "a"
+
+
+def as_response(function):
+    @wraps(function)
+    def handler(self, request):
+        return Response(function(self, request))
+
+    return handler
+
+
+class Wrapped(SyncAPIView):
+    renderer_classes = [EventStreamRenderer]
+
+    @as_response
+    def get(self, request):
+        yield "a"
+
+
+PLAIN_GENERATORS = {
+    PlainGenerator.as_view(): "PlainGenerator.get",
+    PlainSyncGenerator.as_view(): "PlainSyncGenerator.get",
+    plain_function: "plain_function.get",
+    plain_sync_function: "plain_sync_function.get",
+}
+
+
+def test_a_generator_handler_of_a_plain_view_is_an_error(route):
+    route(
+        *[path(name, view) for view, name in PLAIN_GENERATORS.items()],
+        path("again", PlainGenerator.as_view()),
+        path("other", Wrapped.as_view()),
+        path("stream", Stream.as_view()),
+        path("function", function),
+        routes(PlainViewSet),
+    )
+    errors = run_sse_checks()
+    assert [(error.id, error.obj.removeprefix("tests.unit.test_checks.")) for error in errors] == [
+        ("adrf_sse.E004", name) for name in [*PLAIN_GENERATORS.values(), "PlainViewSet.streaming"]
+    ]
+    assert errors[0].msg == "This handler yields, but its view expects a response. Each request to it fails."
+
+
+@pytest.mark.parametrize("view", PLAIN_GENERATORS, ids=PLAIN_GENERATORS.values())
+def test_the_error_of_a_generator_handler_has_a_note_that_says_what_to_do(route, view):
+    route(path("", view))
+    with pytest.raises(AssertionError, match="Expected a `Response`") as caught:
+        Client().get("/")
+    [note] = caught.value.__notes__
+    assert note.startswith("The handler yields, but its view expects a response. Derive the class from adrf_sse.views.")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"), [("/", "is wrong"), ("/none/", "didn't return an HttpResponse"), ("/class/", "received a")]
+)
+def test_another_error_of_a_view_has_no_note(route, url, message):
+    class Failing(PlainGenerator):
+        def initial(self, request, *args, **kwargs):
+            raise ValueError("is wrong")
+
+    class Nothing(SyncAPIView):
+        def get(self, request):
+            return None
+
+    route(path("", Failing.as_view()), path("none/", lambda request: None), path("class/", Nothing.as_view()))
+    with pytest.raises((ValueError, AssertionError), match=message) as caught:
+        Client().get(url)
+    assert not hasattr(caught.value, "__notes__")
