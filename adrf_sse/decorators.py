@@ -1,44 +1,98 @@
 """Function views that stream."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import wraps
 from inspect import signature
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from adrf.decorators import api_view
 from asgiref.sync import markcoroutinefunction
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.serializers.event_serializers import Declared
-from adrf_sse.streams.options import checked
+from adrf_sse.streams.options import ViewOptions, checked
+from adrf_sse.streams.sources import AnySource
 from adrf_sse.views import EventStreamMixin
 
-Function = Callable[..., Any]
-View = Callable[..., Any]
+if not TYPE_CHECKING:
+    from rest_framework.decorators import (
+        action,
+        authentication_classes,
+        parser_classes,
+        permission_classes,
+        renderer_classes,
+        schema,
+        throttle_classes,
+    )
+
+__all__ = [
+    "action",
+    "authentication_classes",
+    "event_stream",
+    "parser_classes",
+    "permission_classes",
+    "renderer_classes",
+    "schema",
+    "throttle_classes",
+]
+
+P = ParamSpec("P")
+Function = Callable[Concatenate[Request, P], AnySource | HttpResponseBase | Awaitable[AnySource | HttpResponseBase]]
+"""What ``@event_stream`` accepts: a generator function, or a function that returns a source or a response."""
+View = Callable[Concatenate[HttpRequest, P], Coroutine[Any, Any, HttpResponseBase]]
+
+if TYPE_CHECKING:
+    from rest_framework.authentication import BaseAuthentication
+    from rest_framework.parsers import BaseParser
+    from rest_framework.permissions import _PermissionClass
+    from rest_framework.renderers import BaseRenderer
+    from rest_framework.schemas.inspectors import ViewInspector
+    from rest_framework.throttling import BaseThrottle
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+    # REST framework's own decorators. Its stubs accept them only on functions that return a response.
+    class Decorator(Protocol):
+        def __call__(self, function: F, /) -> F: ...
+
+    def action(
+        methods: Sequence[str] | None = None,
+        detail: bool | None = None,
+        url_path: str | None = None,
+        url_name: str | None = None,
+        **kwargs: Any,
+    ) -> Decorator: ...
+    def authentication_classes(classes: Sequence[type[BaseAuthentication]], /) -> Decorator: ...
+    def parser_classes(classes: Sequence[type[BaseParser]], /) -> Decorator: ...
+    def permission_classes(classes: Sequence[_PermissionClass], /) -> Decorator: ...
+    def renderer_classes(classes: Sequence[type[BaseRenderer]], /) -> Decorator: ...
+    def schema(view_inspector: ViewInspector | type[ViewInspector] | None, /) -> Decorator: ...
+    def throttle_classes(classes: Sequence[type[BaseThrottle]], /) -> Decorator: ...
 
 
 @overload
-def event_stream(function: Function, /) -> View: ...
+def event_stream(function: Function[P], /) -> View[P]: ...
 @overload
 def event_stream(
     *,
     methods: Iterable[str] = ...,
     event_serializers: Mapping[str, Declared] | None = ...,
     serializer_class: Declared | None = ...,
-    **given: Any,
-) -> Callable[[Function], View]: ...
+    **given: Unpack[ViewOptions],
+) -> Callable[[Function[P]], View[P]]: ...
 def event_stream(
-    function: Function | None = None,
+    function: Function[P] | None = None,
     /,
     *,
     methods: Iterable[str] = ("GET",),
     event_serializers: Mapping[str, Declared] | None = None,
     serializer_class: Declared | None = None,
     **given: Any,
-) -> View | Callable[[Function], View]:
+) -> View[P] | Callable[[Function[P]], View[P]]:
     """Turn a function into a view. The function takes the request, and is a generator or returns a source.
 
     Alone, ``@event_stream``, or with HTTP methods and the options of ``docs/options.md``:
@@ -54,13 +108,13 @@ def event_stream(
     typed = {"event_serializers": event_serializers, "serializer_class": serializer_class}
     attributes = given | {name: value for name, value in typed.items() if value is not None}
 
-    def decorate(function: Function) -> View:
-        return _called_by_django(_view_class(_checked_function(function), names, attributes).as_view())
+    def decorate(function: Function[P]) -> View[P]:
+        return cast(View[P], _called_by_django(_view_class(_checked_function(function), names, attributes).as_view()))
 
     return decorate if function is None else decorate(function)
 
 
-def _checked_function(value: Any) -> Function:
+def _checked_function(value: Any) -> Callable[..., Any]:
     """Return the function to decorate. Raises ``TypeError`` if the value is not a function of a request."""
     for is_wrong, came, advice in (
         (isinstance(value, type), "the class {}", "Let the class derive from AsyncSSEAPIView"),
@@ -71,7 +125,7 @@ def _checked_function(value: Any) -> Function:
         if is_wrong:
             shown = came.format(getattr(value, "__qualname__", value))
             raise TypeError(f"@event_stream must decorate a function that takes a request, got {shown}. {advice}.")
-    function: Function = value
+    function: Callable[..., Any] = value
     return function
 
 
@@ -83,7 +137,7 @@ def _is_method(function: Any) -> bool:
     return next(iter(signature(function).parameters), None) in ("self", "cls")
 
 
-def _called_by_django(view: View) -> View:
+def _called_by_django(view: Callable[..., Any]) -> Callable[..., Any]:
     """Return the view, which then refuses a request that another view, such as one of ``@api_view``, passes to it."""
 
     @wraps(view)
@@ -99,7 +153,7 @@ def _called_by_django(view: View) -> View:
     return markcoroutinefunction(checked_view)
 
 
-def _view_class(function: Function, methods: list[str], given: dict[str, Any]) -> type[APIView]:
+def _view_class(function: Callable[..., Any], methods: list[str], given: dict[str, Any]) -> type[APIView]:
     @wraps(function)
     def handler(self: Any, *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)

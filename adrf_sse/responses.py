@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Unpack
 
 from django.http import HttpRequest, StreamingHttpResponse
 
@@ -10,7 +10,8 @@ from adrf_sse.events.json_encoders import default_json_encoder
 from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import TooManySyncStreams
 from adrf_sse.runtime.loops import served_by_loop
-from adrf_sse.streams.options import options
+from adrf_sse.streams.options import ResponseOptions, options
+from adrf_sse.streams.sources import AnySource
 from adrf_sse.streams.stream import EventStream
 from adrf_sse.streams.wsgi import WSGIReader
 
@@ -29,12 +30,12 @@ class EventStreamResponse(StreamingHttpResponse):
 
     def __init__(
         self,
-        source: Any,
+        source: AnySource,
         *,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         request: HttpRequest | None = None,
-        **given: Any,
+        **given: Unpack[ResponseOptions],
     ) -> None:
         try:
             stream = source if isinstance(source, EventStream) else EventStream(source, options(given))
@@ -117,7 +118,7 @@ class EventStreamResponse(StreamingHttpResponse):
         """Read what middleware made of the stream, and close both: Django closes the outermost iterator only."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._stream.aclose)
-            content = self._content if self.is_async else super().__aiter__()
+            content: Any = self._content if self.is_async else super().__aiter__()
             if hasattr(content, "aclose"):
                 stack.push_async_callback(content.aclose)
             async for part in content:

@@ -4,7 +4,7 @@ from adrf_sse.channels.channel import apublish, channel_names, publish
 from adrf_sse.channels.hub import subscriber_counts
 from adrf_sse.channels.subscription import Subscription
 
-__all__ = ["apublish", "publish", "subscribe", "subscriber_counts"]
+__all__ = ["Subscription", "apublish", "publish", "subscribe", "subscriber_counts"]
 
 
 def subscribe(*channels: str, last_event_id: str | int | None = None) -> Subscription:

@@ -8,7 +8,7 @@ from typing import Any
 from adrf_sse import validators
 from adrf_sse.events.fields import JSONEncode, data_field, event_field, text_field
 
-END_ID = "adrf-sse-end"
+END_ID: str = "adrf-sse-end"
 """The ID of a finite stream's last frame. A client that reconnects with it has read the whole stream."""
 
 RESET_EVENT = "reset"

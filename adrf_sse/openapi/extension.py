@@ -82,4 +82,5 @@ def _extend(schema: type[AutoSchema]) -> type[AutoSchema]:
     """Return a schema class that inherits from the given class first, and then from ``EventStreamSchema``."""
     if issubclass(EventStreamSchema, schema):
         return EventStreamSchema
-    return schema if issubclass(schema, EventStreamSchema) else type(schema.__name__, (schema, EventStreamSchema), {})
+    bases: tuple[Any, ...] = (schema, EventStreamSchema)
+    return schema if issubclass(schema, EventStreamSchema) else type(schema.__name__, bases, {})

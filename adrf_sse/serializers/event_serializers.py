@@ -14,7 +14,7 @@ from adrf_sse.events.event import RESET_EVENT, ServerSentEvent
 from adrf_sse.serializers.plain import is_plain, is_plain_data
 from adrf_sse.validators import event_name
 
-Declared = type[fields.Field] | fields.Field  # type: ignore[type-arg]
+Declared = type[fields.Field[Any, Any, Any, Any]] | fields.Field[Any, Any, Any, Any]
 """A serializer or field, as a class or as an instance such as ``PriceSerializer(many=True)``."""
 
 Represent = Callable[[Any], Awaitable[Any]]

@@ -25,6 +25,9 @@ from adrf_sse.streams.reports import failure_frame, is_refusal, report_closed, r
 from adrf_sse.streams.shutdown import SHUTDOWN_CLEANUP, shutdown
 from adrf_sse.streams.timers import Timers
 
+Frame = bytes
+"""The type of frames. In the class below, ``bytes`` is the name of an attribute."""
+
 
 class Phase(IntEnum):
     """The life of a stream, which only advances."""
@@ -58,7 +61,7 @@ class Lifecycle:
         """The loop that runs the source, once it has started."""
         self.request: HttpRequest | None = None
         """The request, for signals and error reports."""
-        self.bytes = 0
+        self.bytes: int = 0
         """Bytes that the server has taken."""
         self._options = options
         self._encode = encode
@@ -145,15 +148,15 @@ class Lifecycle:
         # A client that stopped reading must not delay the shutdown.
         asyncio.get_running_loop().call_later(timeout, self.disconnect)
 
-    def _end(self, reason: Reason, last: bytes = b"", timeout: float | None = None) -> None:
+    def _end(self, reason: Reason, last: Frame = b"", timeout: float | None = None) -> None:
         """Stop the source, and let the client receive what is in the buffer and a last frame."""
         if self.phase >= Phase.ENDING:
             return
         self._advance(Phase.ENDING, reason)
         self._pump.stopping = True
         self._pump.buffer.put(last)
-        timeout = sse_settings.CLEANUP_TIMEOUT if timeout is None else timeout
-        hold_task(asyncio.get_running_loop().create_task(self._pump.stop(timeout)))
+        stop = self._pump.stop(sse_settings.CLEANUP_TIMEOUT if timeout is None else timeout)
+        hold_task(asyncio.get_running_loop().create_task(stop))
 
     def disconnect(self) -> None:
         """End the stream of a client that stopped reading: its request's task waits in the server's ``send``."""
@@ -215,5 +218,5 @@ class Lifecycle:
         if self._opened_at is not None and self._reason is not None:
             await report_closed(self, self._reason, self._opened_at)
 
-    def _failure_frame(self, error: Exception) -> bytes:
+    def _failure_frame(self, error: Exception) -> Frame:
         return failure_frame(self, self._pump.source, error, self._options.error_event, self._encode)

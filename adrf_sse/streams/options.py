@@ -5,12 +5,16 @@ arguments. ``docs/options.md`` lists them.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import lru_cache
 from inspect import isfunction
-from typing import Any
+from typing import Any, TypedDict
 
 from adrf_sse import validators
 from adrf_sse.settings import setting_check, sse_settings
+
+Duration = float | timedelta
+"""A number, in the unit of the option, or a ``timedelta``."""
 
 
 class Option:
@@ -49,18 +53,18 @@ def _option_with_setting(setting: str) -> Any:
 class StreamOptions:
     """Declare the options as attributes; the line under each one is its documentation, also in ``docs/options.md``."""
 
-    heartbeat: float | None = _option_with_setting("HEARTBEAT")
+    heartbeat: Duration | None = _option_with_setting("HEARTBEAT")
     """Seconds of silence after which the stream sends a heartbeat. ``None`` sends no heartbeats."""
-    retry: int | None = _option_with_setting("RETRY")
+    retry: int | timedelta | None = _option_with_setting("RETRY")
     """Reconnection delay in milliseconds that the stream sends first. ``None`` leaves the delay to the client."""
-    first_event_timeout: float = _option_with_setting("FIRST_EVENT_TIMEOUT")
+    first_event_timeout: Duration = _option_with_setting("FIRST_EVENT_TIMEOUT")
     """Seconds that the server waits for the first event before it sends the headers. An error in this time is an HTTP
     error. ``0`` sends the headers immediately."""
-    max_duration: float | None = _option_with_setting("MAX_DURATION")
+    max_duration: Duration | None = _option_with_setting("MAX_DURATION")
     """Seconds (± 10 %) after which the stream ends and the client reconnects. ``None`` sets no limit."""
-    send_timeout: float | None = _option_with_setting("SEND_TIMEOUT")
+    send_timeout: Duration | None = _option_with_setting("SEND_TIMEOUT")
     """Seconds after which the server disconnects a client that has stopped reading. ``None`` waits forever."""
-    reauthorize_interval: float | None = _option(validators.or_none(validators.seconds), None)
+    reauthorize_interval: Duration | None = _option(validators.or_none(validators.seconds), None)
     """Seconds (up to 10 % less) between two checks of authentication and permissions. ``None`` never checks again."""
     finite: bool = _option(validators.flag, False)
     """Whether the stream has an end, after which browsers don't reconnect."""
@@ -72,8 +76,38 @@ OPTIONS: dict[str, Option] = {name: value for name, value in vars(StreamOptions)
 """The options by name, in the order of the documentation."""
 
 
-class Options(StreamOptions):
-    """The value of each option for one stream, made by ``options()``. Immutable, and shared by streams."""
+class ResponseOptions(TypedDict, total=False):
+    """The options as keyword arguments of ``EventStreamResponse``, for type checkers."""
+
+    heartbeat: Duration | None
+    retry: int | timedelta | None
+    first_event_timeout: Duration
+    max_duration: Duration | None
+    send_timeout: Duration | None
+    finite: bool
+    error_event: str
+
+
+class ViewOptions(ResponseOptions, total=False):
+    """The options as keyword arguments of ``@event_stream``, for type checkers."""
+
+    reauthorize_interval: Duration | None
+
+
+class Options:
+    """The value of each option for one stream, made by ``options()``. Immutable, and shared by streams.
+
+    ``retry`` is in milliseconds, and the other durations are in seconds.
+    """
+
+    heartbeat: float | None
+    retry: int | None
+    first_event_timeout: float
+    max_duration: float | None
+    send_timeout: float | None
+    reauthorize_interval: float | None
+    finite: bool
+    error_event: str
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         vars(self).update(values)

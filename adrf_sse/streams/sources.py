@@ -1,7 +1,8 @@
 """Sources: every kind of object that yields events, opened, read and closed in the same way."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from inspect import isawaitable
 from types import TracebackType
 from typing import Any, Literal
@@ -10,6 +11,11 @@ from adrf_sse.runtime.contexts import thread_context
 from adrf_sse.runtime.executors import SingleThreadExecutor
 from adrf_sse.streams.buffer import FrameBuffer
 from adrf_sse.streams.sync_sources import ThreadedIterator, source_limit
+
+AnySource = (
+    AsyncIterable[Any] | Iterator[Any] | AbstractAsyncContextManager[AsyncIterable[Any]] | Awaitable[AsyncIterable[Any]]
+)
+"""What type checkers accept as a source."""
 
 Kind = Literal["manager", "async", "awaitable", "sync"]
 

@@ -2,7 +2,7 @@
 
 from http.cookies import SimpleCookie
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from adrf_sse.testing.portal import Portal
 from adrf_sse.testing.request import TestRequest
@@ -59,8 +59,10 @@ class PendingStream:
         self._stream = TestStream(self._application, self._request, self._jar)
         return self._stream
 
-    def __getattr__(self, name: str) -> NoReturn:
-        raise AttributeError(
-            f"{self._request}: Expected {name!r} to be used in 'with client.… as stream:', or in 'async with' in an "
-            "asynchronous test. The request is sent when the block is entered."
-        )
+    if not TYPE_CHECKING:  # type checkers report these attributes themselves
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"{self._request}: Expected {name!r} to be used in 'with client.… as stream:', or in 'async with' in "
+                "an asynchronous test. The request is sent when the block is entered."
+            )

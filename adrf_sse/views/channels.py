@@ -13,7 +13,7 @@ from adrf_sse.channels import subscribe
 from adrf_sse.channels.channel import MAX_CHANNELS, channel_names
 from adrf_sse.channels.subscription import Subscription
 from adrf_sse.logs import log
-from adrf_sse.views.handlers import call
+from adrf_sse.views.handlers import call, overridable
 from adrf_sse.views.mixin import AsyncSSEAPIView
 
 BAD_CHANNELS = (
@@ -35,10 +35,11 @@ class ChannelStreamView(AsyncSSEAPIView):
 
     _channels: frozenset[str]
 
-    def get_channels(self) -> Iterable[str]:
+    def get_channels(self) -> Iterable[str] | Awaitable[Iterable[str]]:
         """Return the names of the channels for this request. It may be a coroutine function."""
         raise NotImplementedError(f"{type(self).__name__} must have get_channels(), got none. Return a list of names.")
 
+    @overridable
     async def get(self, request: Request, *args: Any, **kwargs: Any) -> Subscription:
         """Subscribe to the channels, if the client has permission for each of them."""
         channels = self._checked(await call(self.get_channels))

@@ -16,6 +16,11 @@ _MANAGER_CODE: Any = asynccontextmanager(cast(Any, print)).__code__
 """The code of every function that is decorated with ``@asynccontextmanager``."""
 
 
+def overridable(handler: Handler) -> Handler:
+    """Return the handler. Type checkers then accept a handler of any kind in its place in a subclass."""
+    return handler
+
+
 async def call(handler: Handler, *args: Any, **kwargs: Any) -> Any:
     """Call a handler of any kind, in a thread if it runs code of its own before it returns."""
     if _only_creates(getattr(handler, "event_stream_function", handler)):

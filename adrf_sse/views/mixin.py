@@ -1,10 +1,9 @@
 """Views whose handlers are sources."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any
 
-from adrf.views import APIView
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework import status
@@ -35,10 +34,21 @@ from adrf_sse.streams.stream import EventStream
 from adrf_sse.views.handlers import Handler, call, checked_response
 from adrf_sse.views.requests import last_event_id
 
+if TYPE_CHECKING:
+    # adrf has no type information, but its views derive from REST framework's.
+    class APIView(DRFAPIView):
+        async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any: ...
+
+    Base = APIView
+else:
+    from adrf.views import APIView
+
+    Base = object
+
 NOT_A_STREAM = "This endpoint is a stream."
 
 
-class EventStreamMixin(StreamOptions):
+class EventStreamMixin(StreamOptions, Base):
     """Let the handlers of an adrf view or viewset be sources. Put the mixin in front of the view class.
 
     A handler may be an asynchronous or synchronous generator, or a method decorated with ``@asynccontextmanager``. It
@@ -51,7 +61,6 @@ class EventStreamMixin(StreamOptions):
     event_serializers: Mapping[str, Declared] | None = None
     """Serializers for the events' data, by event name. Events with other names are then errors."""
 
-    request: Request
     _authorization: ViewAuthorization | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -82,23 +91,22 @@ class EventStreamMixin(StreamOptions):
 
     def get_renderers(self) -> list[BaseRenderer]:
         """Return the view's renderers, with a renderer of JSON Lines for each of its media types."""
-        renderers: list[BaseRenderer] = super().get_renderers()  # type: ignore[misc]
         return [
             each
-            for renderer in renderers
+            for renderer in super().get_renderers()
             for each in (renderer.alternatives() if isinstance(renderer, JSONLinesRenderer) else [renderer])
         ]
 
-    async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Dispatch as adrf does, to a handler of any kind."""
         shutdown.listen()
         self._authorization = ViewAuthorization(self)  # always: reauthorize_interval may depend on the request
         method = (request.method or "").lower()
         handler: Handler | None = getattr(self, method, None)
-        if handler is None or method not in self.http_method_names:  # type: ignore[attr-defined]
-            return cast(HttpResponseBase, await super().async_dispatch(request, *args, **kwargs))  # type: ignore[misc]
+        if handler is None or method not in self.http_method_names:
+            return await super().async_dispatch(request, *args, **kwargs)
         setattr(self, method, self._answering(handler))
-        response: HttpResponseBase = await super().async_dispatch(request, *args, **kwargs)  # type: ignore[misc]
+        response = await super().async_dispatch(request, *args, **kwargs)
         self._restore(method, handler)
         return response
 
@@ -170,7 +178,7 @@ class EventStreamMixin(StreamOptions):
         return f" Ask for it with the header Accept: {' or '.join(types)}." if types else ""
 
 
-class AsyncSSEAPIView(EventStreamMixin, APIView):  # type: ignore[misc]
+class AsyncSSEAPIView(EventStreamMixin, APIView):
     """A view that streams what its handlers yield."""
 
-    renderer_classes: ClassVar[list[type[BaseRenderer]]] = [EventStreamRenderer]
+    renderer_classes: Sequence[type[BaseRenderer]] = [EventStreamRenderer]

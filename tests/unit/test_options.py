@@ -3,6 +3,7 @@ import asyncio
 import inspect
 from datetime import timedelta
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from adrf.views import APIView
@@ -16,7 +17,7 @@ from rest_framework.views import APIView as DRFAPIView
 from adrf_sse.decorators import event_stream
 from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.responses import EventStreamResponse
-from adrf_sse.streams.options import OPTIONS, StreamOptions, options
+from adrf_sse.streams.options import OPTIONS, Options, ResponseOptions, StreamOptions, ViewOptions, options
 from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
 from tests.support.sources import Recorder
 
@@ -79,6 +80,13 @@ def test_the_page_of_options_shows_the_table_of_options():
     page = Path(__file__).resolve().parents[2] / "docs" / "options.md"
     table = [line for line in page.read_text().splitlines() if line.startswith("| `")]
     assert table == rows
+
+
+def test_the_types_of_arguments_are_those_of_the_table():
+    types = get_type_hints(StreamOptions)
+    assert get_type_hints(ViewOptions) == types
+    assert get_type_hints(ResponseOptions) == {name: types[name] for name in types if name != "reauthorize_interval"}
+    assert list(get_type_hints(Options)) == list(types)
 
 
 # Options for each request

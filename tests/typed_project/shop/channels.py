@@ -1,0 +1,44 @@
+"""Channels in code that is no view."""
+
+from collections.abc import AsyncIterator
+from typing import assert_type
+
+from adrf_sse.channels import Subscription, apublish, publish, subscribe, subscriber_counts
+from adrf_sse.events import ServerSentEvent
+from adrf_sse.exceptions import BrokerUnavailable, SubscriberLagged
+
+
+def pay(pk: int) -> int | None:
+    try:
+        return publish(f"orders.{pk}", {"status": "paid"}, event="order")
+    except BrokerUnavailable as exc:
+        print(exc.problem, exc.wait)
+        return None
+
+
+async def ship(pk: int) -> int:
+    assert_type(publish("news", "text"), int)
+    assert_type(await apublish("news", ["a", 1]), int)
+    return await apublish(f"orders.{pk}", None, event="order")
+
+
+async def names(after: int | str | None) -> AsyncIterator[str]:
+    subscription = subscribe("orders.1", "news", last_event_id=after)
+    assert_type(subscription, Subscription)
+    try:
+        async with subscription as events:
+            async for event in events:
+                yield event.event or "message"
+                yield event.channel
+    except SubscriberLagged as exc:
+        print(exc)
+
+
+async def first_event(channel: str) -> ServerSentEvent:
+    async with subscribe(channel) as events:
+        return await anext(events)
+
+
+def busiest() -> str:
+    counts = subscriber_counts()
+    return max(counts, key=lambda name: counts[name])
