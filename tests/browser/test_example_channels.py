@@ -256,8 +256,9 @@ async def test_orders_fit_a_narrow_window(memory_windows: Windows) -> None:
 async def test_an_empty_list_of_orders_says_so(memory_windows: Windows) -> None:
     window = await memory_windows.open("/orders/")
     page, none = window.page, window.page.get_by_text("There are no orders")
-    for order in httpx.get(f"{memory_windows.server.url}/orders/api/", timeout=60).json():
-        httpx.delete(f"{memory_windows.server.url}/orders/api/{order['id']}/", timeout=60).raise_for_status()
+    async with httpx.AsyncClient(base_url=memory_windows.server.url, timeout=60) as client:
+        for order in (await client.get("/orders/api/")).json():
+            (await client.delete(f"/orders/api/{order['id']}/")).raise_for_status()
     await expect(none).to_be_visible()
     memory_windows.post("/orders/api/", item="Jug")
     await expect(order_row(page, "Jug")).to_contain_text("new")

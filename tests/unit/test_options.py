@@ -208,8 +208,8 @@ async def test_an_error_within_the_timeout_of_its_request_is_an_http_error(visit
     assert await opening == (404, "application/json", b'{"detail":"Not found."}')
 
 
-async def posted(stream):
-    async with stream:
+async def posted(request):
+    async with request as stream:
         return stream.status_code, stream.headers["Content-Type"], await stream.body()
 
 
