@@ -12,15 +12,17 @@ class AdrfSSEConfig(AppConfig):
     verbose_name = "Server-Sent Events"
 
     def ready(self) -> None:
-        """Register the system checks and the note on generator handlers.
+        """Register the checks and the note on generator handlers, and wait for changes of models with live lists.
 
         If drf-spectacular is installed, also register the description of streams.
         """
+        from adrf_sse.channels.model_signals import watch_first_change
         from adrf_sse.checks import CHECKS
         from adrf_sse.checks.generators import note_generator
 
         for check, tags in CHECKS.items():
             checks.register(check, *tags)
         got_request_exception.connect(note_generator, dispatch_uid="adrf_sse.note_generator")
+        watch_first_change()
         if apps.is_installed("drf_spectacular"):
             import adrf_sse.openapi.extension  # noqa: F401

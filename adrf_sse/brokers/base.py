@@ -50,6 +50,14 @@ class Broker(ABC):
         """Publish an event without blocking the event loop."""
 
     @abstractmethod
+    def position(self) -> int:
+        """Return the last ID that the broker has assigned. Raises ``BrokerUnavailable``."""
+
+    @abstractmethod
+    async def aposition(self) -> int:
+        """Return the last ID without blocking the event loop."""
+
+    @abstractmethod
     async def read(self, channels: Collection[str], after: int | None, limit: int) -> Page:
         """Return at most ``limit`` events after an ID; for ``None``, no events but the broker's position.
 

@@ -69,6 +69,14 @@ class MemoryBroker(Broker):
         """Publish an event; nothing in it blocks."""
         return self.publish(channel, body)
 
+    def position(self) -> int:
+        """Return the last ID that was assigned."""
+        return self._last
+
+    async def aposition(self) -> int:
+        """Return the last ID; nothing in it blocks."""
+        return self._last
+
     async def read(self, channels: Collection[str], after: int | None, limit: int) -> Page:
         """Return at most ``limit`` events after an ID."""
         # Wait as for any other broker. Otherwise a client that reads a long history would block the event loop.

@@ -7,7 +7,7 @@ from time import time
 from typing import Any, NamedTuple
 
 from adrf_sse.events.event import ServerSentEvent, default_json
-from adrf_sse.events.fields import data_field, event_field
+from adrf_sse.events.fields import JSONEncode, data_field, event_field
 from adrf_sse.events.frames import cached_event_name
 from adrf_sse.settings import sse_settings
 from adrf_sse.validators import event_name
@@ -16,17 +16,18 @@ _JSON, _TEXT = b"j", b"t"
 _ID = b"id: %d\n"
 
 
-def message_body(data: Any, event: str | None) -> bytes:
+def message_body(data: Any, event: str | None, to_json: JSONEncode | None = None) -> bytes:
     """Return an event as it is published: one byte that says how to read its data, and its frame without an ID.
 
-    Raises ``TypeError`` or ``ValueError`` for a bad name, or for data that can't be encoded.
+    ``to_json`` encodes data that is not text. The default encodes it like REST framework's ``JSONRenderer``. Raises
+    ``TypeError`` or ``ValueError`` for a bad name, or for data that can't be encoded.
     """
     kind = _TEXT if isinstance(data, str) else _JSON
     if event is None:
         field = b""
     else:
         field = event_field(cached_event_name(event) if isinstance(event, str) else event_name("event", event))
-    return kind + field + data_field("null" if data is None else data, default_json()) + b"\n"
+    return kind + field + data_field("null" if data is None else data, to_json or default_json()) + b"\n"
 
 
 class ChannelEvent(ServerSentEvent):

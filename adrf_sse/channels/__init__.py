@@ -1,10 +1,20 @@
 """Channels: named feeds that any code can publish to, and that streams subscribe to."""
 
-from adrf_sse.channels.channel import apublish, channel_names, publish
+from adrf_sse.channels.announcements import announce
+from adrf_sse.channels.channel import acurrent_event_id, apublish, channel_names, current_event_id, publish
 from adrf_sse.channels.hub import subscriber_counts
 from adrf_sse.channels.subscription import Subscription
 
-__all__ = ["Subscription", "apublish", "publish", "subscribe", "subscriber_counts"]
+__all__ = [
+    "Subscription",
+    "acurrent_event_id",
+    "announce",
+    "apublish",
+    "current_event_id",
+    "publish",
+    "subscribe",
+    "subscriber_counts",
+]
 
 
 def subscribe(*channels: str, last_event_id: str | int | None = None) -> Subscription:

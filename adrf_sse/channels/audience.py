@@ -1,11 +1,15 @@
-"""The subscribers of one set of channels, and one bounded log of events for all of them."""
+"""The subscribers of one set of channels with one bounded log of events for all of them, and their waking."""
 
 import asyncio
 from bisect import bisect_right
+from collections import deque
 
 from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.channels.cursor import Chunk, Cursor, State, join
 from adrf_sse.settings import sse_settings
+
+WOKEN_PER_TURN = 64
+"""Cursors that are woken in one turn of the event loop at most, so that the loop stays free for other work."""
 
 SHARED_CHUNKS = 16
 """Chunks that are kept for several cursors at most."""
@@ -180,3 +184,38 @@ class Audience:
         """Return the events from a place on, at most as many as may wait for a subscriber."""
         start = place - self._start
         return self._log[start : start + sse_settings.MAX_SUBSCRIBER_BACKLOG]
+
+
+class Delivery:
+    """Wake the cursors of the audiences that have new events.
+
+    A lone event leaves at once. With many subscribers, waking takes several turns of the event loop; what arrives
+    meanwhile leaves together with the events that a cursor has yet to read.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._due: deque[Audience] = deque()  # audiences with cursors to wake, the one that was served last comes last
+        self._is_serving = False  # now, or in the next turn of the event loop
+
+    def _serve(self) -> None:
+        self._is_serving = True
+        woken = 0
+        try:
+            for _ in range(len(self._due)):
+                audience = self._due.popleft()
+                audience.is_due = False
+                woken += audience.serve(WOKEN_PER_TURN - woken)
+                if audience.has_more() and not audience.is_due:
+                    audience.is_due = True
+                    self._due.append(audience)
+                if woken >= WOKEN_PER_TURN:
+                    break
+        finally:
+            # The next turn comes after the readers that were just woken.
+            self._loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._is_serving = False
+        if self._due:
+            self._serve()

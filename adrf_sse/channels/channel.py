@@ -32,6 +32,20 @@ async def apublish(channel: str, data: Any, *, event: str | None = None) -> int:
     return await get_broker().apublish(name, body)
 
 
+def current_event_id() -> int:
+    """Return the ID where a stream that begins now would begin.
+
+    Get it before you read the state that a page shows, and let the page open its stream with ``?last_event_id=``: then
+    the stream continues where the state ends. Raises ``BrokerUnavailable``.
+    """
+    return get_broker().position()
+
+
+async def acurrent_event_id() -> int:
+    """Return the ID where a stream that begins now would begin, as ``current_event_id()`` does."""
+    return await get_broker().aposition()
+
+
 def _message(channel: str, data: Any, event: str | None) -> tuple[str, bytes]:
     name = channel_name(channel)
     if isinstance(data, ServerSentEvent | bytes):

@@ -187,6 +187,11 @@ class Cursor(FrameBuffer):
         body = message_body({"last_event_id": last_event_id}, RESET_EVENT)
         self._add_early([ChannelEvent("", self.last_id, body)])
 
+    def add_early(self, events: Sequence[ChannelEvent]) -> None:
+        """Read some events before those in the log."""
+        self._add_early(events)
+        self.wake_reader()
+
     def go_live(self) -> None:
         """Read the log from the mark on."""
         self.state = State.LIVE

@@ -1,37 +1,28 @@
 """The audiences of one event loop, and the delivery of a broker's events to them."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 
 from adrf_sse.brokers import Broker
 from adrf_sse.brokers.messages import ChannelEvent
-from adrf_sse.channels.audience import Audience
+from adrf_sse.channels.audience import Audience, Delivery
 from adrf_sse.channels.cursor import Cursor, State
 from adrf_sse.channels.history import History
 from adrf_sse.runtime.loops import after_fork
 from adrf_sse.signals import event_received
 
-WOKEN_PER_TURN = 64
-"""Cursors that are woken in one turn of the event loop at most, so that the loop stays free for other work."""
 
-
-class Hub:
-    """Receive events from a broker's listener, and wake the cursors of each audience that the event is for.
-
-    A lone event leaves at once. With many subscribers, waking takes several turns of the event loop; what is published
-    meanwhile leaves together with the events that a cursor has yet to read.
-    """
+class Hub(Delivery):
+    """Receive events from a broker's listener, and deliver them to each audience that they are for."""
 
     def __init__(self, broker: Broker, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
         self._broker = broker
-        self._loop = loop
         self._listener = broker.listen(self, loop)
         self._history = History(broker, loop)
         self._audiences: dict[frozenset[str], Audience] = {}
         self._by_channel: dict[str, list[Audience]] = {}
         self._last_received: int | None = None
-        self._due: deque[Audience] = deque()  # audiences with cursors to wake, the one that was served last comes last
-        self._is_serving = False  # now, or in the next turn of the event loop
 
     # Subscribing
 
@@ -119,28 +110,6 @@ class Hub:
         """Let all cursors read history, because events may have been lost."""
         for audience in self._audiences.values():
             audience.resync(self._last_received)
-
-    def _serve(self) -> None:
-        self._is_serving = True
-        woken = 0
-        try:
-            for _ in range(len(self._due)):
-                audience = self._due.popleft()
-                audience.is_due = False
-                woken += audience.serve(WOKEN_PER_TURN - woken)
-                if audience.has_more() and not audience.is_due:
-                    audience.is_due = True
-                    self._due.append(audience)
-                if woken >= WOKEN_PER_TURN:
-                    break
-        finally:
-            # The next turn comes after the readers that were just woken.
-            self._loop.call_soon(self._next_turn)
-
-    def _next_turn(self) -> None:
-        self._is_serving = False
-        if self._due:
-            self._serve()
 
 
 _hubs: dict[asyncio.AbstractEventLoop, dict[Broker, Hub]] = {}

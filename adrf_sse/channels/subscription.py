@@ -4,28 +4,46 @@ import asyncio
 import re
 from collections.abc import Callable
 from types import TracebackType
+from typing import Protocol
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.channels.cursor import Cursor, State
-from adrf_sse.channels.hub import Hub, hub_of
+from adrf_sse.channels.hub import hub_of
 from adrf_sse.streams.sources import DirectSource
 
 _NUMBER = re.compile(r"[0-9]{1,16}")
+
+
+class Joined(Protocol):
+    """What a cursor has joined: a hub, or a group that delivers events in another way."""
+
+    async def catch_up(self, cursor: Cursor) -> None:
+        """Let a cursor that is behind read the events that it has missed."""
+
+    async def leave(self, cursor: Cursor) -> None:
+        """Remove a cursor."""
 
 
 class Subscription(DirectSource):
     """Subscribe to channels from entering until leaving: ``async with`` gives an iterator of the events.
 
     If it is a stream's source (``return subscribe(…)``), the stream reads the events without a task of its own.
+    ``on_behind`` is called where a task reads the events, when they may have to be read from history again.
     """
 
-    def __init__(self, channels: frozenset[str], last_event_id: str | int | None) -> None:
+    def __init__(
+        self,
+        channels: frozenset[str],
+        last_event_id: str | int | None,
+        on_behind: Callable[[], None] | None = None,
+    ) -> None:
         self._channels = channels
+        self._on_behind = on_behind
         self._last_event_id = last_event_id
         self._number = _event_number(last_event_id)
         self._cursor: Cursor | None = None
-        self._hub: Hub | None = None
+        self._hub: Joined | None = None
         self._catching_up: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -96,7 +114,7 @@ class Subscription(DirectSource):
     def _new_cursor(self, on_lag: Callable[[], None] | None = None) -> Cursor:
         if self._cursor is not None:
             raise RuntimeError("A subscription must be entered once, got entered again. Call subscribe() anew.")
-        on_behind = None if on_lag is None else self._begin_to_catch_up
+        on_behind = self._on_behind if on_lag is None else self._begin_to_catch_up
         self._cursor = Cursor(self._channels, self._number, on_lag=on_lag, on_behind=on_behind)
         return self._cursor
 

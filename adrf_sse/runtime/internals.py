@@ -18,6 +18,9 @@ INTERNALS = {
         "Middleware that runs in a thread takes ASGI for WSGI, and wraps the stream with a synchronous iterator."
     ),
     "contextlib.asynccontextmanager().__code__": "Handlers that are decorated with it are called in a thread.",
+    "django.db.backends.base.base.BaseDatabaseWrapper.run_on_commit": (
+        "AttributeError when a row of a live list is saved; so savepoint_ids."
+    ),
     "django.db.transaction.non_atomic_requests()._non_atomic_requests": (
         "manage.py check reports adrf_sse.E002 for views that are decorated."
     ),

@@ -7,7 +7,7 @@ import pytest
 
 from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
 from adrf_sse.channels import audience as audience_module
-from adrf_sse.channels.hub import WOKEN_PER_TURN
+from adrf_sse.channels.audience import WOKEN_PER_TURN
 
 pytestmark = pytest.mark.usefixtures("broker")
 

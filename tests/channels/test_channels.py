@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from unittest.mock import ANY
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.memory import MemoryBroker
-from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
+from adrf_sse.channels import acurrent_event_id, apublish, current_event_id, publish, subscribe, subscriber_counts
 from adrf_sse.checks.project import check_broker
 from adrf_sse.events import ServerSentEvent
 from adrf_sse.exceptions import SubscriberLagged
@@ -384,3 +385,12 @@ def test_publishing_on_commit_waits_for_the_transaction(django_capture_on_commit
         transaction.on_commit(lambda: numbers.append(publish("orders.42", {"status": "paid"})))
         assert not numbers
     assert len(numbers) == 1
+
+
+async def test_a_stream_from_the_current_event_id_receives_what_follows():
+    await apublish("news", "before")
+    position = await acurrent_event_id()
+    assert await sync_to_async(current_event_id)() == position
+    await apublish("news", "after")
+    async with subscribe("news", last_event_id=position) as events:
+        assert (await anext(events)).data == "after"

@@ -12,6 +12,8 @@ import redis.asyncio
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.handlers.base import BaseHandler
+from django.db import connections
+from django.db.backends.sqlite3.base import DatabaseWrapper
 from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
@@ -192,6 +194,15 @@ async def sentinels():
     await primary.aclose()
 
 
+async def commit_hooks():
+    connection = DatabaseWrapper({**connections["default"].settings_dict, "NAME": ":memory:"}, "another")
+    callback = list
+    connection.in_atomic_block = True
+    connection.savepoint_ids = ["outer"]
+    connection.on_commit(callback)
+    assert [(ids, hook) for ids, hook, *_ in connection.run_on_commit] == [({"outer"}, callback)]
+
+
 SCENARIOS = {
     "asgiref.current_thread_executor.CurrentThreadExecutor._work_items": work_items,
     "asgiref.sync.SyncToAsync.thread_sensitive_context": thread_sensitive_context,
@@ -202,6 +213,7 @@ SCENARIOS = {
     "django.http.HttpRequest._dont_enforce_csrf_checks": csrf_checks,
     "django.http.HttpResponse._resource_closers": resource_closers,
     "django.template.response.SimpleTemplateResponse._post_render_callbacks": post_render_callbacks,
+    "django.db.backends.base.base.BaseDatabaseWrapper.run_on_commit": commit_hooks,
     "django.db.transaction.non_atomic_requests()._non_atomic_requests": non_atomic,
     "rest_framework.request.Request._request": request_of_django,
     "rest_framework.test.force_authenticate()._force_auth_user": forced_user,
@@ -234,7 +246,7 @@ def private_names(path):
     """Yield the private attributes that a module reads from objects other than ``self``."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__"):
-            if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
+            if not is_own(node.value):
                 yield node.attr
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr"):
             name = node.args[1].value if isinstance(node.args[1], ast.Constant) else ""
@@ -242,11 +254,17 @@ def private_names(path):
                 yield name
 
 
+def is_own(node):
+    """Return whether an expression is ``self``, ``cls`` or ``super()``."""
+    name = node.func if isinstance(node, ast.Call) else node
+    return isinstance(name, ast.Name) and name.id in ("self", "cls", "super")
+
+
 def test_no_other_private_name_of_another_object_is_used():
     listed = {name.rpartition(".")[2] for name in INTERNALS}
-    own = {"_dispatch", "_task_done"}  # of a base class in the same package
+    documented = {"_base_manager", "_meta", "_state"}  # of Django's models
     for path in PACKAGE.rglob("*.py"):
-        assert set(private_names(path)) <= listed | own, path
+        assert set(private_names(path)) <= listed | documented, path
 
 
 def test_every_internal_name_is_used():

@@ -46,6 +46,14 @@ class RedisBroker(Broker):
         """Publish an event without blocking the event loop."""
         return int(await self._client.arun(PUBLISH, "store the event", **self._publishing(channel, body)))
 
+    def position(self) -> int:
+        """Return the last ID that was assigned."""
+        return int(self._client.run(READ, "return its position", **self._asking_position())[0])
+
+    async def aposition(self) -> int:
+        """Return the last ID without blocking the event loop."""
+        return int((await self._client.arun(READ, "return its position", **self._asking_position()))[0])
+
     async def read(self, channels: Collection[str], after: int | None, limit: int) -> Page:
         """Return at most ``limit`` events after an ID."""
         names = sorted(channels)
@@ -63,6 +71,9 @@ class RedisBroker(Broker):
 
     def _history_key(self, channel: str) -> str:
         return f"{self._prefix}:history:{channel}"
+
+    def _asking_position(self) -> dict[str, Any]:
+        return {"keys": [f"{self._prefix}:state"], "args": [""]}
 
     def _publishing(self, channel: str, body: bytes) -> dict[str, Any]:
         return {

@@ -1,0 +1,167 @@
+"""Announcements: which rows of a model a transaction has changed, published when it commits.
+
+An announcement contains primary keys only. Whoever receives it reads the rows, and so always sees their latest state,
+whatever the order in which transactions commit and announce.
+"""
+
+import re
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Any
+
+from django.db import models, router, transaction
+
+from adrf_sse.brokers import get_broker
+from adrf_sse.brokers.messages import message_body
+from adrf_sse.channels.live_models import Model, fields_of, live_models, load_views
+from adrf_sse.exceptions import BrokerUnavailable
+from adrf_sse.logs import about, logger
+
+KEYS_PER_EVENT = 500
+"""Primary keys in one event at most."""
+
+MAX_KEYS = 10_000
+"""Rows of one announcement at most; with more of them, everything may have changed."""
+
+Changes = dict[str, set[str] | None]
+"""The primary keys that changed, by channel; ``None`` where every row may have changed."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9._-]{0,60}")
+
+
+def channel_of(model: Model, field: str | None, value: Any = None) -> str:
+    """Return the channel for the announcements of a model, or of its rows with one value of a field."""
+    channel = f"adrf-sse.live:{model._meta.label_lower}"
+    if field is None:
+        return channel
+    text = "" if value is None else str(value)
+    if not _PLAIN.fullmatch(text):
+        text = f"-{blake2b(text.encode(), digest_size=16).hexdigest()}"
+    return f"{channel}:{field}:{text}"
+
+
+def announce(rows: "models.QuerySet[Any] | models.Model | Iterable[models.Model]") -> None:
+    """Tell live lists that rows were created, changed or deleted, when the current transaction commits.
+
+    ``save()``, ``delete()`` and changes of many-to-many relations announce themselves. Call this after ``update()``,
+    ``bulk_create()``, ``bulk_update()`` and SQL of your own, with a queryset or with instances. If an ``update()``
+    changes the field that a list is ``live_by``, call it before the ``update()``, too. Raises ``ValueError`` for
+    a model without a live list.
+    """
+    load_views()
+    if isinstance(rows, models.QuerySet):
+        _announce_queryset(rows)
+        return
+    for instance in [rows] if isinstance(rows, models.Model) else rows:
+        _check(type(instance))
+        using = instance._state.db or router.db_for_write(type(instance), instance=instance)
+        announce_instance(instance, using)
+
+
+def announce_instance(instance: models.Model, using: str, before: Iterable[tuple[str, Any]] = ()) -> None:
+    """Announce a row when the current transaction commits, also to those who saw it ``before``."""
+    for model in live_models(type(instance)):
+        key = str(getattr(instance, _meta(model).pk.attname))
+        values = {(field, getattr(instance, _attname(model, field))) for field in fields_of(model) if field}
+        _add(using, {channel: {key} for channel in _channels(model, values | set(before))})
+
+
+def announce_keys(model: Model, keys: Iterable[Any] | None, using: str) -> None:
+    """Announce the rows with some primary keys, or that every row may have changed."""
+    if keys is not None:
+        _announce_queryset(model._base_manager.using(using).filter(pk__in=list(keys)))
+        return
+    for live in live_models(model):
+        _add_everything(live, using)
+
+
+def _announce_queryset(rows: "models.QuerySet[Any]") -> None:
+    _check(rows.model)
+    for model in live_models(rows.model):
+        fields = [field for field in fields_of(model) if field]
+        changes: Changes = {}
+        for key, *values in rows.values_list("pk", *(_attname(model, field) for field in fields)).iterator():
+            for channel in _channels(model, zip(fields, values, strict=True)):
+                _merge(changes, channel, {str(key)})
+        _add(rows.db, changes)
+
+
+def _add_everything(model: Model, using: str) -> None:
+    fields = [field for field in fields_of(model) if field]
+    channels = [channel_of(model, None)] if None in fields_of(model) else []
+    for field in fields:
+        values = model._base_manager.using(using).order_by().values_list(_attname(model, field), flat=True).distinct()
+        channels += [channel_of(model, field, value) for value in values.iterator()]
+    _add(using, dict.fromkeys(channels))
+
+
+def _channels(model: Model, values: Iterable[tuple[str, Any]]) -> list[str]:
+    channels = [channel_of(model, field, value) for field, value in values]
+    return [channel_of(model, None), *channels] if None in fields_of(model) else channels
+
+
+def _check(model: Model) -> None:
+    if not live_models(model):
+        raise ValueError(
+            f"announce() must get rows of a model that has a live list, got rows of {model._meta.label}. "
+            "Add LiveModelMixin to a viewset of the model, and route the viewset."
+        )
+
+
+def _meta(model: Model) -> Any:
+    return model._meta
+
+
+def _attname(model: Model, field: str) -> str:
+    return str(_meta(model).get_field(field).attname)
+
+
+class _Announcement:
+    """The changes of one transaction, or of one savepoint, by channel. Called when the transaction has committed."""
+
+    def __init__(self) -> None:
+        self._changes: Changes = {}
+
+    def add(self, changes: Changes) -> None:
+        for channel, keys in changes.items():
+            _merge(self._changes, channel, keys)
+
+    def __call__(self) -> None:
+        broker = get_broker()
+        try:
+            for channel, keys in self._changes.items():
+                for some in _portions(keys):
+                    broker.publish(channel, message_body({"pk": some}, None))
+        except BrokerUnavailable as exc:
+            # The transaction has committed; an exception would tell the caller that it has not.
+            message = "Could not announce rows that were saved to live lists: %s"
+            logger.error(message, exc, extra=about(None, channels=sorted(self._changes)))
+
+
+def _merge(changes: Changes, channel: str, keys: set[str] | None) -> None:
+    known = changes.setdefault(channel, set())
+    if known is not None and keys is not None and len(known) + len(keys) <= MAX_KEYS:
+        known |= keys
+    else:
+        changes[channel] = None
+
+
+def _portions(keys: set[str] | None) -> Iterable[list[str] | None]:
+    if keys is None:
+        return [None]
+    ordered = sorted(keys)
+    return [ordered[start : start + KEYS_PER_EVENT] for start in range(0, len(ordered), KEYS_PER_EVENT)]
+
+
+def _add(using: str, changes: Changes) -> None:
+    """Announce changes when the transaction commits, together with its other changes."""
+    connection = transaction.get_connection(using)
+    # A savepoint that is rolled back drops its own callbacks, so its changes must not be in an outer announcement.
+    savepoints = set(connection.savepoint_ids)
+    for ids, callback, *_ in connection.run_on_commit:
+        if isinstance(callback, _Announcement) and ids == savepoints:
+            callback.add(changes)
+            return
+    announcement = _Announcement()
+    announcement.add(changes)
+    transaction.on_commit(announcement, using=using)

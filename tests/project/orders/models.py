@@ -1,0 +1,29 @@
+"""Models for live lists."""
+
+from django.conf import settings
+from django.db import models
+
+
+class Tag(models.Model):
+    name = models.CharField(max_length=20)
+
+
+class Order(models.Model):
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True)
+    item = models.CharField(max_length=80)
+    status = models.CharField(max_length=10, default="new")
+    is_hidden = models.BooleanField(default=False)
+    tags = models.ManyToManyField(Tag, related_name="orders")
+
+
+class ExpressOrder(Order):
+    """Inherits from a model with its own table."""
+
+    courier = models.CharField(max_length=20, default="")
+
+
+class LoudOrder(Order):
+    """Has no table of its own."""
+
+    class Meta:
+        proxy = True
