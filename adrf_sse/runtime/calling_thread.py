@@ -1,13 +1,13 @@
-"""A thread that waits for an event loop in another thread, and runs the loop's synchronous code while it waits."""
+"""The threads in which synchronous code runs in tests."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync
 
-from adrf_sse.runtime.contexts import stays_in_calling_thread
+from adrf_sse.runtime.contexts import called_by_sync_code, stays_in_calling_thread, thread_context
 
 T = TypeVar("T")
 
@@ -52,3 +52,29 @@ class CallingThread(CurrentThreadExecutor):
             self._work_items.popleft().run()
         finally:
             SyncToAsync.threadlocal.main_event_loop = loop
+
+
+class SharedThread(CurrentThreadExecutor):
+    """Run calls in the one thread in which asgiref runs the synchronous code of asynchronous tests.
+
+    Behind synchronous middleware, asgiref refuses the calls of sources that go on after the middleware has returned. As
+    the outermost executor of a request, this one takes them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self._work_items: Any = self
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
+        """Run a call in the thread."""
+        return SyncToAsync.single_thread_executor.submit(fn, *args, **kwargs)
+
+    def append(self, work_item: Any) -> None:
+        """Run a call that an executor of a synchronous middleware no longer takes."""
+        SyncToAsync.single_thread_executor.submit(work_item.run)
+
+
+def keep_synchronous_calls() -> None:
+    """Let the synchronous calls of this task's sources outlive synchronous middleware, in an asynchronous test."""
+    if thread_context() is None and not called_by_sync_code():
+        AsyncToSync.executors.current = SharedThread()

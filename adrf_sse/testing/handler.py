@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.handlers.asgi import ASGIHandler
 
+from adrf_sse.runtime.calling_thread import keep_synchronous_calls
 from adrf_sse.testing.connections import connections_stay_open
 
 EXTENSION = "adrf_sse.testing"
@@ -16,6 +17,7 @@ class TestHandler(ASGIHandler):
     __test__ = False  # pytest would collect the class because of its name.
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        keep_synchronous_calls()
         with connections_stay_open():
             await self.handle(scope, receive, send)
 

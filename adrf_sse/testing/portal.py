@@ -100,11 +100,14 @@ class Portal:
             raise RuntimeError("Expected a synchronous test, got an asynchronous one. Use 'async with' and 'await'.")
         if self._loop_thread is None:
             self._loop_thread = LoopThread(self._interrupt)
-        future = asyncio.run_coroutine_threadsafe(self._calling_thread.serve(coroutine), self._loop_thread.loop)
+        with connections_stay_open():
+            return self._run(self._calling_thread.serve(coroutine), self._loop_thread.loop)
+
+    def _run(self, coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         self._waiting = future
         try:
-            with connections_stay_open():
-                self._wait_for(future)
+            self._wait_for(future)
         except BaseException as exc:
             self._interruption = exc
             future.cancel()
@@ -135,9 +138,13 @@ class Portal:
             raise interruption from None
 
     def _close(self) -> None:
-        if self._loop_thread is not None:
-            try:
-                self.run(self._loop_thread.end_tasks())
-            finally:
-                if self._responds:  # else its thread ends with the process
-                    self._loop_thread.close()
+        if self._loop_thread is None or not self._responds:
+            return  # the thread of a loop that no longer responds ends with the process
+        try:
+            self.run(self._loop_thread.end_tasks())
+        except BaseException:
+            if self._responds:
+                raise  # else the test was interrupted, and has raised the interruption already
+        finally:
+            if self._responds:
+                self._loop_thread.close()

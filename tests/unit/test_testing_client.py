@@ -346,6 +346,24 @@ async def test_the_stream_ends_for_the_client_if_the_application_cancels_its_req
             await stream.next()
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("first_event_timeout", [0, 60])
+async def test_sources_behind_synchronous_middleware_query(project, first_event_timeout):
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            yield await User.objects.acount()
+            await sent.wait()
+            yield await User.objects.acount()
+
+    View.first_event_timeout = first_event_timeout
+    sent = asyncio.Event()
+    async with project(View, "tests.support.middleware.sync_only").get("/") as stream:
+        assert (await stream.next()).data == "0"
+        await User.objects.acreate(username="alice")
+        sent.set()
+        assert (await stream.next()).data == "1"
+
+
 # Errors
 
 
