@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Collection
 from time import time
 from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
 
 from adrf_sse.events.event import ServerSentEvent, default_json
 from adrf_sse.events.fields import JSONEncode, data_field, event_field
@@ -16,9 +17,12 @@ _JSON, _TEXT = b"j", b"t"
 _ID = b"id: %d\n"
 
 
-def message_body(data: Any, event: str | None, to_json: JSONEncode | None = None) -> bytes:
+def message_body(
+    data: Any, event: str | None, to_json: JSONEncode | None = None, skip_user: str | None = None
+) -> bytes:
     """Return an event as it is published: one byte that says how to read its data, and its frame without an ID.
 
+    If the event skips a user's streams, the byte is upper case, and a line with the user precedes the frame.
     ``to_json`` encodes data that is not text. The default encodes it like REST framework's ``JSONRenderer``. Raises
     ``TypeError`` or ``ValueError`` for a bad name, or for data that can't be encoded.
     """
@@ -27,6 +31,8 @@ def message_body(data: Any, event: str | None, to_json: JSONEncode | None = None
         field = b""
     else:
         field = event_field(cached_event_name(event) if isinstance(event, str) else event_name("event", event))
+    if skip_user is not None:
+        kind = kind.upper() + quote(skip_user).encode() + b"\n"
     return kind + field + data_field("null" if data is None else data, to_json or default_json()) + b"\n"
 
 
@@ -36,7 +42,7 @@ class ChannelEvent(ServerSentEvent):
     Its fields are decoded when they are read: most subscribers only pass the bytes on.
     """
 
-    __slots__ = ("_kind", "channel", "frame", "number")
+    __slots__ = ("_kind", "channel", "frame", "number", "skipped_user")
 
     channel: str
     """The channel it was published to."""
@@ -44,14 +50,21 @@ class ChannelEvent(ServerSentEvent):
     """Its ID, as a number."""
     frame: bytes
     """Its complete frame."""
+    skipped_user: str | None
+    """The user whose streams do not receive it."""
     _kind: bytes
 
     def __init__(self, channel: str, number: int, body: bytes) -> None:
         put = object.__setattr__
         put(self, "channel", channel)
         put(self, "number", number)
-        put(self, "frame", _ID % number + body[1:])
-        put(self, "_kind", body[:1])
+        kind, frame, user = body[:1], body[1:], None
+        if kind not in (_JSON, _TEXT):
+            skipped, _, frame = frame.partition(b"\n")
+            kind, user = kind.lower(), unquote(skipped.decode())
+        put(self, "frame", _ID % number + frame)
+        put(self, "skipped_user", user)
+        put(self, "_kind", kind)
 
     @property
     def id(self) -> str:

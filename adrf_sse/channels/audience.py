@@ -160,6 +160,11 @@ class Audience:
             self._chunks[place] = join(self._log[place - self._start : self._released - self._start], 0)
         return self._chunks[place]
 
+    def frames_for(self, user: str | None, place: int, events: int) -> bytes:
+        """Return some events from a place on, without those that skip a user."""
+        start = place - self._start
+        return b"".join(event.frame for event in self._log[start : start + events] if event.skipped_user != user)
+
     def _release(self) -> None:
         """Let cursors read some more events, and end those that are too far behind."""
         backlog = sse_settings.MAX_SUBSCRIBER_BACKLOG

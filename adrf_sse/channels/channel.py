@@ -15,20 +15,20 @@ MAX_CHANNELS = 100
 _NAME = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 
 
-def publish(channel: str, data: Any, *, event: str | None = None) -> int:
+def publish(channel: str, data: Any, *, event: str | None = None, skip_user: Any = None) -> int:
     """Publish an event from any code, and return its ID.
 
-    A ``str`` is sent as text, any other data as JSON. Publish what a transaction saves with
-    ``transaction.on_commit(lambda: publish(…))``. Raises ``TypeError`` or ``ValueError`` for a bad name, or for data
-    that can't be encoded, and ``BrokerUnavailable``.
+    A ``str`` is sent as text, any other data as JSON. The streams of ``skip_user``, a user or a user's primary key, do
+    not receive the event. Publish what a transaction saves with ``transaction.on_commit(lambda: publish(…))``. Raises
+    ``TypeError`` or ``ValueError`` for a bad name, or for data that can't be encoded, and ``BrokerUnavailable``.
     """
-    name, body = _message(channel, data, event)
+    name, body = _message(channel, data, event, user_key(skip_user))
     return get_broker().publish(name, body)
 
 
-async def apublish(channel: str, data: Any, *, event: str | None = None) -> int:
+async def apublish(channel: str, data: Any, *, event: str | None = None, skip_user: Any = None) -> int:
     """Publish an event from asynchronous code, as ``publish()`` does."""
-    name, body = _message(channel, data, event)
+    name, body = _message(channel, data, event, user_key(skip_user))
     return await get_broker().apublish(name, body)
 
 
@@ -46,14 +46,20 @@ async def acurrent_event_id() -> int:
     return await get_broker().aposition()
 
 
-def _message(channel: str, data: Any, event: str | None) -> tuple[str, bytes]:
+def user_key(user: Any) -> str | None:
+    """Return what identifies a user, given as an object or as a primary key; ``None`` for an anonymous user."""
+    key = getattr(user, "pk", user)
+    return None if key is None or getattr(user, "is_anonymous", False) else str(key)
+
+
+def _message(channel: str, data: Any, event: str | None, skip_user: str | None) -> tuple[str, bytes]:
     name = channel_name(channel)
     if isinstance(data, ServerSentEvent | bytes):
         raise TypeError(
             f"data must be text or JSON, and its event's name apart from it, got a {type(data).__name__}. "
             "Write publish(channel, data, event=name); the broker gives the id."
         )
-    body = message_body(data, event)
+    body = message_body(data, event, skip_user=skip_user)
     if len(body) > sse_settings.MAX_EVENT_SIZE:
         raise ValueError(
             f"an event must take at most {sse_settings.MAX_EVENT_SIZE} bytes, got {len(body)}. "

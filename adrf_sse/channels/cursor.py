@@ -23,6 +23,8 @@ class Chunk(NamedTuple):
     """How many events these are; the IDs are 0 if there is none."""
     first_id: int
     last_id: int
+    skipped_users: frozenset[str] = frozenset()
+    """Users whose streams do not receive some of the events."""
 
 
 class State(Enum):
@@ -48,8 +50,8 @@ class Cursor(FrameBuffer):
     ``on_lag`` is called when the client reads too slowly, and ``on_behind`` when the cursor must read history again.
     """
 
-    __slots__ = ("_early", "_early_read", "_on_behind", "_on_lag", "_reset_until", "channels", "last_id", "log",
-                 "place", "state")  # fmt: skip
+    __slots__ = ("_early", "_early_read", "_on_behind", "_on_lag", "_reset_until", "_user", "channels", "last_id",
+                 "log", "place", "state")  # fmt: skip
 
     log: "Audience"
 
@@ -58,6 +60,7 @@ class Cursor(FrameBuffer):
         channels: frozenset[str],
         last_id: int | None,
         *,
+        user: str | None = None,
         on_lag: Callable[[], None] | None = None,
         on_behind: Callable[[], None] | None = None,
     ) -> None:
@@ -68,6 +71,7 @@ class Cursor(FrameBuffer):
         self.state = State.BEHIND
         self.place: int | None = None
         """Its place in the log, or its mark while it reads a page of history."""
+        self._user = user  # events that skip this user are left out
         self._on_lag = on_lag
         self._on_behind = on_behind
         self._early: Sequence[ChannelEvent] = ()  # events to read before those in the log; shared, so never changed
@@ -105,7 +109,8 @@ class Cursor(FrameBuffer):
             self.log.move(self, self.place + 1)
             if event.number > (self.last_id or 0):
                 self.last_id = event.number
-                return event
+                if event.skipped_user is None or event.skipped_user != self._user:
+                    return event
         return None
 
     def take(self) -> bytes:
@@ -116,18 +121,23 @@ class Cursor(FrameBuffer):
     def _take_events(self) -> bytes:
         if self._early:
             return self._take_early()
-        if self.state is not State.LIVE or self.place is None:
-            return b""
-        chunk = self.log.chunk(self.place)
-        if chunk.events and chunk.first_id <= (self.last_id or 0):
-            # The first events were in the last page of history, too.
-            self.log.move(self, self.log.place_after(self.place, self.last_id or 0))
+        while self.state is State.LIVE and self.place is not None:
             chunk = self.log.chunk(self.place)
-        if chunk.events:
+            if chunk.events and chunk.first_id <= (self.last_id or 0):
+                # The first events were in the last page of history, too.
+                self.log.move(self, self.log.place_after(self.place, self.last_id or 0))
+                chunk = self.log.chunk(self.place)
+            if not chunk.events:
+                break
+            frames = chunk.frames
+            if self._user in chunk.skipped_users:
+                frames = self.log.frames_for(self._user, self.place, chunk.events)
             self.events += chunk.events
             self.last_id = chunk.last_id
             self.log.move(self, self.place + chunk.events)
-        return chunk.frames
+            if frames:
+                return frames
+        return b""
 
     def _take_early(self) -> bytes:
         chunk = join(self._early, self._early_read)
@@ -225,6 +235,8 @@ class Cursor(FrameBuffer):
         self.wake_reader()
 
     def _add_early(self, events: Sequence[ChannelEvent]) -> None:
+        if self._user is not None and any(event.skipped_user == self._user for event in events):
+            events = [event for event in events if event.skipped_user != self._user]
         unread = self._early[self._early_read :]
         self._early, self._early_read = [*unread, *events] if unread else events, 0
 
@@ -232,14 +244,18 @@ class Cursor(FrameBuffer):
 def join(events: Sequence[ChannelEvent], start: int) -> Chunk:
     """Return the events from an index on, as many as fit into one chunk."""
     frames: list[bytes] = []
+    skipped: set[str] = set()
     size = 0
     for index in range(start, len(events)):
-        frame = events[index].frame
-        size += len(frame)
+        event = events[index]
+        size += len(event.frame)
         if frames and size > CHUNK_SIZE:
             break
-        frames.append(frame)
+        frames.append(event.frame)
+        if event.skipped_user is not None:
+            skipped.add(event.skipped_user)
     if not frames:
         return Chunk(b"", 0, 0, 0)
     joined = frames[0] if len(frames) == 1 else b"".join(frames)
-    return Chunk(joined, len(frames), events[start].number, events[start + len(frames) - 1].number)
+    last = events[start + len(frames) - 1]
+    return Chunk(joined, len(frames), events[start].number, last.number, frozenset(skipped))

@@ -37,8 +37,10 @@ class Subscription(DirectSource):
         channels: frozenset[str],
         last_event_id: str | int | None,
         on_behind: Callable[[], None] | None = None,
+        user: str | None = None,
     ) -> None:
         self._channels = channels
+        self._user = user
         self._on_behind = on_behind
         self._last_event_id = last_event_id
         self._number = _event_number(last_event_id)
@@ -115,7 +117,7 @@ class Subscription(DirectSource):
         if self._cursor is not None:
             raise RuntimeError("A subscription must be entered once, got entered again. Call subscribe() anew.")
         on_behind = self._on_behind if on_lag is None else self._begin_to_catch_up
-        self._cursor = Cursor(self._channels, self._number, on_lag=on_lag, on_behind=on_behind)
+        self._cursor = Cursor(self._channels, self._number, user=self._user, on_lag=on_lag, on_behind=on_behind)
         return self._cursor
 
     async def _join(self, cursor: Cursor) -> None:

@@ -10,7 +10,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
 from adrf_sse.channels import subscribe
-from adrf_sse.channels.channel import MAX_CHANNELS, channel_names
+from adrf_sse.channels.channel import MAX_CHANNELS, channel_names, user_key
 from adrf_sse.channels.subscription import Subscription
 from adrf_sse.logs import log
 from adrf_sse.views.handlers import call, overridable
@@ -30,7 +30,7 @@ class ChannelStreamView(AsyncSSEAPIView):
     """A view that streams the channels that ``get_channels()`` returns.
 
     The view checks object permissions for the name of each channel (``has_object_permission``). A client that
-    reconnects receives the events that it missed first.
+    reconnects receives the events that it missed first. Events that skip the request's user are left out.
     """
 
     _channels: frozenset[str]
@@ -43,10 +43,10 @@ class ChannelStreamView(AsyncSSEAPIView):
     async def get(self, request: Request, *args: Any, **kwargs: Any) -> Subscription:
         """Subscribe to the channels, if the client has permission for each of them."""
         channels = self._checked(await call(self.get_channels))
-        await sync_to_async(self._check_permissions_for)(request, channels)
+        user = await sync_to_async(self._user_with_permissions)(request, channels)
         if self._authorization is not None:
             self._authorization.remember(_channels=channels)
-        return subscribe(*channels, last_event_id=self.last_event_id)
+        return subscribe(*channels, last_event_id=self.last_event_id, user=user)
 
     def reauthorize(self, request: Request) -> None:
         """Check again, also that ``get_channels()`` still returns the stream's channels, and their permissions."""
@@ -56,6 +56,10 @@ class ChannelStreamView(AsyncSSEAPIView):
         if not self._channels <= now:
             self.permission_denied(request)
         self._check_permissions_for(request, self._channels)
+
+    def _user_with_permissions(self, request: Request, channels: Iterable[str]) -> str | None:
+        self._check_permissions_for(request, channels)
+        return user_key(request.user)
 
     def _check_permissions_for(self, request: Request, channels: Iterable[str]) -> None:
         for channel in channels:

@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from django.contrib.auth.models import User
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.serializers import DecimalField, Serializer
 
@@ -292,3 +294,26 @@ async def test_get_channels_that_does_not_return_a_list_is_a_server_error(visit,
     async with visit(Wrong.as_view()) as stream:
         assert stream.status_code == 500
     assert "channels must be a list of names, got " in caplog.text
+
+
+@pytest.mark.parametrize("events", [1, 3])
+async def test_a_stream_without_the_events_of_its_own_user(visit, events):
+    class Room(ChannelStreamView):
+        authentication_classes = [Someone]
+
+        def get_channels(self):
+            return ["room"]
+
+    async with visit(Room.as_view()) as stream:
+        await stream.next_chunk(timeout=20)
+        for number in range(events):
+            await apublish("room", f"mine {number}", skip_user=Someone.user)
+        await apublish("room", "theirs")
+        assert (await stream.next(timeout=20)).data == "theirs"
+
+
+class Someone(BaseAuthentication):
+    user = User(pk=7)
+
+    def authenticate(self, request):
+        return self.user, None

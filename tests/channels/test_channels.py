@@ -8,6 +8,7 @@ from unittest.mock import ANY
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
@@ -394,3 +395,23 @@ async def test_a_stream_from_the_current_event_id_receives_what_follows():
     await apublish("news", "after")
     async with subscribe("news", last_event_id=position) as events:
         assert (await anext(events)).data == "after"
+
+
+async def test_the_streams_of_a_user_do_not_receive_what_skips_the_user():
+    ann, bob = User(pk=1), User(pk=2)
+    async with subscribe("room", user=ann) as anns, subscribe("room", user=2) as bobs, subscribe("room") as others:
+        await apublish("room", "by ann", skip_user=ann)
+        await apublish("room", "by bob", skip_user=bob)
+        await apublish("room", "by nobody", skip_user=AnonymousUser())
+        assert [event.data for event in await take(anns, 2)] == ["by bob", "by nobody"]
+        assert [event.data for event in await take(bobs, 2)] == ["by ann", "by nobody"]
+        assert [event.data for event in await take(others, 3)] == ["by ann", "by bob", "by nobody"]
+
+
+async def test_history_is_read_without_the_events_that_skip_the_user():
+    first = await apublish("room", "first")
+    await apublish("room", "mine", skip_user="ann")
+    await apublish("room", "theirs", event="said", skip_user="b\nob")
+    async with subscribe("room", last_event_id=first, user="ann") as events:
+        theirs = await anext(events)
+        assert (theirs.event, theirs.data, theirs.skipped_user) == ("said", "theirs", "b\nob")

@@ -12,7 +12,7 @@ from adrf_sse.brokers.redis.listener import RedisListener
 from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
 from adrf_sse.channels import audience as audience_module
 from adrf_sse.channels.audience import Audience
-from adrf_sse.channels.cursor import Cursor, State, join
+from adrf_sse.channels.cursor import Chunk, Cursor, State, join
 from adrf_sse.channels.hub import hub_of
 from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.signals import subscriber_dropped
@@ -256,9 +256,9 @@ async def test_a_cursor_reads_another_page_if_the_log_has_passed_its_mark(settin
 
 def test_events_are_joined_up_to_a_chunk():
     small, large = event(1), ChannelEvent("news", 2, b"t" + b"x" * CHUNK_SIZE)
-    assert join([small, large, small], 0) == (small.frame, 1, 1, 1)
-    assert join([small, large, small], 1) == (large.frame, 1, 2, 2)
-    assert join([small, large], 2) == (b"", 0, 0, 0)
+    assert join([small, large, small], 0) == Chunk(small.frame, 1, 1, 1)
+    assert join([small, large, small], 1) == Chunk(large.frame, 1, 2, 2)
+    assert join([small, large], 2) == Chunk(b"", 0, 0, 0)
 
 
 class Connection:
