@@ -39,4 +39,5 @@ INTERNALS = {
     "rest_framework.request.Request._request": "AttributeError with the first stream.",
     "rest_framework.serializers.Serializer._readable_fields": "RuntimeError with the first typed event.",
     "rest_framework.test.force_authenticate()._force_auth_user": "Reauthorization refuses users that a test forced.",
+    "sys._current_frames": "AttributeError in the thread that looks for slow steps while DEBUG is on.",
 }

@@ -12,6 +12,7 @@ from adrf_sse.runtime.loops import hold_task
 from adrf_sse.runtime.stream_threads import enter_stream_thread, run_in_stream_thread, stream_threads
 from adrf_sse.streams.buffer import FrameBuffer
 from adrf_sse.streams.reports import report_framed_text, sole_cause
+from adrf_sse.streams.slow_steps import watched
 from adrf_sse.streams.sources import DirectSource, Source
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Pump:
                 with suppress(StopAsyncIteration):  # raised where a cancellation, thrown into the source, ends it
                     # In this coroutine: one of its own would take 0.3 KiB of each idle stream.
                     buffer, encode, typed = self.buffer, self._encode, self._serialize is not None
+                    items = watched(items, self._owner, self.source)
                     async for item in items:
                         if self.stopping:
                             break

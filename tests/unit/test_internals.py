@@ -4,6 +4,7 @@ import ast
 import asyncio
 import contextlib
 import json.encoder
+import sys
 import threading
 from pathlib import Path
 
@@ -176,6 +177,11 @@ async def schema_of_a_list():
     assert callable(AutoSchema._unwrap_list_serializer)
 
 
+async def frames_of_threads():
+    frame = sys._current_frames()[threading.get_ident()]
+    assert frame.f_code is frames_of_threads.__code__
+
+
 async def redis_connection(url):
     client = redis.asyncio.Redis.from_url(url, protocol=2, socket_timeout=5)
     pool = client.connection_pool
@@ -223,6 +229,7 @@ SCENARIOS = {
     "contextlib.asynccontextmanager().__code__": context_manager_code,
     "drf_spectacular.openapi.AutoSchema._is_list_view": schema_of_a_list,
     "drf_spectacular.openapi.AutoSchema._unwrap_list_serializer": schema_of_a_list,
+    "sys._current_frames": frames_of_threads,
     "redis.asyncio.Connection.read_response": redis_connection,
     "redis.asyncio.ConnectionPool.get_connection": redis_connection,
     "redis.asyncio.sentinel.SentinelConnectionPool.sentinel_manager": sentinels,
