@@ -171,7 +171,9 @@ async def test_a_finished_job_is_shown_after_a_reload_and_another_one_can_be_sta
     page = quick.page
     await page.goto("/progress/")
     for _ in range(2):
+        before = page.url
         await page.get_by_role("button", name="Start a job").click()
+        await expect(page).not_to_have_url(before)  # the page shows the new job, and no longer the state of the old one
         await expect_state(page, "ended")
         await page.reload()
         await expect(page.locator("output")).to_have_text("Done")
