@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -254,7 +256,7 @@ async def test_the_console_does_not_reopen_a_finite_stream(watched: WatchedPage)
     await expect_state(watched.page, "ended", "Ended: the server sends no more events")
     await expect(part(watched.page, "total")).to_have_text("2")
     await expect(button(watched.page, "Connect")).to_be_visible()
-    assert watched.statuses_of("/finite/") == [200, 200, 204]
+    assert watched.statuses_of("/finite/") == [200, 200]
 
 
 async def test_the_console_reconnects_after_the_server_goes_away(browser: Browser) -> None:
@@ -268,6 +270,40 @@ async def test_the_console_reconnects_after_the_server_goes_away(browser: Browse
             await button(watched.page, "Stop").click()
             await expect_state(watched.page, "stopped", "Stopped")
             watched.errors.clear()
+
+
+async def test_the_console_says_if_its_module_could_not_be_loaded(page: Page) -> None:
+    await page.route("**/sse.js", lambda route: route.fulfill(status=404))
+    await connect(page, "/prices/")
+    await expect_state(page, "lost", "The script sse.js could not be loaded")
+    await expect(button(page, "Connect")).to_be_visible()
+
+
+@pytest.mark.parametrize("rewrites_imports", [False, True])
+@pytest.mark.parametrize("keeps_only_hashed", [False, True])
+async def test_the_console_works_with_hashed_file_names(
+    browser: Browser, tmp_path: Path, rewrites_imports: bool, keeps_only_hashed: bool
+) -> None:
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "tests.project.console_manifest_settings",
+        "TEST_STATIC_ROOT": str(tmp_path),
+        "TEST_REWRITE_IMPORTS": "1" if rewrites_imports else "",
+    }
+    collect = [sys.executable, "-m", "django", "collectstatic", "--noinput", "--verbosity", "0"]
+    await asyncio.to_thread(subprocess.run, collect, env=os.environ | environment, cwd=ROOT, check=True)
+    hashed = [path for path in (tmp_path / "adrf_sse").iterdir() if re.search(r"\.[0-9a-f]{12}\.", path.name)]
+    assert {path.name.split(".")[0] for path in hashed} == {"console", "sse"}
+    if keeps_only_hashed:  # as WhiteNoise can do
+        for path in set((tmp_path / "adrf_sse").iterdir()) - set(hashed):
+            path.unlink()
+    command = ["-m", "uvicorn", "tests.project.asgi:application", "--fd", "{fd}", "--log-level", "warning"]
+    with serve(command, env=environment, cwd=ROOT) as server:
+        async with watched_page(browser, base_url=server.url) as watched:
+            await connect(watched.page, "/prices/")
+            await expect_state(watched.page, "live", "Connected")
+            [script] = [response.url for response in watched.responses if "/sse." in response.url]
+            assert re.search(r"/adrf_sse/sse\.\w{12}\.js$", script)
+            ignore_refusals(watched)
 
 
 # Refusals of the server

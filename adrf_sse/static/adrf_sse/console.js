@@ -8,75 +8,25 @@
   const MAX_NAMES = 50; // event names that the filter suggests
   const MAX_BODY = 2_000; // characters to show of a response that is not a stream
   const SHORT = 72; // maximum length of JSON on one line, in characters
-  const RETRY = 3_000; // reconnection delay in milliseconds until the stream sets one
-  const MAX_RETRY = 60_000; // longest delay in milliseconds while the server is unreachable
-  const BUSY = 8; // milliseconds after which reading pauses so that the browser can draw
   const MINUTE = 60; // seconds
 
   const number = new Intl.NumberFormat("en");
 
-  // Parses an event stream (WHATWG HTML, section 9.2.6).
-  class Parser {
-    constructor(lastEventId, listener) {
-      this.lastEventId = lastEventId;
-      this.listener = listener;
-      this.rest = "";
-      this.afterCR = false;
-      this.reset();
-    }
+  // The template knows the URL of sse.js, because a static files storage can change its name.
+  const { module } = document.currentScript.dataset;
 
-    reset() {
-      this.name = "";
-      this.data = [];
-      this.ownId = null;
-    }
-
-    feed(text) {
-      if (!text) return;
-      let start = this.afterCR && text[0] === "\n" ? 1 : 0; // the LF of a CRLF that was split between two chunks
-      const ends = /\r\n?|\n/g;
-      ends.lastIndex = start;
-      for (let end = ends.exec(text); end; end = ends.exec(text)) {
-        this.line(this.rest + text.slice(start, end.index));
-        this.rest = "";
-        start = ends.lastIndex;
-      }
-      this.rest += text.slice(start);
-      this.afterCR = text.endsWith("\r");
-    }
-
-    line(line) {
-      if (line === "") return this.dispatch();
-      const colon = line.indexOf(":");
-      if (colon === -1) return this.field(line, "");
-      const value = line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
-      if (colon === 0) return this.listener.comment(value);
-      this.field(line.slice(0, colon), value);
-    }
-
-    field(field, value) {
-      if (field === "event") this.name = value;
-      else if (field === "data") this.data.push(value);
-      else if (field === "id" && !value.includes("\0")) this.ownId = value;
-      else if (field === "retry" && /^[0-9]+$/.test(value)) this.listener.retry(Number(value));
-    }
-
-    dispatch() {
-      const { name, data, ownId } = this;
-      this.reset();
-      if (ownId !== null) this.listener.lastId((this.lastEventId = ownId));
-      if (data.length) this.listener.event(name || "message", data.join("\n"), ownId);
-    }
-  }
-
-  // Reads a stream with fetch. Unlike EventSource, fetch provides the server's response and can send a body.
+  // Reads a stream with sse.js, which is a module and can therefore not be loaded earlier.
   class Stream {
     constructor(request, lastEventId, listener) {
       this.request = request;
-      this.lastEventId = lastEventId;
+      this.firstId = lastEventId;
       this.listener = listener;
-      this.delay = RETRY;
       this.aborter = new AbortController();
+      this.source = null;
+    }
+
+    get lastEventId() {
+      return this.source?.lastEventId ?? this.firstId;
     }
 
     stop() {
@@ -84,85 +34,42 @@
     }
 
     async run() {
-      for (let failures = 0; ; ) {
-        try {
-          const response = await this.fetch();
-          if (!isStream(response)) return this.listener.notStream(this, response, await summaryOf(response));
-          failures = 0;
-          this.listener.opened(this);
-          await this.read(response.body);
-        } catch (error) {
-          if (this.aborter.signal.aborted) return;
-          if (!(error instanceof TypeError)) throw error; // fetch reports a lost connection as a TypeError
-          failures += 1;
-        }
+      const sse = await import(module).catch(() => null);
+      if (!sse) return this.listener.notLoaded(this);
+      const { open, RefusedError, LostError } = sse;
+      try {
+        await this.read(open);
+      } catch (error) {
         if (this.aborter.signal.aborted) return;
-        // Only the user may repeat a request that isn't a GET.
-        if (this.request.method !== "GET") return this.listener.finished(this, failures > 0);
-        const delay = Math.max(this.delay, failures && Math.min(this.delay * 2 ** (failures - 1), MAX_RETRY));
-        this.listener.waiting(this, delay, failures > 0);
-        await this.wait(delay);
-        if (this.aborter.signal.aborted) return;
-        this.listener.reconnecting(this);
+        if (error instanceof RefusedError) return this.listener.refused(this, error);
+        if (!(error instanceof LostError)) throw error;
+        return this.listener.finished(this, true);
       }
+      this.listener.finished(this, false);
     }
 
-    fetch() {
-      const headers = { ...this.request.headers, Accept: "text/event-stream" };
-      if (this.lastEventId) headers["Last-Event-ID"] = utf8(this.lastEventId);
-      const { url, method, body } = this.request;
-      const signal = this.aborter.signal;
-      return fetch(url, { method, body, headers, signal, cache: "no-store", credentials: "same-origin" });
+    async read(open) {
+      const { url, ...request } = this.request;
+      const { comment, retry } = this.listener;
+      const { signal } = this.aborter;
+      const options = { lastEventId: this.firstId, heartbeatTimeout: null, onComment: comment, onRetry: retry };
+      const stream = (this.source = open(url, { ...request, ...options, signal }));
+      // The server's events can have these names too. They have data.
+      stream.onopen = (event) => "data" in event || this.listener.opened(this);
+      stream.onerror = (event) => "data" in event || event.delay === null || this.listener.waiting(event);
+      for await (const event of stream) this.listener.event(event);
     }
-
-    async read(body) {
-      const parser = new Parser(this.lastEventId, {
-        comment: (text) => this.listener.comment(text),
-        event: (...event) => this.listener.event(...event),
-        lastId: (id) => this.listener.lastId((this.lastEventId = id)),
-        retry: (milliseconds) => this.listener.retry((this.delay = milliseconds)),
-      });
-      const decoder = new TextDecoder();
-      const reader = body.getReader();
-      let since = performance.now();
-      for (let part = await reader.read(); !part.done; part = await reader.read()) {
-        if (this.aborter.signal.aborted) return;
-        parser.feed(decoder.decode(part.value, { stream: true }));
-        if (performance.now() - since < BUSY) continue;
-        await yieldToBrowser();
-        since = performance.now();
-      }
-    }
-
-    wait(milliseconds) {
-      return new Promise((resolve) => {
-        const { signal } = this.aborter;
-        const done = () => {
-          clearTimeout(timer);
-          signal.removeEventListener("abort", done);
-          resolve();
-        };
-        const timer = setTimeout(done, Math.min(milliseconds, 2 ** 31 - 1)); // the longest delay of a timer
-        signal.addEventListener("abort", done);
-      });
-    }
-  }
-
-  function isStream(response) {
-    const type = response.headers.get("Content-Type") ?? "";
-    return response.status === 200 && /^text\/event-stream\s*(;|$)/i.test(type);
   }
 
   // Returns the status of a response that is not a stream, and its detail or its body.
-  async function summaryOf(response) {
-    const type = (response.headers.get("Content-Type") ?? "").split(";")[0].trim();
-    const status = [`${response.status}`, response.statusText].join(" ").trim();
-    const text = response.status === 204 ? "" : await response.text();
-    if (/[/+]json$/i.test(type)) return { status, ...detailOf(text) };
-    if (type === "text/plain") return { status, detail: "", body: cut(text, MAX_BODY) };
+  function summaryOf({ status, statusText, contentType, text }) {
+    const type = contentType.split(";")[0].trim();
+    const line = `${status} ${statusText}`.trim();
+    if (/[/+]json$/i.test(type)) return { status: line, ...detailOf(text) };
+    if (type === "text/plain") return { status: line, detail: "", body: cut(text, MAX_BODY) };
     const size = `${number.format(text.length)} characters`;
     const detail = text && `The response is not an event stream. Its type is ${type || "unknown"}, its size ${size}.`;
-    return { status, detail, body: "" };
+    return { status: line, detail, body: "" };
   }
 
   function detailOf(text) {
@@ -173,20 +80,6 @@
       // The body has no detail, so it is shown as a whole.
     }
     return { detail: "", body: cut(pretty(text), MAX_BODY) };
-  }
-
-  // EventSource sends the last event ID as UTF-8. fetch sends each character of a header as one byte.
-  function utf8(text) {
-    return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
-  }
-
-  // Lets the browser draw and process input. Browsers slow down timers in hidden tabs, but not messages.
-  function yieldToBrowser() {
-    return new Promise((resolve) => {
-      const channel = new MessageChannel();
-      channel.port1.onmessage = () => resolve(channel.port1.close());
-      channel.port2.postMessage(null);
-    });
   }
 
   function cut(text, length) {
@@ -398,8 +291,9 @@
       this.pending = null;
       this.clear();
       this.reconnects = 0;
+      this.waits = 0; // reconnections, and the one that the stream is waiting for
       this.delay = null;
-      this.lastEventId = stream.lastEventId;
+      this.shown = stream; // also after its end
       this.parts.method.textContent = stream.request.method;
     }
 
@@ -449,41 +343,42 @@
     streamListener() {
       return {
         opened: (stream) => this.opened(stream),
-        notStream: (stream, response, summary) => this.notStream(stream, response, summary),
+        refused: (stream, error) => this.refused(stream, error),
         finished: (stream, lost) => this.finished(stream, lost),
-        waiting: (stream, delay, lost) => this.waiting(stream, delay, lost),
-        reconnecting: () => (this.reconnects += 1),
-        lastId: (id) => (this.lastEventId = id),
+        notLoaded: () => this.end("lost", "The script sse.js could not be loaded"),
+        waiting: (event) => this.waiting(event),
         retry: (milliseconds) => (this.delay = milliseconds),
         comment: (text) => this.comment(text),
-        event: (name, data, id) => this.event(name, data, id),
+        event: (event) => this.event(event),
       };
     }
 
     opened(stream) {
       if (stream !== this.stream) this.replaceStream(stream);
+      this.reconnects = this.waits;
       this.hideResponse();
       this.show("live", "Connected");
     }
 
-    notStream(stream, response, summary) {
-      if (stream.aborter.signal.aborted) return;
-      const ended = response.status === 204 && stream.request.method === "GET";
-      if (!ended) this.showResponse(summary, response.ok);
+    refused(stream, error) {
+      const summary = summaryOf(error);
+      const success = error.status < 300;
+      this.showResponse(summary, success);
       if (stream !== this.stream) this.pending = null;
-      else if (ended) this.end("ended", "Ended: the server sends no more events");
-      else if (response.ok) this.end("ended", `Not a stream: ${summary.status}`);
+      else if (success) this.end("ended", `Not a stream: ${summary.status}`);
       else this.end("refused", `Refused: ${summary.status}`);
     }
 
     finished(stream, lost) {
       if (stream !== this.stream) return this.show("lost", "The request failed");
       if (lost) this.end("lost", "Connection lost");
-      else this.end("ended", "Ended");
+      else this.end("ended", stream.request.method === "GET" ? "Ended: the server sends no more events" : "Ended");
     }
 
-    waiting(stream, delay, lost) {
-      const reason = lost ? "Connection lost" : "Stream ended";
+    waiting({ error, delay }) {
+      this.reconnects = this.waits;
+      this.waits += 1;
+      const reason = error ? "Connection lost" : "Stream ended";
       this.show("waiting", `${reason}, reconnecting in ${number.format(delay / 1000)} s`);
     }
 
@@ -493,7 +388,7 @@
       this.schedule();
     }
 
-    event(name, data, id) {
+    event({ type: name, data, id }) {
       this.total += 1;
       this.rateOf.add();
       this.rows.add({ time: new Date(), name, id, data });
@@ -550,7 +445,7 @@
       this.set("comments", number.format(this.comments));
       this.set("reconnects", number.format(this.reconnects ?? 0));
       this.set("retry", this.delay == null ? "–" : `${number.format(this.delay)} ms`);
-      this.set("last-id", this.lastEventId || "–");
+      this.set("last-id", this.shown?.lastEventId || "–");
       this.set("missed", this.paused ? `Paused, ${number.format(this.rows.undrawnCount)} new.` : "");
       this.set("kept", this.rowCount());
       this.drawRate();

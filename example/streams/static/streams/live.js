@@ -21,6 +21,7 @@ export class LiveState {
     this.#stream = new Stream({
       url: stream,
       events: [...events, "reset"],
+      shared: true,
       onEvent: (name, data) => this.#take(name, data),
       onState: (name) => {
         onConnection(name);

@@ -1,4 +1,6 @@
-// An EventSource that reports its state, and that is closed when the user leaves the page.
+// A stream that reports its state, and that is closed when the user leaves the page.
+
+import { open } from "../adrf_sse/sse.js";
 
 const LABELS = {
   idle: "Not started",
@@ -20,14 +22,17 @@ export class Stream {
   #onEvent;
   #onState;
   #once;
+  #shared;
 
-  // `once`: close when the server ends the stream. Otherwise, EventSource would request it again.
-  constructor({ url, events, onEvent, onState, once = false }) {
+  // `once`: close when the server ends the response. Otherwise, the stream is requested again, unless it is finite.
+  // `shared`: use one connection for all tabs that show this stream.
+  constructor({ url, events, onEvent, onState, once = false, shared = false }) {
     this.url = url;
     this.#events = events;
     this.#onEvent = onEvent;
     this.#onState = onState;
     this.#once = once;
+    this.#shared = shared;
   }
 
   static get running() {
@@ -40,18 +45,14 @@ export class Stream {
 
   start() {
     this.#close();
-    let answered = false;
-    const source = new EventSource(this.url);
+    const source = open(this.url, { shared: this.#shared });
     this.#source = source;
     running.add(this);
     this.#onState("connecting");
-    source.addEventListener("open", () => {
-      answered = true;
-      this.#onState("live");
-    });
-    source.addEventListener("error", (event) => {
-      // A stream can also send an event with the name "error". Such an event has data.
-      if (!(event instanceof MessageEvent)) this.#broken(answered);
+    source.addEventListener("open", () => this.#onState("live"));
+    source.addEventListener("error", (event) => this.#broken(event));
+    source.addEventListener("close", ({ reason }) => {
+      if (source === this.#source) this.stop(reason === "ended" ? "ended" : "refused");
     });
     for (const name of this.#events) {
       source.addEventListener(name, (event) => this.#onEvent(name, event.data));
@@ -65,20 +66,17 @@ export class Stream {
   }
 
   #close() {
-    this.#source?.close();
+    const source = this.#source;
     this.#source = null;
     running.delete(this);
+    source?.close();
   }
 
-  #broken(answered) {
-    if (this.#source.readyState === EventSource.CLOSED) {
-      // The response was not a stream: it was a 204 at the end of the stream, or an error such as 403.
-      this.stop(answered ? "ended" : "refused");
-    } else if (this.#once && answered) {
-      this.stop("ended");
-    } else {
-      this.#onState("reconnecting");
-    }
+  #broken(event) {
+    // A stream can also send an event with the name "error". Such an event has data.
+    if ("data" in event || event.delay === null) return;
+    if (this.#once && event.error === null) this.stop("ended");
+    else this.#onState("reconnecting");
   }
 }
 
