@@ -59,6 +59,12 @@ class ListBroker(Broker):
     async def apublish(self, channel: str, body: bytes) -> int:
         return self.publish(channel, body)
 
+    def position(self) -> int:
+        return len(self.events)
+
+    async def aposition(self) -> int:
+        return self.position()
+
     async def read(self, channels: Collection[str], after: int | None, limit: int) -> Page:
         if after is None:
             return Page([], len(self.events), True, 0)
@@ -67,6 +73,10 @@ class ListBroker(Broker):
 
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> Listener:
         return ListListener(self, receiver)
+
+
+def list_broker() -> Broker:
+    return ListBroker()
 
 
 def redis_broker() -> Broker:

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import assert_type
 
+from django.contrib.auth.models import User
+
 from adrf_sse.channels import Subscription, apublish, publish, subscribe, subscriber_counts
 from adrf_sse.events import ServerSentEvent
 from adrf_sse.exceptions import BrokerUnavailable, SubscriberLagged
@@ -20,6 +22,16 @@ async def ship(pk: int) -> int:
     assert_type(publish("news", "text"), int)
     assert_type(await apublish("news", ["a", 1]), int)
     return await apublish(f"orders.{pk}", None, event="order")
+
+
+def comment(author: User) -> int:
+    return publish("comments", {"by": author.pk}, event="comment", skip_user=author)
+
+
+async def comments_for(reader: User) -> AsyncIterator[ServerSentEvent]:
+    async with subscribe("comments", user=reader) as events:
+        async for event in events:
+            yield event
 
 
 async def names(after: int | str | None) -> AsyncIterator[str]:

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Iterator
 from rest_framework.request import Request
 
 from adrf_sse.brokers import Broker
-from adrf_sse.channels import apublish, publish, subscribe
+from adrf_sse.channels import announce, apublish, publish, subscribe
 from adrf_sse.decorators import event_stream, permission_classes
 from adrf_sse.events import ServerSentEvent
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.signals import Reason
 from adrf_sse.testing import EventParser, EventStreamClient
-from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView
+from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView, LiveModelMixin
 from shop.prices import prices
 
 
@@ -115,3 +115,16 @@ async def testing(client: EventStreamClient) -> None:
         print(asynchronous.next().data)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
     for _ in client.get("/prices/"):  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
         pass
+
+
+def live() -> None:
+    class Live(LiveModelMixin):
+        live_by = 1  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+        heartbeat = "5"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+        def get_live_partition(self) -> list[str]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+            return ["everybody"]
+
+    announce("orders")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    announce([1, 2])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    print(Live)
