@@ -10,6 +10,7 @@ from time import time_ns
 
 from adrf_sse.brokers.base import Broker, Receiver
 from adrf_sse.brokers.messages import ChannelEvent, Page, microseconds_kept, page_of, per_channel
+from adrf_sse.brokers.processes import may_serve, warn_of_process
 from adrf_sse.settings import sse_settings
 
 MAX_WAITING = 10_000
@@ -51,9 +52,12 @@ class MemoryBroker(Broker):
         self._lock = threading.RLock()
         self._histories: OrderedDict[str, _History] = OrderedDict()  # ordered by their last event
         self._listeners: dict[str, set[MemoryListener]] = {}
+        self._checked = False  # whether this process may serve streams
 
     def publish(self, channel: str, body: bytes) -> int:
         """Store an event, deliver it to the subscribers, and return its ID. May be called from any thread."""
+        if not self._checked:
+            self._check_process()
         with self._lock:
             self._last = number = max(self._last + 1, time_ns() // 1000)
             event = ChannelEvent(channel, number, body)
@@ -96,6 +100,7 @@ class MemoryBroker(Broker):
 
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> "MemoryListener":
         """Return a listener for an event loop."""
+        self._checked = True
         return MemoryListener(self, receiver, loop)
 
     def add_listener(self, listener: "MemoryListener", channels: Collection[str]) -> None:
@@ -112,6 +117,12 @@ class MemoryBroker(Broker):
                 listeners.discard(listener)
                 if not listeners:
                     self._listeners.pop(channel, None)
+
+    def _check_process(self) -> None:
+        """Warn once, with the first event, if no process can receive what this one publishes."""
+        self._checked = True
+        if not may_serve():
+            warn_of_process(self)
 
     def _keep(self, event: ChannelEvent) -> None:
         oldest = event.number - microseconds_kept()

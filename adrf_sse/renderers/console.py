@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -40,7 +42,15 @@ class EventStreamConsoleRenderer(BrowsableAPIRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> str:
-        """Return the page. If the data is a source, the source is discarded."""
+        """Return the page. If the data is a source, the source is discarded.
+
+        Raises ``ImproperlyConfigured`` if the app is not installed, because Django then finds no template of it.
+        """
+        if not apps.is_installed("adrf_sse"):
+            raise ImproperlyConfigured(
+                "EventStreamConsoleRenderer must find its template and its static files in the app 'adrf_sse', got "
+                "INSTALLED_APPS without it. Add 'adrf_sse' to INSTALLED_APPS."
+            )
         context = dict(renderer_context or {})
         if is_source(data):
             data = self.page_for(context["response"]).data

@@ -10,7 +10,7 @@ from django.http import Http404
 from rest_framework.exceptions import APIException, NotFound, ValidationError
 
 from adrf_sse.decorators import event_stream
-from adrf_sse.renderers import JSONLinesRenderer
+from adrf_sse.renderers import EventStreamConsoleRenderer, EventStreamRenderer, JSONLinesRenderer
 from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView
 
 
@@ -154,3 +154,26 @@ async def test_the_log_names_a_bad_channel_and_its_view_and_the_client_is_told_n
         "channel's name must be 1 to 200 of the characters A-Z a-z 0-9 . _ : -, got 'orders.a\\\\nb'. Leave out or "
         "replace the others."
     )
+
+
+# The app is not installed
+
+
+class Console(AsyncSSEAPIView):
+    renderer_classes = [EventStreamRenderer, EventStreamConsoleRenderer]
+
+    async def get(self, request):
+        yield "a"
+
+
+async def test_the_console_names_the_app_that_is_not_installed_and_the_stream_works(visit, settings, caplog):
+    settings.INSTALLED_APPS = [name for name in settings.INSTALLED_APPS if name != "adrf_sse"]
+    async with visit(Console.as_view(), headers={"Accept": "text/event-stream"}) as stream:
+        assert await stream.body() == b"data: a\n\n"
+    async with visit(Console.as_view(), headers={"Accept": "text/html"}) as stream:
+        assert stream.status_code == 500
+    errors = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert errors == [
+        "EventStreamConsoleRenderer must find its template and its static files in the app 'adrf_sse', got "
+        "INSTALLED_APPS without it. Add 'adrf_sse' to INSTALLED_APPS."
+    ]
