@@ -305,6 +305,23 @@ async def box(element: Locator) -> FloatRect:
     return found
 
 
+async def test_two_tabs_of_one_browser_share_a_connection(memory_windows: Windows) -> None:
+    first = await memory_windows.open("/orders/")
+    second = await first.page.context.new_page()
+    requests: list[str] = []
+    first.page.context.on("request", lambda request: requests.append(request.url))
+    await second.goto("/orders/")
+    await expect_state(second, "live")
+    memory_windows.post("/orders/api/", item="Ladle")
+    for page in (first.page, second):
+        await expect(order_row(page, "Ladle")).to_contain_text("new")
+    assert not any(url.endswith("/events/") for url in requests)
+    await first.page.close()
+    memory_windows.post("/orders/api/", item="Whisk")
+    await expect(order_row(second, "Whisk")).to_contain_text("new")
+    assert [url.endswith("/orders/events/") for url in requests if url.endswith("/events/")] == [True]
+
+
 def order_row(page: Page, item: str) -> Any:
     return page.locator("[data-orders] tr").filter(has_text=item)
 
