@@ -71,6 +71,7 @@ class Portal:
         self._loop_thread: LoopThread | None = None
         self._waiting: Future[Any] | None = None
         self._raised: BaseException | None = None
+        self._last_raised: BaseException | None = None
         self._interruption: BaseException | None = None
         self._responds = True
 
@@ -116,8 +117,10 @@ class Portal:
         return future.result()
 
     def _interrupt(self, exc: BaseException) -> None:
-        """Raise an exception of the project in the test's thread."""
-        self._raised = exc
+        """Raise an exception of the project in the test's thread, once, however many tasks it ends."""
+        if exc is self._last_raised:
+            return
+        self._raised = self._last_raised = exc
         if self._waiting is not None:
             self._waiting.cancel()
 

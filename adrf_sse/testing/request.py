@@ -12,6 +12,9 @@ from rest_framework.test import force_authenticate
 
 from adrf_sse.testing.handler import EXTENSION
 
+ACCEPT = "text/event-stream, */*;q=0.1"
+"""What a test accepts by default: a stream of a view that also has other renderers, and any other response."""
+
 _IN_SCOPE = frozenset(
     (
         *("CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO", "QUERY_STRING", "REMOTE_ADDR", "REQUEST_METHOD"),
@@ -59,7 +62,7 @@ class TestRequest:
     async def scope(self) -> dict[str, Any]:
         """Return the ASGI scope. Creates the session of ``user``."""
         meta = self.wsgi.META
-        headers = {"Host": self._host(), **self.wsgi.headers, "Cookie": await self._cookie_header()}
+        headers = {"Host": self._host(), "Accept": ACCEPT, **self.wsgi.headers, "Cookie": await self._cookie_header()}
         return {
             "type": "http",
             "asgi": {"version": "3.0"},

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from adrf.views import APIView
 from django.contrib.auth.models import User
 from django.core.asgi import get_asgi_application
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -11,9 +12,11 @@ from django.urls import re_path
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.test import APIClient
 
+from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.testing import EventStreamClient, StreamEnded
 from adrf_sse.views import AsyncSSEAPIView
 from tests.support.sources import Recorder
@@ -127,6 +130,28 @@ async def test_the_project_receives_what_apiclient_sends(project, method, url, a
     async with getattr(EventStreamClient(**defaults), method)(url, **arguments) as stream:
         assert await stream.body() == expected
         assert expected.startswith(b'data: {"method":')
+
+
+async def test_a_stream_is_requested_from_a_view_that_has_other_renderers_too(project):
+    class View(Short):
+        renderer_classes = [JSONRenderer, EventStreamRenderer]
+
+    client = project(View)
+    async with client.get("/") as stream:
+        assert (await stream.next()).data == "a"
+    async with client.get("/", headers={"Accept": "application/json"}) as stream:
+        assert await stream.json() == [{"data": "a"}, {"data": "b"}]
+
+
+async def test_a_view_without_streams_answers(project):
+    class View(APIView):
+        renderer_classes = [JSONRenderer]
+
+        async def get(self, request):
+            return Response({"a": 1})
+
+    async with project(View).get("/") as stream:
+        assert await stream.json() == {"a": 1}
 
 
 async def test_files_are_uploaded(project):
