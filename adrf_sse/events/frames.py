@@ -19,13 +19,15 @@ Fields = tuple[str, Any, str | None]
 _COMMON_DATA = (dict, list, str)
 """The most frequent types of data, which the encoder tests first."""
 
-_EMPTY_LINE = ("\n\n", "\r\n\r\n", "\r\r")
-_EMPTY_LINE_BYTES = tuple(ending.encode() for ending in _EMPTY_LINE)
-"""How frames end."""
+_COMMON_FIELDS = (b"data:", b"event:", b"id:", b":")
+_EMPTY_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+"""How most frames begin, and how frames end, which the encoder tests first."""
 
-_FIELD = re.compile(r"(?:data|event|id|retry|)(?::|[\r\n])")
-_FIELD_BYTES = re.compile(_FIELD.pattern.encode())
+_FIELD = re.compile(rb"(?:data|event|id|retry|)(?::|[\r\n])")
 """How frames begin: with a field, a comment, or an empty line."""
+
+_FRAME_AS_TEXT = re.compile(r"(?:data|event|id|retry|):.*(?:\n\n|\r\n\r\n)", re.DOTALL)
+"""Text that is a whole frame."""
 
 _LINES_ALONE = re.compile(rb"(?:\A|\n\n|\r\n\r\n|\r\r)(?:(?::[^\r\n]*|retry: ?[0-9]+)(?:\r\n|\n|\r))+\Z", re.DOTALL)
 """Comments and reconnection delays at the end, which need no empty line after them."""
@@ -59,9 +61,10 @@ class FrameEncoder:
 
 def complete_frames(item: bytes) -> bytes:
     """Return the bytes. Raises ``ValueError`` if they are not complete frames."""
-    if not item or (
-        _FIELD_BYTES.match(item) and (item.endswith(_EMPTY_LINE_BYTES) or _LINES_ALONE.search(item) is not None)
-    ):
+    ends = item.endswith(_EMPTY_LINES)
+    if (ends and item.startswith(_COMMON_FIELDS)) or not item:
+        return item
+    if _FIELD.match(item) and (ends or _LINES_ALONE.search(item)):
         return item
     raise ValueError(
         "bytes must be complete frames, which begin with a field such as data: and end in an empty line, "
@@ -70,8 +73,8 @@ def complete_frames(item: bytes) -> bytes:
 
 
 def is_frame(text: str) -> bool:
-    """Return whether text looks like a whole frame."""
-    return text.endswith(_EMPTY_LINE) and _FIELD.match(text) is not None and not text.isspace()
+    """Return whether text is a whole frame."""
+    return _FRAME_AS_TEXT.fullmatch(text) is not None
 
 
 def tuple_fields(item: tuple[Any, ...]) -> Fields:

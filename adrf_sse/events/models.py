@@ -51,24 +51,21 @@ def _has_models(data: Any) -> bool:
         return any(map(_has_models, data.values()))
     if isinstance(data, list | tuple):
         return any(map(_has_models, data))
-    return _converter_of(data) is not None
+    cls: Any = type(data)
+    return _converter(cls) is not None
 
 
 class _ModelEncoder(json.JSONEncoder):
     """Encode models."""
 
     def default(self, o: Any) -> Any:
-        convert = _converter_of(o)
+        cls: Any = type(o)
+        convert = _converter(cls)
         return super().default(o) if convert is None else convert(o, self.default)
 
 
 class _DRFModelEncoder(_ModelEncoder, JSONEncoder):
     """Encode models, and what REST framework's encoder encodes."""
-
-
-def _converter_of(value: Any) -> Convert | None:
-    cls: Any = type(value)
-    return _converter(cls)
 
 
 @lru_cache(maxsize=512)

@@ -88,7 +88,7 @@ class Pump:
                         if self.stopping:
                             break
                         frame = await self._serialized(items, item) if typed else encode(item)
-                        if isinstance(item, str) and is_frame(item):
+                        if isinstance(item, str) and item.endswith("\n") and is_frame(item):
                             self._warn_of_text(item)
                         buffer.events += 1
                         if not buffer.offer(frame):
