@@ -23,7 +23,10 @@ KEYS_PER_EVENT = 500
 MAX_KEYS = 10_000
 """Rows of one announcement at most; with more of them, everything may have changed."""
 
-Changes = dict[str, set[str] | None]
+Keys = dict[str, None]
+"""Primary keys in the order of their changes, each once."""
+
+Changes = dict[str, Keys | None]
 """The primary keys that changed, by channel; ``None`` where every row may have changed."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{0,60}")
@@ -63,7 +66,7 @@ def announce_instance(instance: models.Model, using: str, before: Iterable[tuple
     for model in live_models(type(instance)):
         key = str(getattr(instance, _meta(model).pk.attname))
         values = {(field, getattr(instance, _attname(model, field))) for field in fields_of(model) if field}
-        _add(using, {channel: {key} for channel in _channels(model, values | set(before))})
+        _add(using, {channel: {key: None} for channel in _channels(model, values | set(before))})
 
 
 def announce_keys(model: Model, keys: Iterable[Any] | None, using: str) -> None:
@@ -82,7 +85,7 @@ def _announce_queryset(rows: "models.QuerySet[Any]") -> None:
         changes: Changes = {}
         for key, *values in rows.values_list("pk", *(_attname(model, field) for field in fields)).iterator():
             for channel in _channels(model, zip(fields, values, strict=True)):
-                _merge(changes, channel, {str(key)})
+                _merge(changes, channel, {str(key): None})
         _add(rows.db, changes)
 
 
@@ -138,18 +141,18 @@ class _Announcement:
             logger.error(message, exc, extra=about(None, channels=sorted(self._changes)))
 
 
-def _merge(changes: Changes, channel: str, keys: set[str] | None) -> None:
-    known = changes.setdefault(channel, set())
+def _merge(changes: Changes, channel: str, keys: Keys | None) -> None:
+    known = changes.setdefault(channel, {})
     if known is not None and keys is not None and len(known) + len(keys) <= MAX_KEYS:
         known |= keys
     else:
         changes[channel] = None
 
 
-def _portions(keys: set[str] | None) -> Iterable[list[str] | None]:
+def _portions(keys: Keys | None) -> Iterable[list[str] | None]:
     if keys is None:
         return [None]
-    ordered = sorted(keys)
+    ordered = list(keys)
     return [ordered[start : start + KEYS_PER_EVENT] for start in range(0, len(ordered), KEYS_PER_EVENT)]
 
 

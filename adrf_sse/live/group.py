@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Hashable, Iterable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from functools import partial
 from time import time_ns
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from adrf_sse.live.changes import Form
 from adrf_sse.live.rows import Mark, Reading
 from adrf_sse.logs import about, logger
 from adrf_sse.runtime.loops import after_fork, hold_task
-from adrf_sse.runtime.stream_threads import run_in_stream_thread
+from adrf_sse.runtime.stream_threads import enter_stream_thread, stream_threads
 
 Read = Callable[[Collection[str] | None], Reading]
 """Reads the rows with some primary keys, or all rows, in a thread."""
@@ -43,7 +44,8 @@ class LiveGroup(Delivery):
     """Follow the announcements of a channel, read the rows that have changed, and send the changes to all members.
 
     Announcements that arrive while rows are read are followed by another reading. Each reading begins after the
-    announcement, so the members always receive the latest state of a row, and each state once.
+    announcement, so the members always receive the latest state of a row, and each state once. All readings use the
+    same stream thread, so they do not open a database connection for each change.
     """
 
     def __init__(self, key: Hashable, channel: str, form: Form, loop: asyncio.AbstractEventLoop) -> None:
@@ -58,6 +60,7 @@ class LiveGroup(Delivery):
         self._changed: dict[str, None] = {}  # primary keys of rows to read, in the order of their announcements
         self._all_changed = False
         self._number = 0
+        self._context: Context | None = None  # the one of all tasks of the group
         self._following: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._outage = Outage(f"reading the rows of {channel}")
@@ -73,7 +76,7 @@ class LiveGroup(Delivery):
         cursor.log = self._audience
         if self._following is None:
             self._known = dict(snapshot)
-            self._following = self._loop.create_task(self._follow(position))
+            self._start(position)
         if recheck:
             self._note(None)
         joining = _Joining(cursor, snapshot, self._loop.create_future())
@@ -84,6 +87,14 @@ class LiveGroup(Delivery):
         self._joining.append(joining)
         self._note(differing)
         await joining.admitted
+
+    def _start(self, position: int) -> None:
+        """Follow the announcements, and use a stream thread until that ends."""
+        self._context = copy_context()
+        thread = self._context.run(enter_stream_thread)
+        self._following = self._loop.create_task(self._follow(position), context=self._context)
+        if thread is not None:
+            self._following.add_done_callback(lambda task: stream_threads.release(thread))
 
     async def catch_up(self, cursor: Cursor) -> None:
         """Refuse to read history: a member that has lost its place needs a new snapshot."""
@@ -153,7 +164,7 @@ class LiveGroup(Delivery):
             self._changed.update(dict.fromkeys(keys))
         self._all_changed = self._all_changed or keys is None or len(self._changed) > MAX_KEYS
         if self._reading is None or self._reading.done():
-            self._reading = self._loop.create_task(self._read())
+            self._reading = self._loop.create_task(self._read(), context=self._context)
             hold_task(self._reading)
 
     async def _read(self) -> None:
@@ -177,15 +188,8 @@ class LiveGroup(Delivery):
                 self._send(reading)
 
     async def _read_rows(self, keys: Collection[str] | None) -> Reading:
-        """Read rows in a stream thread, as one of the members, who all see the same."""
-        read = next(iter(self._members.values()))
-        readings: list[Reading] = []
-
-        async def run() -> None:
-            readings.append(await sync_to_async(read)(keys))
-
-        await run_in_stream_thread(run)
-        return readings[0]
+        """Read rows in the group's stream thread, as one of the members, who all see the same."""
+        return await sync_to_async(next(iter(self._members.values())))(keys)
 
     # Events
 

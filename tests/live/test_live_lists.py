@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from contextlib import AsyncExitStack
 
 import pytest
@@ -9,11 +10,13 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.core.asgi import get_asgi_application
 from django.db import connection, transaction
+from django.db.backends.signals import connection_created
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.routers import SimpleRouter
 from rest_framework.serializers import ModelSerializer
 
 from adrf_sse.channels import announce, subscriber_counts
+from adrf_sse.runtime.stream_threads import stream_threads
 from adrf_sse.testing import EventStreamClient
 from tests.project.orders.models import ExpressOrder, LoudOrder, Order, Tag
 from tests.project.orders.views import Orders, OrderSerializer, OwnOrders
@@ -143,6 +146,14 @@ async def test_bulk_operations_are_announced_by_a_call():
         assert [(name, data["item"]) for name, data in await changes(stream, 1)] == [("updated", "c")]
 
 
+async def test_the_changes_of_a_transaction_come_in_their_order():
+    async with watch() as stream:
+        await snapshot_of(stream)
+        items = [str(number) for number in range(11)]  # the primary keys of some have more digits than those of others
+        await commit(lambda: [Order.objects.create(pk=95 + int(item), item=item) for item in items])
+        assert [data["item"] for _, data in await changes(stream, 11)] == items
+
+
 async def test_a_queryset_that_is_deleted_announces_its_rows():
     await sync_to_async(Order.objects.bulk_create)([Order(item=str(number)) for number in range(3)])
     async with watch() as stream:
@@ -216,6 +227,35 @@ async def test_clients_of_one_user_share_each_reading():
         finally:
             OwnOrders.get_queryset = original
     assert subscriber_counts() == {}
+
+
+async def test_the_readings_of_a_list_share_a_connection_that_its_last_client_closes():
+    opened = []
+
+    def note(sender, connection, **kwargs):
+        if threading.current_thread().name == "adrf_sse streams":
+            opened.append(connection)
+
+    connection_created.connect(note)
+    try:
+        async with watch() as first, watch() as second:
+            for stream in (first, second):
+                await snapshot_of(stream)
+            for number in range(5):
+                await Order.objects.acreate(item=str(number))
+                for stream in (first, second):
+                    await changes(stream, 1)
+            assert 1 <= len(opened) <= 2  # each client has a reading of its own
+        await asyncio.gather(*(asyncio.to_thread(stream_thread_is_idle, thread) for thread in stream_threads.threads))
+        assert not any(connection.connection for connection in opened)
+    finally:
+        connection_created.disconnect(note)
+
+
+def stream_thread_is_idle(thread):
+    """Wait until a stream thread has done what was asked of it, and has no streams."""
+    assert thread.streams == 0
+    thread.submit(int).result(timeout=20)
 
 
 class Counting:
