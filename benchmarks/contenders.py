@@ -14,6 +14,8 @@ class Contender:
     """Module of ``benchmarks.apps`` whose ``application`` is served; nginx has none."""
     needs: tuple[str, ...] = ()
     """Python modules, and programs of ``benchmarks.programs``, that have to be installed."""
+    database: bool = False
+    """It reads and writes rows of an SQLite database in a file."""
     note: str = ""
     """What a reader of its figures should know."""
 
@@ -50,6 +52,51 @@ STREAMS = (
     ),
     Contender(name="sse-starlette", module="starlette_sse", needs=("sse_starlette",)),
     Contender(name="FastAPI", module="fastapi_sse", needs=("fastapi",), note="`EventSourceResponse` of `fastapi.sse`"),
+)
+
+LIVE_USERS = "adrf_sse, live_by, a user each"
+
+LIVE_UNSHARED = "adrf_sse, no partition"
+
+LIVE = (
+    Contender(
+        name=BASELINE,
+        module="live_raw",
+        database=True,
+        note="an `asyncio.Queue` for each subscriber; the instance that was saved is serialized once, without a "
+        "serializer, and sent to all",
+    ),
+    Contender(
+        name="adrf_sse, live_by, one user",
+        module="live_by_user",
+        database=True,
+        note='`LiveModelMixin` with `live_by = "user"`; all subscribers are the user whose rows change',
+    ),
+    Contender(
+        name=LIVE_USERS,
+        module="live_by_user",
+        database=True,
+        note="the same view; each subscriber is another user, and one of them receives the events",
+    ),
+    Contender(
+        name="adrf_sse, one partition",
+        module="live_shared",
+        database=True,
+        note="`LiveModelMixin`; `get_live_partition()` returns a constant",
+    ),
+    Contender(
+        name=LIVE_UNSHARED,
+        module="live_unshared",
+        database=True,
+        note="`LiveModelMixin` as it is, so that rows are read for each subscriber; fewer events",
+    ),
+    Contender(
+        name="adrf_sse, publish()",
+        module="live_published",
+        database=True,
+        note="a receiver of `post_save` that publishes the data of a serializer when the transaction commits, and a "
+        "`ChannelStreamView`",
+    ),
 )
 
 FANOUT = (

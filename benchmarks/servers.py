@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from tempfile import TemporaryDirectory
 
 from benchmarks.clients.connections import is_answered
 from benchmarks.contenders import Contender
@@ -34,6 +35,9 @@ def serving(contender: Contender, path: str) -> Iterator[Server]:
             program = nginx()
         else:
             environment = stack.enter_context(redis()) if REDIS in contender.needs else {}
+            if contender.database:
+                folder = stack.enter_context(TemporaryDirectory(prefix="adrf_sse-database-"))
+                environment = {**environment, "BENCHMARK_DATABASE": os.path.join(folder, "rows.sqlite3")}
             program = _worker(contender.module, path, environment)
         yield Server(contender, *stack.enter_context(program))
 

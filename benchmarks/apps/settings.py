@@ -16,6 +16,19 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "UNAUTHENTICATED_USER": None,
 }
+if "BENCHMARK_DATABASE" in os.environ:
+    INSTALLED_APPS += ["django.contrib.contenttypes", "django.contrib.auth", "benchmarks.apps.live_rows"]
+    MIGRATION_MODULES = dict.fromkeys(("contenttypes", "auth"))
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": os.environ["BENCHMARK_DATABASE"],
+            "OPTIONS": {
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
+                "transaction_mode": "IMMEDIATE",
+            },
+        }
+    }
 if "BENCHMARK_REDIS" in os.environ:
     ADRF_SSE = {
         "BROKER": {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": os.environ["BENCHMARK_REDIS"]}}

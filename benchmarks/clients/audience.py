@@ -21,7 +21,7 @@ PROCESSES = 2
 """Processes that share the subscribers: on four cores, a server and its broker leave two."""
 
 SILENCE = 3.0
-"""Seconds without a byte after which missing events count as lost."""
+"""Seconds without a byte after which missing events usually count as lost."""
 
 READ_SIZE = 1 << 18
 
@@ -39,7 +39,7 @@ class Deliveries:
     """Hold what subscribers received of a series of events."""
 
     received: list[list[Delivery]]
-    """Deliveries to each subscriber."""
+    """Deliveries to each subscriber of the first user."""
     busy: float
     """Share of the time in which the busiest process had something to do."""
 
@@ -47,12 +47,13 @@ class Deliveries:
 class Subscriber:
     """Hold one connection, and what came from it."""
 
-    __slots__ = ("_arrivals", "_chunks", "_missing", "connection")
+    __slots__ = ("_arrivals", "_chunks", "_missing", "connection", "user")
 
-    def __init__(self, port: int, number: int) -> None:
+    def __init__(self, port: int, number: int, user: int) -> None:
+        self.user = user
         address = local_address(number)
         self.connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE, source_address=address)
-        self.connection.sendall(request("/subscribe", "text/event-stream"))
+        self.connection.sendall(request("/subscribe", "text/event-stream", user))
         self.expect(0)
 
     def expect(self, events: int) -> None:
@@ -84,13 +85,15 @@ class Subscriber:
 
 
 class Subscribers:
-    """Hold the subscribers of one process."""
+    """Hold the subscribers of one process. Each has the next user; events are for the first user, whose number is 1."""
 
-    def __init__(self, port: int, numbers: range) -> None:
+    def __init__(self, port: int, numbers: range, users: int) -> None:
         self._poll = select.epoll()
         self._subscribers: dict[int, Subscriber] = {}
         for start in range(0, len(numbers), OPENERS):
-            self._open([Subscriber(port, number) for number in numbers[start : start + OPENERS]])
+            some = numbers[start : start + OPENERS]
+            self._open([Subscriber(port, number, 1 + number % users) for number in some])
+        self._first_users = [one for one in self._subscribers.values() if one.user == 1]
 
     def _open(self, subscribers: list[Subscriber]) -> None:
         """Wait until each is answered: a server drops connections if too many come at once."""
@@ -101,20 +104,20 @@ class Subscribers:
             self._poll.register(subscriber.connection, select.EPOLLIN)
 
     def expect(self, events: int) -> None:
-        """Drop what came before, and expect a number of events for each subscriber."""
+        """Drop what came before, and expect a number of events for each subscriber of the first user."""
         while any(self._subscribers[fd].connection.recv(READ_SIZE) for fd, _ in self._poll.poll(0)):
             pass
         for subscriber in self._subscribers.values():
-            subscriber.expect(events)
+            subscriber.expect(events if subscriber.user == 1 else 0)
 
-    def listen(self, patience: float) -> float:
+    def listen(self, patience: float, silence: float) -> float:
         """Read until all events are there or nothing comes for some time, and return the share of busy time."""
-        if not self._poll.poll(patience):
+        if not self._first_users or not self._poll.poll(patience):
             return 0.0
-        began, idle, waiting = time.perf_counter(), 0.0, len(self._subscribers)
+        began, idle, waiting = time.perf_counter(), 0.0, len(self._first_users)
         while waiting:
             asked = time.perf_counter()
-            ready = self._poll.poll(SILENCE)
+            ready = self._poll.poll(silence)
             idle += time.perf_counter() - asked
             if not ready:
                 return 0.0
@@ -123,21 +126,21 @@ class Subscribers:
         return 1 - idle / (time.perf_counter() - began)
 
     def received(self, series: int) -> list[list[Delivery]]:
-        """Read what came of a series for each subscriber."""
-        return [subscriber.received(series) for subscriber in self._subscribers.values()]
+        """Read what came of a series for each subscriber of the first user."""
+        return [subscriber.received(series) for subscriber in self._first_users]
 
 
-def _subscribe(pipe: Connection, port: int, numbers: range) -> None:
+def _subscribe(pipe: Connection, port: int, numbers: range, users: int) -> None:
     """Open the streams of one process, then receive a series whenever the pipe names one."""
-    subscribers = Subscribers(port, numbers)
+    subscribers = Subscribers(port, numbers, users)
     pipe.send(None)
     gc.disable()
     with suppress(EOFError):
         while True:
-            events, series, patience = pipe.recv()
+            events, series, patience, silence = pipe.recv()
             subscribers.expect(events)
             pipe.send(None)
-            busy = subscribers.listen(patience)
+            busy = subscribers.listen(patience, silence)
             pipe.send((subscribers.received(series), busy))
 
 
@@ -148,10 +151,20 @@ class Audience:
         self._pipes = pipes
         self._answers()
 
-    def receive(self, publish: Callable[[], object], events: int, series: int, patience: float) -> Deliveries:
-        """Have a series published, and return what came of it; its first event has to come in ``patience`` seconds."""
+    def receive(
+        self,
+        publish: Callable[[], object],
+        events: int,
+        series: int,
+        patience: float = PATIENCE,
+        silence: float = SILENCE,
+    ) -> Deliveries:
+        """Have a series published, and return what came of it.
+
+        Its first event has to come in ``patience`` seconds, and each of the others ``silence`` seconds after another.
+        """
         for pipe in self._pipes:
-            pipe.send((events, series, patience))
+            pipe.send((events, series, patience, silence))
         self._answers()
         publish()
         parts, busy = zip(*self._answers(), strict=True)
@@ -162,8 +175,8 @@ class Audience:
 
 
 @contextmanager
-def audience(port: int, size: int) -> Iterator[Audience]:
-    """Open the streams of all subscribers, spread over some processes."""
+def audience(port: int, size: int, users: int = 1) -> Iterator[Audience]:
+    """Open the streams of all subscribers, spread over some processes and users."""
     shares = [range(index, size, PROCESSES) for index in range(min(PROCESSES, size))]
     with ExitStack() as stack:
-        yield Audience([stack.enter_context(child(_subscribe, port, numbers)) for numbers in shares])
+        yield Audience([stack.enter_context(child(_subscribe, port, numbers, users)) for numbers in shares])
