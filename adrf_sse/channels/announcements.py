@@ -13,7 +13,7 @@ from django.db import models, router, transaction
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import message_body
-from adrf_sse.channels.live_models import Model, fields_of, live_models, load_views
+from adrf_sse.channels.live_models import Model, concrete_model, fields_of, live_models, load_views
 from adrf_sse.exceptions import BrokerUnavailable
 from adrf_sse.logs import about, logger
 
@@ -29,12 +29,16 @@ Keys = dict[str, None]
 Changes = dict[str, Keys | None]
 """The primary keys that changed, by channel; ``None`` where every row may have changed."""
 
+Partition = tuple[str, Any]
+"""A field by which lists are partitioned, and its value."""
+
+_DEFERRED = object()
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{0,60}")
 
 
 def channel_of(model: Model, field: str | None, value: Any = None) -> str:
     """Return the channel for the announcements of a model, or of its rows with one value of a field."""
-    channel = f"adrf-sse.live:{model._meta.label_lower}"
+    channel = f"adrf-sse.live:{concrete_model(model)._meta.label_lower}"
     if field is None:
         return channel
     text = "" if value is None else str(value)
@@ -61,12 +65,40 @@ def announce(rows: "models.QuerySet[Any] | models.Model | Iterable[models.Model]
         announce_instance(instance, using)
 
 
-def announce_instance(instance: models.Model, using: str, before: Iterable[tuple[str, Any]] = ()) -> None:
+def announce_instance(instance: models.Model, using: str, before: Iterable[Partition] = ()) -> None:
     """Announce a row when the current transaction commits, also to those who saw it ``before``."""
     for model in live_models(type(instance)):
-        key = str(getattr(instance, _meta(model).pk.attname))
-        values = {(field, getattr(instance, _attname(model, field))) for field in fields_of(model) if field}
-        _add(using, {channel: {key: None} for channel in _channels(model, values | set(before))})
+        key = _key_of(instance, model)
+        values = {*before, *_partitions_of(instance, model, using)}
+        # A row that was created with an unknown primary key may be any row.
+        _add(using, {channel: None if key is None else {key: None} for channel in _channels(model, values)})
+
+
+def partitions_in_database(instance: models.Model, using: str) -> Iterable[Partition]:
+    """Yield the partitions of a row in the database, each as the field and its value."""
+    for model in live_models(type(instance)):
+        key, fields = _key_of(instance, model), partition_fields(model)
+        if fields and key is not None:
+            rows = model._base_manager.using(using).filter(pk=key)
+            values = rows.values_list(*(attname(model, field) for field in fields)).first()
+            yield from zip(fields, values or (), strict=False)
+
+
+def _partitions_of(instance: models.Model, model: Model, using: str) -> Iterable[Partition]:
+    """Return the partitions of a row of a model, from the database if the instance does not have the values."""
+    values = {field: vars(instance).get(attname(model, field), _DEFERRED) for field in partition_fields(model)}
+    if any(value is _DEFERRED or hasattr(value, "resolve_expression") for value in values.values()):
+        return partitions_in_database(instance, using)
+    return values.items()
+
+
+def _key_of(instance: models.Model, model: Model) -> str | None:
+    """Return the primary key of a row, as an instance that was read from the database has it."""
+    value = getattr(instance, _meta(model).pk.attname)
+    if value is None:  # an instance from a fixture has only the link to its parent's row
+        link = _meta(type(instance)).get_ancestor_link(model)
+        value = None if link is None else getattr(instance, link.attname)
+    return None if value is None else str(_meta(model).pk.to_python(value))
 
 
 def announce_keys(model: Model, keys: Iterable[Any] | None, using: str) -> None:
@@ -81,24 +113,23 @@ def announce_keys(model: Model, keys: Iterable[Any] | None, using: str) -> None:
 def _announce_queryset(rows: "models.QuerySet[Any]") -> None:
     _check(rows.model)
     for model in live_models(rows.model):
-        fields = [field for field in fields_of(model) if field]
+        fields = partition_fields(model)
         changes: Changes = {}
-        for key, *values in rows.values_list("pk", *(_attname(model, field) for field in fields)).iterator():
+        for key, *values in rows.values_list("pk", *(attname(model, field) for field in fields)).iterator():
             for channel in _channels(model, zip(fields, values, strict=True)):
                 _merge(changes, channel, {str(key): None})
         _add(rows.db, changes)
 
 
 def _add_everything(model: Model, using: str) -> None:
-    fields = [field for field in fields_of(model) if field]
     channels = [channel_of(model, None)] if None in fields_of(model) else []
-    for field in fields:
-        values = model._base_manager.using(using).order_by().values_list(_attname(model, field), flat=True).distinct()
+    for field in partition_fields(model):
+        values = model._base_manager.using(using).order_by().values_list(attname(model, field), flat=True).distinct()
         channels += [channel_of(model, field, value) for value in values.iterator()]
     _add(using, dict.fromkeys(channels))
 
 
-def _channels(model: Model, values: Iterable[tuple[str, Any]]) -> list[str]:
+def _channels(model: Model, values: Iterable[Partition]) -> list[str]:
     channels = [channel_of(model, field, value) for field, value in values]
     return [channel_of(model, None), *channels] if None in fields_of(model) else channels
 
@@ -115,7 +146,13 @@ def _meta(model: Model) -> Any:
     return model._meta
 
 
-def _attname(model: Model, field: str) -> str:
+def partition_fields(model: Model) -> list[str]:
+    """Return the fields that partition the live lists of a model."""
+    return [field for field in fields_of(model) if field]
+
+
+def attname(model: Model, field: str) -> str:
+    """Return the attribute that contains the value of a field, the key of a related row for one."""
     return str(_meta(model).get_field(field).attname)
 
 

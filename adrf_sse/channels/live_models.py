@@ -15,7 +15,7 @@ _views_are_loaded = False
 
 def add_live_model(model: Model, field: str | None) -> bool:
     """Add a model with a live list that is partitioned by a field, or not partitioned. Return whether it is new."""
-    concrete = _concrete(model)
+    concrete = concrete_model(model)
     is_new = concrete not in _fields
     _fields.setdefault(concrete, set()).add(field)
     return is_new
@@ -23,12 +23,12 @@ def add_live_model(model: Model, field: str | None) -> bool:
 
 def live_models(model: Model) -> list[Model]:
     """Return the models with live lists whose rows an instance of a model has: its own, and its parents'."""
-    return [live for live in _fields if issubclass(model, live)]
+    return [live for live in tuple(_fields) if issubclass(model, live)]
 
 
 def fields_of(model: Model) -> set[str | None]:
     """Return the fields that partition the lists of a model; ``None`` if one of the lists is not partitioned."""
-    return _fields[_concrete(model)]
+    return _fields[concrete_model(model)]
 
 
 def load_views() -> None:
@@ -37,14 +37,15 @@ def load_views() -> None:
     urlconf = getattr(settings, "ROOT_URLCONF", None)
     if _views_are_loaded or not isinstance(urlconf, str):
         return
-    _views_are_loaded = True
     try:
-        import_module(urlconf)
+        import_module(urlconf)  # waits while another thread imports it
     except Exception:
         message = "Could not import %s, so this process announces no changes of models to live lists."
         logger.exception(message, urlconf, extra=about(None))
+    _views_are_loaded = True
 
 
-def _concrete(model: Model) -> Model:
+def concrete_model(model: Model) -> Model:
+    """Return the model that has the table of a proxy model, or the model itself."""
     concrete: Model = model._meta.concrete_model or model
     return concrete

@@ -1,16 +1,22 @@
 """Signal receivers that announce the rows that are saved, deleted or related anew, for models with live lists."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
 from django.db import models
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 
-from adrf_sse.channels.announcements import announce_instance, announce_keys
-from adrf_sse.channels.live_models import Model, add_live_model, fields_of, live_models, load_views
+from adrf_sse.channels.announcements import (
+    announce_instance,
+    announce_keys,
+    attname,
+    partition_fields,
+    partitions_in_database,
+)
+from adrf_sse.channels.live_models import Model, add_live_model, live_models, load_views
 
-_BEFORE = "_adrf_sse_before"  # an attribute of instances, between the two signals of save()
+_BEFORE = "_adrf_sse_before"  # an attribute of instances, between the two signals of save() and of delete()
 _RELATED = ("post_add", "post_remove", "post_clear")
 
 
@@ -54,34 +60,46 @@ def _connect(model: Model) -> None:
         if not issubclass(sender, model._meta.concrete_model or model):
             continue
         pre_save.connect(_before_save, sender=sender, dispatch_uid=_BEFORE)
-        post_save.connect(_after_save, sender=sender, dispatch_uid=_BEFORE)
-        post_delete.connect(_after_delete, sender=sender, dispatch_uid=_BEFORE)
-        for field in sender._meta.many_to_many:
-            m2m_changed.connect(_after_relation, sender=field.remote_field.through, dispatch_uid=_BEFORE)
+        post_save.connect(_after_change, sender=sender, dispatch_uid=_BEFORE)
+        pre_delete.connect(_before_delete, sender=sender, dispatch_uid=_BEFORE)
+        post_delete.connect(_after_change, sender=sender, dispatch_uid=_BEFORE)
+        for through in _relations_of(sender):
+            m2m_changed.connect(_after_relation, sender=through, dispatch_uid=_BEFORE)
 
 
-def _before_save(sender: Model, instance: models.Model, using: str, **kwargs: Any) -> None:
+def _relations_of(model: Model) -> Iterator[Any]:
+    """Yield the models of the many-to-many relations of a model, which it or another model declares."""
+    for field in model._meta.many_to_many:
+        yield field.remote_field.through
+    for relation in model._meta.get_fields(include_hidden=True):
+        if isinstance(relation, models.ManyToManyRel):
+            yield relation.through
+
+
+def _before_save(sender: Model, instance: models.Model, using: str, raw: bool = False, **kwargs: Any) -> None:
     """Remember the partitions of the row that is saved, because those who see it there may see it no longer."""
-    vars(instance)[_BEFORE] = list(_partitions_before(sender, instance, using))
+    pk: Any = sender._meta.pk
+    if raw or not (instance._state.adding and pk.has_default()):
+        _remember(instance, using)
 
 
-def _partitions_before(sender: Model, instance: models.Model, using: str) -> Iterable[tuple[str, Any]]:
-    for model in live_models(sender):
-        fields = [field for field in fields_of(model) if field]
-        pk: Any = model._meta.pk
-        key = getattr(instance, pk.attname)
-        if not fields or key is None or (instance._state.adding and pk.has_default()):
-            continue  # nobody saw the row before
-        values = model._base_manager.using(using).filter(pk=key).values_list(*fields).first()
-        yield from zip(fields, values or (), strict=False)
+def _before_delete(sender: Model, instance: models.Model, using: str, origin: Any = None, **kwargs: Any) -> None:
+    """Remember the partitions of the row that is deleted, if the instance may have other values than the database.
+
+    The instances that Django has just read, for a queryset or for a cascade, have the same values.
+    """
+    names = {attname(model, field) for model in live_models(sender) for field in partition_fields(model)}
+    if isinstance(origin, sender) or names & instance.get_deferred_fields():
+        _remember(instance, using)
 
 
-def _after_save(sender: Model, instance: models.Model, using: str, **kwargs: Any) -> None:
+def _remember(instance: models.Model, using: str) -> None:
+    # Added to what is there: another receiver may save the instance between the two signals.
+    vars(instance).setdefault(_BEFORE, set()).update(partitions_in_database(instance, using))
+
+
+def _after_change(sender: Model, instance: models.Model, using: str, **kwargs: Any) -> None:
     announce_instance(instance, using, vars(instance).pop(_BEFORE, ()))
-
-
-def _after_delete(sender: Model, instance: models.Model, using: str, **kwargs: Any) -> None:
-    announce_instance(instance, using)
 
 
 def _after_relation(

@@ -1,6 +1,6 @@
 """Changes: the events that turn what a client has into the rows that it may see now."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from adrf_sse.brokers.messages import message_body
 from adrf_sse.events.fields import JSONEncode
@@ -21,16 +21,20 @@ class Form:
         """Return an event with all rows."""
         return _encoded(b"[%s]" % b",".join(row.body for row in rows.values()), SNAPSHOT)
 
-    def changes(self, known: dict[str, Mark], rows: Rows, keys: Iterable[str]) -> Iterator[bytes]:
-        """Yield the events for the rows with these primary keys, and note in ``known`` what they say."""
+    def changes(self, known: dict[str, Mark], rows: Rows, keys: Collection[str]) -> Iterator[bytes]:
+        """Yield the events for the rows with these primary keys, and note in ``known`` what they say.
+
+        Deletions come first, because another row may have the lookup value now.
+        """
         for key in keys:
-            before, row = known.pop(key, None), rows.get(key)
-            if row is not None:
-                known[key] = row.mark
+            before, row = known.get(key), rows.get(key)
             if before is not None and (row is None or row.lookup != before.lookup):
+                del known[key]
                 yield message_body({self.lookup_field: before.lookup}, DELETED, self.to_json)
-                before = None
+        for key in keys:
+            before, row = known.get(key), rows.get(key)
             if row is not None and row.mark != before:
+                known[key] = row.mark
                 yield _encoded(row.body, CREATED if before is None else UPDATED)
 
 

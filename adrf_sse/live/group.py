@@ -36,6 +36,10 @@ class _Joining(NamedTuple):
     snapshot: dict[str, Mark]
     admitted: asyncio.Future[None]
 
+    def admit(self) -> None:
+        if not self.admitted.done():  # not cancelled
+            self.admitted.set_result(None)
+
     def differing(self, known: dict[str, Mark]) -> list[str]:
         return [key for key in {**known, **self.snapshot} if known.get(key) != self.snapshot.get(key)]
 
@@ -140,7 +144,7 @@ class LiveGroup(Delivery):
         for cursor in self._members:
             cursor.end()
         for joining in self._joining:
-            joining.admitted.set_result(None)
+            joining.admit()
         self._members, self._joining = {}, []
 
     # Announcements
@@ -151,10 +155,11 @@ class LiveGroup(Delivery):
                 with suppress(SubscriberLagged):
                     subscription = Subscription(frozenset([self._channel]), position, partial(self._note, None))
                     async with subscription as events:
+                        if position is None:
+                            self._note(None)  # not before: what is announced from here on is received
                         async for event in events:
                             self._note(None if event.event == RESET_EVENT else event.data["pk"])
                 position = None
-                self._note(None)
         except Exception:
             self._fail("Could not follow the announcements of %s.")
 
@@ -172,8 +177,9 @@ class LiveGroup(Delivery):
         while (self._changed or self._all_changed) and self._members:
             changed = None if self._all_changed else self._changed
             self._changed, self._all_changed = {}, False
+            joining = tuple(self._joining)  # whose snapshots are older than what is read now
             try:
-                reading = await self._read_rows(changed)
+                self._send(await self._read_rows(changed), joining)
             except (OperationalError, InterfaceError) as exc:
                 self._outage.failed(exc)
                 self._changed = {**(changed or {}), **self._changed}
@@ -185,23 +191,26 @@ class LiveGroup(Delivery):
             else:
                 self._outage.succeeded()
                 attempts = 0
-                self._send(reading)
 
     async def _read_rows(self, keys: Collection[str] | None) -> Reading:
-        """Read rows in the group's stream thread, as one of the members, who all see the same."""
-        return await sync_to_async(next(iter(self._members.values())))(keys)
+        """Read rows in the group's stream thread, as the newest member.
+
+        All members see the same rows, but the user of a new one, and what the user may see, are not out of date.
+        """
+        return await sync_to_async(next(reversed(self._members.values())))(keys)
 
     # Events
 
-    def _send(self, reading: Reading) -> None:
+    def _send(self, reading: Reading, may_join: Collection[_Joining]) -> None:
         """Send the changes to all members, and to those that are joining what their snapshots lack."""
         keys = {**self._known, **reading.rows} if reading.keys is None else reading.keys
         for body in self._form.changes(self._known, reading.rows, list(keys)):
             if not self._audience.append(self._event(body)):
                 self._end()  # more changes at once than a log holds
                 break
-        for joining in tuple(self._joining):
-            self._admit(joining, reading)
+        for joining in may_join:
+            if joining in self._joining:
+                self._admit(joining, reading)
         if self._audience.has_more() and not self._audience.is_due:
             self._audience.is_due = True
             self._due.append(self._audience)
@@ -218,8 +227,7 @@ class LiveGroup(Delivery):
         joining.cursor.add_early([self._event(body) for body in bodies])
         self._joining.remove(joining)
         self._go_live(joining.cursor)
-        if not joining.admitted.done():
-            joining.admitted.set_result(None)
+        joining.admit()
 
     def _event(self, body: bytes) -> ChannelEvent:
         self._number = max(self._number + 1, time_ns() // 1000)

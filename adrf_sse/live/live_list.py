@@ -48,6 +48,7 @@ class LiveList(Subscription):
         self._on_lag = on_lag
         cursor = super()._new_cursor(on_lag)
         cursor.add_early([self._first])
+        del self._first  # a list of many rows must not stay in memory with its stream
         return cursor
 
     async def _join(self, cursor: Cursor) -> None:

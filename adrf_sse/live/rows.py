@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
+from django.db import models
+
 from adrf_sse.events.fields import JSONEncode
 
 
@@ -42,13 +44,30 @@ class Reading(NamedTuple):
 def read_rows(view: Any, to_json: JSONEncode, keys: Collection[str] | None = None) -> Reading:
     """Read the rows of a viewset's queryset, filtered as its list is, or those of them with some primary keys."""
     queryset = view.filter_queryset(view.get_queryset())
-    if keys is not None and queryset.query.is_sliced:
+    if keys is not None and _needs_all_rows(queryset.query):
         keys = None
     if keys is not None:
         queryset = queryset.filter(pk__in=list(keys))
     serialize = view.get_serializer(many=True).child.to_representation
     rows = {
-        str(instance.pk): Row(getattr(instance, view.lookup_field), to_json(serialize(instance)))
+        str(instance.pk): Row(_lookup_value(instance, view.lookup_field), to_json(serialize(instance)))
         for instance in queryset
     }
     return Reading(rows, keys)
+
+
+def _needs_all_rows(query: Any) -> bool:
+    """Return whether a query selects or computes a row by other rows, so that a filter would give other rows."""
+    windows = any(getattr(value, "contains_over_clause", False) for value in query.annotations.values())
+    return bool(query.is_sliced or query.combinator or query.distinct_fields or windows)
+
+
+def _lookup_value(instance: models.Model, lookup: str) -> Any:
+    """Return the value of a lookup field, which may be a related row's, or end with a lookup such as ``iexact``."""
+    *path, last = lookup.split("__")
+    for name in path:
+        value = getattr(instance, name)
+        if not isinstance(value, models.Model):
+            return value
+        instance = value
+    return instance.serializable_value(last)

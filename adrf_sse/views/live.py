@@ -33,7 +33,8 @@ class LiveModelMixin(StreamOptions):
     leaves what the client may see is created or deleted there. The options of a stream are attributes of the viewset.
 
     The viewset's class needs ``queryset``, or a ``serializer_class`` with a model, so that every process knows the
-    model. Raises ``TypeError`` if ``live_by`` is not a field of the model.
+    model. Raises ``TypeError`` if ``live_by`` is not a field of the model, or if the
+    model has a composite primary key.
     """
 
     live_by: str | None = None
@@ -44,6 +45,7 @@ class LiveModelMixin(StreamOptions):
         super().__init_subclass__(**kwargs)
         model = _model_of(cls)
         if model is not None:
+            _check_key(cls, model)
             _check_field(cls, model)
             watch_model(model, cls.live_by)
 
@@ -56,18 +58,20 @@ class LiveModelMixin(StreamOptions):
                 f"{type(self).__name__} must have the attribute queryset, or a serializer_class with a model, so that "
                 "every process announces the changes of the model. Add queryset = YourModel.objects.all()."
             )
-        user = None if self.live_by is None else getattr(request.user, "pk", None)
+        user = None if self.live_by is None else _value_of(request.user, model, self.live_by)
         encode = json_encoder(_data_renderer_of(request.accepted_renderer))
         return Response(LiveList(self, channel_of(model, self.live_by, user), self._live_key(request), encode))
 
     def get_live_partition(self) -> Hashable | None:
         """Return what the rows and their form depend on; clients with the same value share each reading of the rows.
 
-        ``None`` shares them with no other client. The default is the user if ``live_by`` is set. Return a constant if
-        all clients see the same rows in the same form.
+        ``None`` shares them with no other client. The default is the user if ``live_by`` is set, and ``None`` for users
+        without a primary key, such as anonymous ones. Return a constant if all clients see the same rows in the same
+        form.
         """
         request: Request = self.request  # type: ignore[attr-defined]
-        return None if self.live_by is None else ("user", getattr(request.user, "pk", None))
+        key = getattr(request.user, "pk", None)
+        return None if self.live_by is None or key is None else ("user", request.user.__class__, key)
 
     def _live_key(self, request: Request) -> Hashable:
         """Return what two clients must have in common to receive the same bytes."""
@@ -77,7 +81,7 @@ class LiveModelMixin(StreamOptions):
         query = tuple((name, tuple(values)) for name, values in request.GET.lists() if name not in _NOT_ROWS)
         path = request.path
         form = (type(request.accepted_renderer), get_language(), get_current_timezone_name())
-        return type(self), partition, path, request.get_host(), request.scheme, query, form
+        return type(self), partition, path, request.get_host(), request.scheme, request.version, query, form
 
 
 def _model_of(viewset: type) -> type[models.Model] | None:
@@ -87,6 +91,22 @@ def _model_of(viewset: type) -> type[models.Model] | None:
         return model
     meta = getattr(getattr(viewset, "serializer_class", None), "Meta", None)
     return getattr(meta, "model", None)
+
+
+def _check_key(viewset: Any, model: type[models.Model]) -> None:
+    fields: Any = getattr(model._meta, "pk_fields", ())  # since Django 5.2
+    if len(fields) > 1:
+        names = ", ".join(field.name for field in fields)
+        raise TypeError(
+            f"{viewset.__name__} must have a model whose primary key is one field, got {model.__name__} with {names}. "
+            "Leave out LiveModelMixin, or give the model a primary key of one field."
+        )
+
+
+def _value_of(user: Any, model: type[models.Model], name: str) -> Any:
+    """Return what the field contains in the user's rows: the user's primary key, or the key that it refers to."""
+    target: Any = getattr(model._meta.get_field(name), "target_field", None)
+    return getattr(user, "pk" if target is None or target.primary_key else target.attname, None)
 
 
 def _check_field(viewset: Any, model: type[models.Model]) -> None:

@@ -1,5 +1,7 @@
 """Models for live lists."""
 
+import uuid
+
 from django.conf import settings
 from django.db import models
 
@@ -27,3 +29,19 @@ class LoudOrder(Order):
 
     class Meta:
         proxy = True
+
+
+class Parcel(models.Model):
+    """Has a primary key that is no number, and a name that may move to another parcel."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    slug = models.SlugField()
+    sender = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, to_field="username", null=True)
+    orders = models.ManyToManyField(Order, related_name="parcels")
+
+
+class Seal(models.Model):
+    """Has the primary key of another row."""
+
+    parcel = models.OneToOneField(Parcel, models.CASCADE, primary_key=True)
+    text = models.CharField(max_length=20)
