@@ -122,13 +122,13 @@ class Numbers:
             (await client.post(f"/numbers/{LAST}/")).raise_for_status()
 
 
-def leaders_of(context: BrowserContext, path: str) -> list[Page]:
-    """Return a list to which the page of each request of ``path`` is added."""
-    pages: list[Page] = []
+def leaders_of(context: BrowserContext, path: str) -> "asyncio.Queue[Page]":
+    """Return a queue to which the page of each request of ``path`` is added."""
+    pages: asyncio.Queue[Page] = asyncio.Queue()
 
     def add(request: Request) -> None:
         if request.url.endswith(path):
-            pages.append(request.frame.page)
+            pages.put_nowait(request.frame.page)
 
     context.on("request", add)
     return pages
@@ -162,24 +162,18 @@ async def test_eight_tabs_receive_each_event_once_and_in_order_while_leaders_lea
                 await tab.open("/numbers/", names=("number",))
             for tab in tabs:
                 await tab.opened()
-            assert len(leaders) == 1
             async with Numbers(server.url) as numbers:
                 for _ in range(3):
-                    leader, count = leaders[-1], len(leaders)
+                    leader = await leaders.get()
+                    assert leaders.empty()
                     await leader.wait_for_function("count => received.length > count", arg=numbers.count)
                     await leave(leader)
                     tabs = [tab for tab in tabs if tab.page is not leader]
-                    await wait_until(context, lambda count=count: len(leaders) > count)
+                await leaders.get()
             for tab in tabs:
                 await tab.received(*range(numbers.count), LAST)
-            assert len(leaders) == 4
+            assert leaders.empty()
             assert len(tabs) == TABS - 3
-
-
-async def wait_until(context: BrowserContext, condition: Any) -> None:
-    """Wait until a request makes the condition true."""
-    while not condition():
-        await context.wait_for_event("request")
 
 
 async def test_without_sharing_the_seventh_tab_gets_no_answer(context: BrowserContext, server: ScriptedServer) -> None:

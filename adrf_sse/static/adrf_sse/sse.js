@@ -1120,6 +1120,7 @@ class SharedConnection {
   /** @param {AnyFrame} frame */
   #isRepeated({ id }) {
     if (id !== null && Number(id) <= this.#position) return true;
+    if (id !== null) this.#position = -1;
     if (this.#repeatedUntil === null) return false;
     if (id === this.#repeatedUntil) this.#repeatedUntil = null;
     else if (id !== null && !this.#seen.has(id)) {
