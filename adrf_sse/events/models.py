@@ -20,6 +20,12 @@ Default = Callable[[Any], Any]
 Convert = Callable[[Any, Default], Any]
 """Returns the value in place of a model. It may call the ``Default`` for what the model contains."""
 
+_SCALARS = {bool, float, int, str, type(None)}
+"""Types that every encoder encodes."""
+
+_ARRAYS = (list, tuple)
+"""Types that encoders encode as JSON arrays."""
+
 
 @lru_cache(maxsize=32)
 def with_models(encoder_class: type) -> type[Any]:
@@ -41,18 +47,19 @@ def without_models(data: Any, default: Default) -> Any:
         return data
     if isinstance(data, dict):
         return {key: without_models(value, default) for key, value in data.items()}
-    if isinstance(data, list | tuple):
+    if isinstance(data, _ARRAYS):
         return [without_models(value, default) for value in data]
     return without_models(default(data), default)
 
 
 def _has_models(data: Any) -> bool:
-    if isinstance(data, dict):
-        return any(map(_has_models, data.values()))
-    if isinstance(data, list | tuple):
-        return any(map(_has_models, data))
+    # A project's render() is called for each event, so most values cost one look-up only.
     cls: Any = type(data)
-    return _converter(cls) is not None
+    if issubclass(cls, dict):
+        data = data.values()
+    elif not issubclass(cls, _ARRAYS):
+        return cls not in _SCALARS and _converter(cls) is not None
+    return any(map(_has_models, [value for value in data if type(value) not in _SCALARS]))
 
 
 class _ModelEncoder(json.JSONEncoder):
