@@ -59,7 +59,12 @@ def _has_models(data: Any) -> bool:
         data = data.values()
     elif not issubclass(cls, _ARRAYS):
         return cls not in _SCALARS and _converter(cls) is not None
-    return any(map(_has_models, [value for value in data if type(value) not in _SCALARS]))
+    for value in data:
+        if type(value) in _SCALARS:
+            continue
+        if _has_models(value):
+            return True
+    return False
 
 
 class _ModelEncoder(json.JSONEncoder):
