@@ -6,10 +6,15 @@ create no such context. There, synchronous code runs in the test's own thread an
 """
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from contextvars import ContextVar
+from typing import Any, cast
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.db import connections
+
+from adrf_sse.runtime.executors import SingleThreadExecutor
 
 REQUEST_THREAD_TIMEOUT = 1.0
 """Seconds that a stream waits at most until the request's thread has closed its connections."""
@@ -28,6 +33,42 @@ def thread_context() -> ThreadSensitiveContext | None:
 def called_by_sync_code() -> bool:
     """Return whether asgiref would run synchronous code in a thread that waits for this asynchronous code."""
     return getattr(AsyncToSync.executors, "current", None) is not None  # unset outside of async_to_sync()
+
+
+class RequestThread(Executor):
+    """The thread of a request, which calls a function when the request has ended, however it ended.
+
+    asgiref shuts a context's executor down when the context is left, which Django does last. It has no public way to
+    learn of that.
+    """
+
+    def __init__(self, executor: Executor | None, on_end: Callable[[], None]) -> None:
+        self._executor = executor
+        self._on_end = on_end
+
+    @property
+    def is_used(self) -> bool:
+        """Whether there is a thread."""
+        return self._executor is not None
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Run a call in the thread, which starts with the first call."""
+        if self._executor is None:
+            self._executor = SingleThreadExecutor("adrf_sse request")
+        return self._executor.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the thread."""
+        self._on_end()
+        if self._executor is not None:
+            self._executor.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def call_after_request(context: ThreadSensitiveContext, on_end: Callable[[], None]) -> None:
+    """Call a function, in any thread, when a request is over. A server's own executor does not tell."""
+    if context._executor is None:
+        executors = cast("dict[ThreadSensitiveContext, Executor]", SyncToAsync.context_to_thread_executor)
+        executors[context] = RequestThread(executors.get(context), on_end)
 
 
 async def release_request() -> None:
@@ -49,7 +90,7 @@ async def end_thread(context: ThreadSensitiveContext) -> None:
     if context._executor is not None:
         return  # the server's own executor, shared by requests
     executor = SyncToAsync.context_to_thread_executor.pop(context, None)
-    if executor is not None:
+    if executor is not None and getattr(executor, "is_used", True):
         closed = asyncio.get_running_loop().run_in_executor(executor, close_connections)
         executor.shutdown(wait=False)
         # Work that the view left running in that thread must not delay the stream.

@@ -50,8 +50,8 @@ class Lifecycle:
     A subclass sets ``_pump`` and reads its buffer.
     """
 
-    __slots__ = ("__weakref__", "_closing", "_encode", "_error", "_opened_at", "_options", "_pump", "_reader",
-                 "_reason", "_reauthorization", "_timers", "bytes", "loop", "phase", "request")  # fmt: skip
+    __slots__ = ("__weakref__", "_closing", "_encode", "_error", "_opened_at", "_opening", "_options", "_pump",
+                 "_reader", "_reason", "_reauthorization", "_timers", "bytes", "loop", "phase", "request")  # fmt: skip
 
     _pump: Pump
 
@@ -68,6 +68,7 @@ class Lifecycle:
         self._error: Exception | None = None  # what the source raised before its first event
         self._reason: Reason | None = None  # why the stream ends
         self._opened_at: float | None = None
+        self._opening: asyncio.Task[None] | None = None  # sends stream_opened
         self._timers: Timers | None = None  # while the stream is read
         self._reader: asyncio.Task[Any] | None = None  # the server's task, which pulls and sends
         self._reauthorization: Reauthorization | None = None
@@ -105,7 +106,12 @@ class Lifecycle:
     async def _open(self) -> None:
         self._advance(Phase.OPEN)
         self._opened_at = monotonic()
-        await report_opened(self)
+        signal = report_opened(self)
+        if signal is not None:
+            # A client that leaves now must not keep receivers from learning of a stream whose end they will learn of.
+            self._opening = asyncio.get_running_loop().create_task(signal)
+            await asyncio.shield(self._opening)
+            self._opening = None
 
     # Ending
 
@@ -187,6 +193,13 @@ class Lifecycle:
             elif self.loop.is_running():
                 asyncio.run_coroutine_threadsafe(self._close("disconnected"), self.loop).result()
 
+    def abandon(self) -> None:
+        """Begin to close the stream because nothing will read it. May be called in any thread, and does not wait."""
+        if self.phase is Phase.NEW:
+            self._discard()
+        elif self.loop is not None and not self._is_closed and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._begin_closing)
+
     @property
     def _is_closed(self) -> bool:
         return self.phase is Phase.CLOSED and (self._closing is None or self._closing.done())
@@ -215,6 +228,8 @@ class Lifecycle:
         if self._reauthorization is not None:
             await self._reauthorization.stop(sse_settings.CLEANUP_TIMEOUT)
         open_streams.discard(self)
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
         if self._opened_at is not None and self._reason is not None:
             await report_closed(self, self._reason, self._opened_at)
 

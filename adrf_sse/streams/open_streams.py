@@ -1,20 +1,23 @@
 """The streams that are open in this process, and those that a view has started and that nothing reads yet.
 
 If the client disconnects before Django reads the response, or a middleware answers with another response, nothing else
-ends such a stream: Django cancels the request's task and closes no response. So the end of the request closes it.
+ends such a stream: Django cancels the request's task and closes no response. So the end of the request closes it. If
+the server's ``send`` raises, Django sends no ``request_finished`` either. Then the end of the request's thread context
+closes the stream.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from asgiref.sync import ThreadSensitiveContext
 from django.core.signals import request_finished
 
-from adrf_sse.runtime.contexts import thread_context
+from adrf_sse.runtime.contexts import call_after_request, thread_context
 
 if TYPE_CHECKING:
     from adrf_sse.streams.lifecycle import Lifecycle
@@ -66,6 +69,7 @@ def add_unread(stream: "Lifecycle") -> None:
     context = thread_context()
     if context is not None:
         _by_context[context] = stream
+        call_after_request(context, partial(_close_after_request, ref(context)))
     else:
         _under_wsgi.set(stream)
 
@@ -78,6 +82,12 @@ def pop_unread() -> "Lifecycle | None":
     stream = _under_wsgi.get()
     _under_wsgi.set(None)
     return stream
+
+
+def _close_after_request(context: "ref[ThreadSensitiveContext]") -> None:
+    stream = _by_context.pop(key, None) if (key := context()) is not None else None
+    if stream is not None and not stream.is_read:
+        stream.abandon()
 
 
 def _close_unread(**kwargs: Any) -> None:

@@ -1,6 +1,7 @@
 """Reports of a stream, to the log, to Django's signals and to the client."""
 
 import logging
+from collections.abc import Coroutine
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -34,10 +35,10 @@ _FRAMED_TEXT = (
 _REFUSED = "%(method)s %(path)s: the source %(source)s refused its client while it was streaming. %(refusal)s"
 
 
-async def report_opened(stream: "Lifecycle") -> None:
-    """Log that the headers of a stream are sent, and send ``stream_opened``."""
+def report_opened(stream: "Lifecycle") -> Coroutine[Any, Any, None] | None:
+    """Log that the headers of a stream are sent. Return what sends ``stream_opened``, if the signal has receivers."""
     log(logging.DEBUG, _OPENED, stream.request)
-    await _send(stream_opened, stream)
+    return _send(stream_opened, stream) if stream_opened.has_listeners() else None
 
 
 async def report_closed(stream: "Lifecycle", reason: Reason, opened_at: float) -> None:
@@ -49,12 +50,12 @@ async def report_closed(stream: "Lifecycle", reason: Reason, opened_at: float) -
         "bytes": stream.bytes,
     }
     log(logging.INFO, _ENDED, stream.request, **end)
-    await _send(stream_closed, stream, **end)
+    if stream_closed.has_listeners():
+        await _send(stream_closed, stream, **end)
 
 
 async def _send(signal: Signal, stream: "Lifecycle", **values: Any) -> None:
-    if signal.has_listeners():
-        await run_in_stream_thread(partial(signal.asend_robust, sender=type(stream), stream=stream, **values))
+    await run_in_stream_thread(partial(signal.asend_robust, sender=type(stream), stream=stream, **values))
 
 
 async def report_failure(stream: "Lifecycle", source: object, error: Exception, message: str) -> None:

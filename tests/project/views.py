@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+from collections import Counter
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from adrf_sse import ServerSentEvent
 from adrf_sse.decorators import event_stream
 from adrf_sse.renderers import EventStreamRenderer, JSONLinesRenderer, NDJSONRenderer
 from adrf_sse.responses import EventStreamResponse
+from adrf_sse.signals import stream_closed, stream_opened
 from adrf_sse.streams.open_streams import open_streams
 from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView, EventStreamMixin
 
@@ -209,7 +211,7 @@ ENDS = {
     "completed": [],
     "failed": [ValueError("The test's own.")],
     "idle": [asyncio.Event],
-    "sending": [b"x" * 60_000] * 1_000_000,
+    "sending": [b"data: " + b"x" * 60_000 + b"\n\n"] * 1_000_000,
 }
 """What sources yield, raise or wait for after "one"."""
 
@@ -256,6 +258,24 @@ async def remaining(request):
     gc.collect()
     tasks = [repr(task) for task in asyncio.all_tasks() if PACKAGE in Path(task.get_coro().cr_code.co_filename).parents]
     return JsonResponse([len(open_streams), *tasks], safe=False)
+
+
+counted = Counter()
+
+
+def count_opened(**kwargs):
+    counted["opened"] += 1
+
+
+def count_closed(**kwargs):
+    counted["closed"] += 1
+
+
+async def counts(request):
+    """Count the streams from the first request on, and return how many have opened and closed since."""
+    stream_opened.connect(count_opened, dispatch_uid="counts")
+    stream_closed.connect(count_closed, dispatch_uid="counts")
+    return JsonResponse([len(open_streams), counted["opened"], counted["closed"]], safe=False)
 
 
 def select():
@@ -336,6 +356,7 @@ urlpatterns = [
     path("blocked/", blocked),
     path("ending/", Ending.as_view()),
     path("ending-plain/", ending_plain),
+    path("counts/", counts),
     path("remaining/", remaining),
     path("queries/", Queries.as_view()),
     path("page/", page),

@@ -80,7 +80,7 @@ async def test_the_reason_is_disconnected_when_the_client_disconnects(visit, rec
 
 
 async def test_the_reason_is_disconnected_if_the_client_has_not_read_all_events(visit, recording):
-    big = b"x" * 60_000
+    big = "x" * 60_000
     async with visit(view_of(Recorder(*[big] * 10).run)) as stream:
         await stream.next_chunk()
     [[reason, *_]] = recording.ends
@@ -100,7 +100,7 @@ async def test_the_reason_is_expired_after_max_duration(visit, recording):
 
 
 async def test_the_reason_is_timeout_if_the_client_does_not_read(visit, recording):
-    source = Recorder(*[b"x" * 60_000] * 100)
+    source = Recorder(*["x" * 60_000] * 100)
     closed = asyncio.Event()
     stream_closed.connect(lambda **kwargs: closed.set(), weak=False, dispatch_uid="closed")
     try:
