@@ -1,6 +1,7 @@
 """Streams in synchronous tests, which need no pytest-asyncio."""
 
 import asyncio
+import gc
 import threading
 from typing import Any
 
@@ -321,6 +322,7 @@ def test_an_interruption_in_the_project_ends_the_test_and_not_the_loop(visit, in
         with pytest.raises(interruption), visit(View.as_view()) as stream:
             stream.body()
         assert other.next().data == "b"
+    gc.collect()  # warns of a request's body that was left open
 
 
 async def test_with_in_an_asynchronous_test_is_an_error(event_stream_client):
