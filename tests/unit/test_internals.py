@@ -15,7 +15,7 @@ from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, async
 from django.core.handlers.base import BaseHandler
 from django.db import connections
 from django.db.backends.sqlite3.base import DatabaseWrapper
-from django.db.transaction import non_atomic_requests
+from django.db.transaction import atomic, non_atomic_requests
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.template.response import SimpleTemplateResponse
@@ -203,6 +203,8 @@ async def sentinels():
 async def commit_hooks():
     connection = DatabaseWrapper({**connections["default"].settings_dict, "NAME": ":memory:"}, "another")
     callback = list
+    assert connection.atomic_blocks == []
+    assert atomic()._from_testcase is False
     connection.in_atomic_block = True
     connection.savepoint_ids = ["outer"]
     connection.on_commit(callback)
@@ -220,6 +222,7 @@ SCENARIOS = {
     "django.http.HttpResponse._resource_closers": resource_closers,
     "django.template.response.SimpleTemplateResponse._post_render_callbacks": post_render_callbacks,
     "django.db.backends.base.base.BaseDatabaseWrapper.run_on_commit": commit_hooks,
+    "django.db.transaction.Atomic._from_testcase": commit_hooks,
     "django.db.transaction.non_atomic_requests()._non_atomic_requests": non_atomic,
     "rest_framework.request.Request._request": request_of_django,
     "rest_framework.test.force_authenticate()._force_auth_user": forced_user,
