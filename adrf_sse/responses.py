@@ -6,10 +6,12 @@ from typing import Any, Unpack
 
 from django.http import HttpRequest, StreamingHttpResponse
 
+from adrf_sse.channels.disconnection import control
 from adrf_sse.events.json_encoders import default_json_encoder
 from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import TooManySyncStreams
 from adrf_sse.runtime.loops import served_by_loop
+from adrf_sse.streams.open_streams import open_streams
 from adrf_sse.streams.options import ResponseOptions, options
 from adrf_sse.streams.sources import AnySource
 from adrf_sse.streams.stream import EventStream
@@ -17,6 +19,8 @@ from adrf_sse.streams.wsgi import WSGIReader
 
 _ENCODED_JSON = WireFormat(headers={"Content-Type": "application/json"}, encoder=lambda: bytes, heartbeat=b"")
 """The format of a refusal, whose source yields its body."""
+
+open_streams.watcher = control  # here, so that every process that streams can be told which streams to end
 
 
 class EventStreamResponse(StreamingHttpResponse):

@@ -4,15 +4,18 @@ from typing import Any
 
 from adrf_sse.channels.announcements import announce
 from adrf_sse.channels.channel import acurrent_event_id, apublish, channel_names, current_event_id, publish, user_key
+from adrf_sse.channels.disconnection import adisconnect, disconnect
 from adrf_sse.channels.hub import subscriber_counts
 from adrf_sse.channels.subscription import Subscription
 
 __all__ = [
     "Subscription",
     "acurrent_event_id",
+    "adisconnect",
     "announce",
     "apublish",
     "current_event_id",
+    "disconnect",
     "publish",
     "subscribe",
     "subscriber_counts",

@@ -12,6 +12,9 @@ from adrf_sse.settings import sse_settings
 MAX_CHANNELS = 100
 """Channels of one subscriber at most."""
 
+CONTROL_CHANNEL = "adrf-sse.control"
+"""The channel through which processes tell each other which streams to end."""
+
 _NAME = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 
 

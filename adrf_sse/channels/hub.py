@@ -6,6 +6,7 @@ from collections import Counter
 from adrf_sse.brokers import Broker
 from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.channels.audience import Audience, Delivery
+from adrf_sse.channels.channel import CONTROL_CHANNEL
 from adrf_sse.channels.cursor import Cursor, State
 from adrf_sse.channels.history import History
 from adrf_sse.runtime.loops import after_fork
@@ -65,10 +66,11 @@ class Hub(Delivery):
             await self._remove_audience(audience)
 
     def count(self) -> dict[str, int]:
-        """Return how many subscribers each channel has."""
+        """Return how many subscribers each channel has, without this package's own subscriptions to control streams."""
         return {
             channel: sum(len(audience.cursors) for audience in audiences)
             for channel, audiences in list(self._by_channel.items())
+            if channel != CONTROL_CHANNEL
         }
 
     def _new_audience(self, channels: frozenset[str]) -> Audience:

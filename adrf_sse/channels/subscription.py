@@ -4,13 +4,17 @@ import asyncio
 import re
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.channels.cursor import Cursor, State
 from adrf_sse.channels.hub import hub_of
+from adrf_sse.streams.pump import running_stream
 from adrf_sse.streams.sources import DirectSource
+
+if TYPE_CHECKING:
+    from adrf_sse.streams.lifecycle import Lifecycle
 
 _NUMBER = re.compile(r"[0-9]{1,16}")
 
@@ -32,6 +36,8 @@ class Subscription(DirectSource):
     ``on_behind`` is called where a task reads the events, when they may have to be read from history again.
     """
 
+    _cursor_class = Cursor
+
     def __init__(
         self,
         channels: frozenset[str],
@@ -39,7 +45,7 @@ class Subscription(DirectSource):
         on_behind: Callable[[], None] | None = None,
         user: str | None = None,
     ) -> None:
-        self._channels = channels
+        self.channels = channels
         self._user = user
         self._on_behind = on_behind
         self._last_event_id = last_event_id
@@ -47,14 +53,19 @@ class Subscription(DirectSource):
         self._cursor: Cursor | None = None
         self._hub: Joined | None = None
         self._catching_up: asyncio.Task[None] | None = None
+        self._stream: Lifecycle | None = None  # whose source has entered this
 
     def __repr__(self) -> str:
-        return f"subscribe({', '.join(sorted(self._channels))})"
+        return f"subscribe({', '.join(sorted(self.channels))})"
 
     # Iterated by a task
 
     async def __aenter__(self) -> "Subscription":
-        await self._join(self._new_cursor())
+        cursor = self._new_cursor()
+        self._stream = running_stream()
+        if self._stream is not None:
+            self._stream.subscriptions += (self.channels,)
+        await self._join(cursor)
         return self
 
     async def __aexit__(
@@ -101,6 +112,10 @@ class Subscription(DirectSource):
 
     async def leave(self) -> None:
         """Receive nothing more; the stream can still take what is in the cursor."""
+        if self._stream is not None:
+            left = self._stream.subscriptions.index(self.channels)
+            self._stream.subscriptions = self._stream.subscriptions[:left] + self._stream.subscriptions[left + 1 :]
+            self._stream = None
         if self._cursor is None or self._hub is None:
             return
         self._cursor.leave()
@@ -117,7 +132,9 @@ class Subscription(DirectSource):
         if self._cursor is not None:
             raise RuntimeError("A subscription must be entered once, got entered again. Call subscribe() anew.")
         on_behind = self._on_behind if on_lag is None else self._begin_to_catch_up
-        self._cursor = Cursor(self._channels, self._number, user=self._user, on_lag=on_lag, on_behind=on_behind)
+        self._cursor = self._cursor_class(
+            self.channels, self._number, user=self._user, on_lag=on_lag, on_behind=on_behind
+        )
         return self._cursor
 
     async def _join(self, cursor: Cursor) -> None:

@@ -24,14 +24,12 @@ INTERNALS = {
     "django.db.transaction.non_atomic_requests()._non_atomic_requests": (
         "manage.py check reports adrf_sse.E002 for views that are decorated."
     ),
-    "django.db.transaction.Atomic._from_testcase": (
-        "AttributeError when a row of a live list is saved; so atomic_blocks of a connection."
-    ),
     "django.http.HttpRequest._dont_enforce_csrf_checks": "EventStreamClient is refused for the lack of a CSRF token.",
     "django.http.HttpResponse._resource_closers": "AttributeError with the first stream.",
     "django.template.response.SimpleTemplateResponse._post_render_callbacks": (
         "AttributeError with the first stream of a view without the mixin."
     ),
+    "django.utils.functional.LazyObject._wrapped": "AttributeError when disconnect() looks for a user's streams.",
     "drf_spectacular.openapi.AutoSchema._is_list_view": "Streams are described with the filters and pages of lists.",
     "drf_spectacular.openapi.AutoSchema._unwrap_list_serializer": "AttributeError for documents with typed events.",
     "json.encoder.c_make_encoder": "Small events take twice as long to encode.",

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from django.http import HttpRequest
+from rest_framework.exceptions import PermissionDenied
 
 from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import ServerStopping, SubscriberLagged
@@ -53,8 +54,8 @@ class Collector(Lifecycle):
     async def collect(self, loop: asyncio.AbstractEventLoop) -> list[Any]:
         """Read the source to its end on ``loop``, and return its events as their JSON is parsed.
 
-        Raises what the source raised, ``StreamTooLong``, or ``ServerStopping``. The source is closed in every case,
-        also if this is cancelled.
+        Raises what the source raised, ``StreamTooLong``, ``ServerStopping``, or ``PermissionDenied`` if the client was
+        disconnected. The source is closed in every case, also if this is cancelled.
         """
         return await run_on(loop, self._collect())
 
@@ -78,6 +79,8 @@ class Collector(Lifecycle):
             await self.aclose()
         if self._reason == "shutdown":
             raise ServerStopping
+        if self._reason == "revoked":
+            raise PermissionDenied
         if self._error is not None:
             raise self._error
         return self._items

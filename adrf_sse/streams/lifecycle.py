@@ -4,7 +4,7 @@ import asyncio
 from enum import IntEnum
 from functools import partial
 from random import randint
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from django.http import HttpRequest
@@ -51,7 +51,8 @@ class Lifecycle:
     """
 
     __slots__ = ("__weakref__", "_closing", "_encode", "_error", "_opened_at", "_opening", "_options", "_pump",
-                 "_reader", "_reason", "_reauthorization", "_timers", "bytes", "loop", "phase", "request")  # fmt: skip
+                 "_reader", "_reason", "_reauthorization", "_timers", "bytes", "loop", "phase", "request",
+                 "subscriptions")  # fmt: skip
 
     _pump: Pump
 
@@ -63,6 +64,8 @@ class Lifecycle:
         """The request, for signals and error reports."""
         self.bytes: int = 0
         """Bytes that the server has taken."""
+        self.subscriptions: tuple[frozenset[str], ...] = ()
+        """The channels of each subscription that the source has entered itself."""
         self._options = options
         self._encode = encode
         self._error: Exception | None = None  # what the source raised before its first event
@@ -88,6 +91,15 @@ class Lifecycle:
     def view_name(self) -> str:
         """The name of the view's URL pattern, with namespaces; without a name, the view's dotted path."""
         return view_name(self.request)
+
+    @property
+    def opened_at(self) -> float | None:
+        """When the headers were sent, in seconds since 1970."""
+        return None if self._opened_at is None else time() - (monotonic() - self._opened_at)
+
+    def is_subscribed(self, channel: str) -> bool:
+        """Return whether the source is subscribed to a channel."""
+        return any(channel in channels for channels in (self._pump.channels, *self.subscriptions))
 
     def _advance(self, phase: Phase, reason: Reason | None = None) -> bool:
         """Enter a later phase, and return whether it is a later one. The first reason that is given stays."""
@@ -141,6 +153,10 @@ class Lifecycle:
             message = "The check whether a client may still read %r failed."
             report = partial(report_failure, self, self._pump.source, error, message)
             hold_task(asyncio.get_running_loop().create_task(run_in_stream_thread(report)))
+
+    def revoke(self) -> None:
+        """End the stream because its client shall no longer read it. A client that reconnects is checked again."""
+        self._end("revoked")
 
     def expire(self) -> None:
         """End the stream after its longest duration, so that its client reconnects."""

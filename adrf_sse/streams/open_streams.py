@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary, ref
 
 from asgiref.sync import ThreadSensitiveContext
@@ -23,12 +23,25 @@ if TYPE_CHECKING:
     from adrf_sse.streams.lifecycle import Lifecycle
 
 
+class LoopWatcher(Protocol):
+    """What is called in an event loop about the streams that it runs."""
+
+    def first_started(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Note that the loop begins to run streams."""
+
+    def last_ended(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Note that the loop runs no stream any more."""
+
+
 class OpenStreams:
     """Hold each stream from its start to its end."""
 
     def __init__(self) -> None:
         self._streams: set[Lifecycle] = set()
+        self._by_loop: Counter[asyncio.AbstractEventLoop] = Counter()
         self._empty = asyncio.Event()
+        self.watcher: LoopWatcher | None = None
+        """Is told when an event loop begins to run streams, and when it has no stream any more."""
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -41,15 +54,27 @@ class OpenStreams:
         return Counter(stream.view_name for stream in self)
 
     def add(self, stream: "Lifecycle") -> None:
-        """Add a stream that starts."""
+        """Add a stream that starts. Called in the event loop that runs it."""
         self._streams.add(stream)
         self._empty.clear()
+        loop = asyncio.get_running_loop()
+        self._by_loop[loop] += 1
+        if self._by_loop[loop] == 1 and self.watcher is not None:
+            self.watcher.first_started(loop)
 
     def discard(self, stream: "Lifecycle") -> None:
-        """Remove a stream that has ended."""
+        """Remove a stream that has ended. Called in the event loop that ran it."""
+        if stream not in self._streams:
+            return
         self._streams.discard(stream)
         if not self._streams:
             self._empty.set()
+        loop = asyncio.get_running_loop()
+        self._by_loop[loop] -= 1
+        if not self._by_loop[loop]:
+            del self._by_loop[loop]
+            if self.watcher is not None:
+                self.watcher.last_ended(loop)
 
     async def wait_until_empty(self) -> None:
         """Wait until no stream is open."""

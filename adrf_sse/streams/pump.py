@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
 
 from adrf_sse.events.frames import Encode, is_frame
 from adrf_sse.logs import about, logger
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
 
 Serialize = Callable[[Any], Awaitable[Any]]
 """Returns what a source has yielded with its data serialized."""
+
+
+_running: "ContextVar[ReferenceType[Lifecycle] | None]" = ContextVar("adrf_sse_stream", default=None)
+"""The stream whose source runs here; weak, because tasks that a source starts may outlive the stream."""
+
+
+def running_stream() -> "Lifecycle | None":
+    """Return the stream whose source runs in this task, or in a task that started this one; ``None`` elsewhere."""
+    reference = _running.get()
+    return None if reference is None else reference()
 
 
 class Pump:
@@ -52,6 +64,11 @@ class Pump:
         self._last = last
         self._warned = False  # of text that is a frame
 
+    @property
+    def channels(self) -> frozenset[str]:
+        """The channels whose events the source puts into the buffer directly."""
+        return frozenset()
+
     def start(self) -> None:
         """Start the task that runs the source, on the running loop."""
         self.task = asyncio.get_running_loop().create_task(self._run(), name=repr(self.source))
@@ -78,6 +95,7 @@ class Pump:
 
     async def _run(self) -> None:
         thread = enter_stream_thread()
+        _running.set(ref(self._owner))
         try:
             async with self.source as items:
                 with suppress(StopAsyncIteration):  # raised where a cancellation, thrown into the source, ends it
@@ -163,6 +181,11 @@ class DirectPump(Pump):
     def __init__(self, source: DirectSource, owner: "Lifecycle", encode: Encode, on_lag: Callable[[], None]) -> None:
         super().__init__(source, owner, source.new_buffer(on_lag), encode)
         self._direct = source
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """The channels of the source."""
+        return self._direct.channels
 
     async def stop(self, timeout: float) -> None:
         """Leave the source, and cancel it if it is still opening."""

@@ -16,6 +16,7 @@ from rest_framework.request import Request
 
 from adrf_sse.runtime.loops import hold_task
 from adrf_sse.runtime.stream_threads import run_in_stream_thread
+from adrf_sse.streams.users import is_user
 
 CHECK_TIMEOUT = 30.0
 """Seconds after which a check counts as failed. A check that hangs must not let its client read forever."""
@@ -133,7 +134,7 @@ def fresh(request: HttpRequest) -> HttpRequest:
     """
     again = object.__new__(type(request))
     # copy() would leave out what can't be pickled, such as the resolver match.
-    kept = {name: value for name, value in vars(request).items() if name not in _AUTHENTICATED and not _is_user(value)}
+    kept = {name: value for name, value in vars(request).items() if name not in _AUTHENTICATED and not is_user(value)}
     vars(again).update(kept)
     if hasattr(request, "_force_auth_user"):  # by a test
         again._force_auth_user = request._force_auth_user  # type: ignore[attr-defined]
@@ -144,10 +145,6 @@ def fresh(request: HttpRequest) -> HttpRequest:
         again.user = SimpleLazyObject(partial(get_user, again))  # type: ignore[assignment]
         again.auser = partial(aget_user, again)
     return again
-
-
-def _is_user(value: Any) -> bool:
-    return hasattr(type(value), "is_authenticated")
 
 
 def _identity(user: Any) -> tuple[bool, Any]:

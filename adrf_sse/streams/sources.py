@@ -61,6 +61,9 @@ class DirectSource(ABC):
     Private to the package: a stream treats only subclasses in this way, whatever methods other objects have.
     """
 
+    channels: frozenset[str]
+    """The names of the channels that it receives."""
+
     @abstractmethod
     def new_buffer(self, on_lag: Callable[[], None]) -> FrameBuffer:
         """Return the buffer for the stream. It calls ``on_lag`` when its client reads too slowly."""

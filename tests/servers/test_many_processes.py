@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from adrf_sse.brokers.redis import RedisBroker
 from tests.servers.test_servers import ROOT, UVICORN
 from tests.support.servers import serve
 
@@ -141,3 +142,31 @@ async def test_clients_that_reconnect_while_workers_restart_miss_no_event(server
     for subscriber in subscribers:
         assert subscriber.numbers == list(range(total))
     assert sum(subscriber.connections for subscriber in subscribers) >= 2 * SUBSCRIBERS
+
+
+async def test_a_command_ends_the_streams_of_all_workers(server, redis_url):
+    ended = [await open_stream(server, "many") for _ in range(40)]
+    kept = [await open_stream(server, "other") for _ in range(10)]
+    command = [sys.executable, "-m", "django", "sse_disconnect", "--channel", "many"]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, env=environment(redis_url), cwd=ROOT
+    )
+    printed, _ = await process.communicate()
+    assert printed == b"Asked all processes to end the streams of channel many.\n"
+    for reader, writer in ended:
+        assert b"Traceback" not in await reader.read()
+        writer.close()
+    await asyncio.to_thread(RedisBroker(redis_url).publish, "other", b"tdata: still there\n\n")
+    for reader, writer in kept:
+        assert await reader.readuntil(b"data: still there\n\n")
+        writer.close()
+
+
+async def open_stream(server, channel):
+    """Open a stream, and return its connection once the stream has begun."""
+    host, port = server.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"GET /channels/{channel}/ HTTP/1.0\r\n\r\n".encode())
+    assert b"200" in await reader.readuntil(b"\r\n\r\n")
+    await reader.readuntil(b"\n\n")
+    return reader, writer

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group, User
 from django.db.models.signals import post_save
 from rest_framework import serializers
@@ -109,6 +110,24 @@ async def test_the_stream_ends_when_the_user_no_longer_owns_the_order(documented
         await order.user_set.aremove(alice)
         with pytest.raises(StreamEnded):
             await stream.next(timeout=30)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_member_who_is_removed_is_disconnected_and_then_refused(documented, visit):
+    order, alice = await Group.objects.acreate(name="Tea pot"), await User.objects.acreate(username="alice")
+    await order.user_set.aadd(alice)
+
+    class Stream(documented["MyOrderStream"]):
+        def get_channels(self):
+            return [f"orders.{order.pk}"]
+
+    async with visit(Stream.as_view(), user=alice, middleware=SESSIONS, served=True) as stream:
+        await stream.next_chunk()
+        await sync_to_async(documented["remove_member"])(order, alice)
+        with pytest.raises(StreamEnded):
+            await stream.next(timeout=30)
+    async with visit(Stream.as_view(), user=alice, middleware=SESSIONS) as stream:
+        assert stream.status_code == 403
 
 
 async def test_a_dashboard_sends_its_state_first_and_again_after_a_reset(documented, visit):

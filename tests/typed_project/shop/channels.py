@@ -5,7 +5,7 @@ from typing import assert_type
 
 from django.contrib.auth.models import User
 
-from adrf_sse.channels import Subscription, apublish, publish, subscribe, subscriber_counts
+from adrf_sse.channels import Subscription, adisconnect, apublish, disconnect, publish, subscribe, subscriber_counts
 from adrf_sse.events import ServerSentEvent
 from adrf_sse.exceptions import BrokerUnavailable, SubscriberLagged
 
@@ -54,3 +54,12 @@ async def first_event(channel: str) -> ServerSentEvent:
 def busiest() -> str:
     counts = subscriber_counts()
     return max(counts, key=lambda name: counts[name])
+
+
+def remove(user: User, pk: int) -> None:
+    disconnect(user=user, channel=f"orders.{pk}")
+    disconnect(user=user.pk)
+
+
+async def close_shop() -> None:
+    await adisconnect(view="shop:orders")
