@@ -159,8 +159,13 @@ def attname(model: Model, field: str) -> str:
 class _Announcement:
     """The changes of one transaction, or of one savepoint, by channel. Called when the transaction has committed."""
 
-    def __init__(self) -> None:
+    def __init__(self, block: Any) -> None:
+        self._block = block  # the outermost atomic() of the transaction
         self._changes: Changes = {}
+
+    def is_in(self, blocks: list[Any]) -> bool:
+        """Return whether it is announced together with the changes of these blocks."""
+        return bool(blocks) and blocks[0] is self._block
 
     def add(self, changes: Changes) -> None:
         for channel, keys in changes.items():
@@ -196,12 +201,14 @@ def _portions(keys: Keys | None) -> Iterable[list[str] | None]:
 def _add(using: str, changes: Changes) -> None:
     """Announce changes when the transaction commits, together with its other changes."""
     connection = transaction.get_connection(using)
+    # The transaction of a TestCase never commits. There, captureOnCommitCallbacks() captures only new callbacks.
+    blocks = [block for block in connection.atomic_blocks if not block._from_testcase]
     # A savepoint that is rolled back drops its own callbacks, so its changes must not be in an outer announcement.
     savepoints = set(connection.savepoint_ids)
     for ids, callback, *_ in connection.run_on_commit:
-        if isinstance(callback, _Announcement) and ids == savepoints:
+        if isinstance(callback, _Announcement) and ids == savepoints and callback.is_in(blocks):
             callback.add(changes)
             return
-    announcement = _Announcement()
+    announcement = _Announcement(blocks[0] if blocks else None)
     announcement.add(changes)
     transaction.on_commit(announcement, using=using)

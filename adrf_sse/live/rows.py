@@ -1,8 +1,10 @@
 """Rows: what a viewset's client may see, as JSON."""
 
-from collections.abc import Collection, Mapping
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from asgiref.sync import async_to_sync
 from django.db import models
 
 from adrf_sse.events.fields import JSONEncode
@@ -43,17 +45,40 @@ class Reading(NamedTuple):
 
 def read_rows(view: Any, to_json: JSONEncode, keys: Collection[str] | None = None) -> Reading:
     """Read the rows of a viewset's queryset, filtered as its list is, or those of them with some primary keys."""
-    queryset = view.filter_queryset(view.get_queryset())
+    queryset = _filtered(view, view.get_queryset())
     if keys is not None and _needs_all_rows(queryset.query):
         keys = None
     if keys is not None:
         queryset = queryset.filter(pk__in=list(keys))
-    serialize = view.get_serializer(many=True).child.to_representation
+    instances = list(queryset)
+    serialized = _serialized(view.get_serializer(many=True).child, instances)
     rows = {
-        str(instance.pk): Row(_lookup_value(instance, view.lookup_field), to_json(serialize(instance)))
-        for instance in queryset
+        str(instance.pk): Row(_lookup_value(instance, view.lookup_field), to_json(data))
+        for instance, data in zip(instances, serialized, strict=True)
     }
     return Reading(rows, keys)
+
+
+def _filtered(view: Any, queryset: Any) -> Any:
+    """Filter a queryset as the view's list does: a list of adrf with ``afilter_queryset()``."""
+    filter_async = getattr(view, "afilter_queryset", None)
+    return view.filter_queryset(queryset) if filter_async is None else async_to_sync(filter_async)(queryset)
+
+
+def _serialized(serializer: Any, instances: Iterable[models.Model]) -> Iterable[Any]:
+    """Serialize rows as the view's list does: with ``ato_representation()`` if a serializer of adrf has it."""
+    serialize_async = getattr(serializer, "ato_representation", None)
+    if serialize_async is None:
+        return map(serializer.to_representation, instances)
+
+    async def serialize() -> list[Any]:
+        serialized = []
+        for instance in instances:
+            serialized.append(await serialize_async(instance))
+            await asyncio.sleep(0)  # let the event loop do other work between two rows
+        return serialized
+
+    return async_to_sync(serialize)()
 
 
 def _needs_all_rows(query: Any) -> bool:

@@ -102,6 +102,8 @@ def _error_before_first_event(stream: EventStream, view: APIView | None, request
 
     Other views don't wait: their thread would be held.
     """
+    if stream.has_first_event:
+        return None
     if request is None or request.method == "HEAD" or not has_option(view, "first_event_timeout") or running_loop():
         return None
     stream.request = request._request

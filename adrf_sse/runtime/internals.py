@@ -24,6 +24,9 @@ INTERNALS = {
     "django.db.transaction.non_atomic_requests()._non_atomic_requests": (
         "manage.py check reports adrf_sse.E002 for views that are decorated."
     ),
+    "django.db.transaction.Atomic._from_testcase": (
+        "AttributeError when a row of a live list is saved; so atomic_blocks of a connection."
+    ),
     "django.http.HttpRequest._dont_enforce_csrf_checks": "EventStreamClient is refused for the lack of a CSRF token.",
     "django.http.HttpResponse._resource_closers": "AttributeError with the first stream.",
     "django.template.response.SimpleTemplateResponse._post_render_callbacks": (

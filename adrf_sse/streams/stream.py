@@ -55,6 +55,11 @@ class EventStream(Lifecycle):
 
     # Opening
 
+    @property
+    def has_first_event(self) -> bool:
+        """Whether there is an event to send, possibly before the source has started."""
+        return bool(self._pump.buffer)
+
     async def first_event(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the source on ``loop`` and wait for its first event, its end, or ``first_event_timeout``.
 

@@ -4,6 +4,7 @@ import json
 import uuid
 
 import pytest
+from adrf.viewsets import ModelViewSet as AsyncModelViewSet
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.core import serializers
@@ -18,10 +19,11 @@ from rest_framework.serializers import ModelSerializer
 from rest_framework.viewsets import ModelViewSet
 
 from adrf_sse.channels import announce
+from adrf_sse.testing import EventStreamClient
 from adrf_sse.views import LiveModelMixin
 from tests.live.test_live_lists import changes, commit, watch
 from tests.project.orders.models import ExpressOrder, LoudOrder, Order, Parcel, Seal
-from tests.project.orders.views import Orders, OwnOrders
+from tests.project.orders.views import AsyncOrderSerializer, Orders, OwnOrders
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 
@@ -298,3 +300,51 @@ def test_a_composite_primary_key_is_refused():
         TypeError, match="Rows must have a model whose primary key is one field, got Line with order_id"
     ):
         viewset_of(Line, "number")
+
+
+class OneItem:
+    """An asynchronous filter backend."""
+
+    async def filter_queryset(self, request, queryset, view):
+        await Order.objects.acount()
+        return queryset.filter(item="a")
+
+
+class AsyncSerializer(AsyncOrderSerializer):
+    async def ato_representation(self, instance):
+        return {"item": instance.item, "orders": await Order.objects.acount()}
+
+
+async def test_the_asynchronous_filters_and_serializers_of_adrf_apply(route):
+    seen = {"filter_backends": [OneItem], "serializer_class": AsyncSerializer}
+    async with watch(route(viewset_of(Order, "item", base=AsyncModelViewSet, **seen))) as stream:
+        assert await first(stream) == []
+        for item in ("b", "a"):
+            await Order.objects.acreate(item=item)
+        assert await changes(stream, 1) == [("created", {"item": "a", "orders": 2})]
+
+
+async def test_an_overridden_afilter_queryset_applies(route):
+    async def only_new(self, queryset):
+        return queryset.filter(status="new")
+
+    rows = viewset_of(Order, "item", base=AsyncModelViewSet, afilter_queryset=only_new)
+    async with watch(route(rows)) as stream:
+        assert await first(stream) == []
+        for item, status in (("b", "paid"), ("a", "new")):
+            await Order.objects.acreate(item=item, status=status)
+        assert await changes(stream, 1) == [("created", {"item": "a"})]
+
+
+@pytest.mark.django_db(transaction=False)
+def test_a_synchronous_test_reads_the_changes_of_its_transaction(route, django_capture_on_commit_callbacks):
+    order = Order.objects.create(item="old")
+    with EventStreamClient().get(route(Orders)) as stream:
+        assert "old" in stream.next(timeout=20).data
+        with django_capture_on_commit_callbacks(execute=True):
+            Order.objects.create(item="new")
+        event = stream.next(timeout=20)
+        assert (event.event, json.loads(event.data)["item"]) == ("created", "new")
+        with django_capture_on_commit_callbacks(execute=True):
+            order.delete()
+        assert stream.next(timeout=20).event == "deleted"
