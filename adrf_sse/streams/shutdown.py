@@ -1,5 +1,6 @@
 """Shutdown: on SIGTERM and SIGINT, open streams end before the server handles the signal.
 
+They also end when a server replaces the worker without a signal.
 Servers wait for open responses, and an endless response never ends. Each server sets its own signal handlers. The
 package puts its handler in front of them, ends the streams, and then calls the server's handler.
 """
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from adrf_sse.runtime.loops import running_loop
 from adrf_sse.streams.open_streams import OpenStreams, open_streams
+from adrf_sse.streams.recycling import watch_recycling
 
 if TYPE_CHECKING:
     from adrf_sse.streams.lifecycle import Lifecycle
@@ -41,6 +43,7 @@ class Shutdown:
         self._ending: asyncio.Task[None] | None = None
         self._begun = False
         self._calls_server = False
+        self._watches_recycling = False
 
     def track(self, stream: "Lifecycle") -> None:
         """Add a stream to the open streams, and end it at shutdown. A stream that starts later ends at once."""
@@ -50,7 +53,10 @@ class Shutdown:
         self.listen()
 
     def listen(self) -> None:
-        """Handle SIGTERM and SIGINT from now on. Only the main thread can set signal handlers."""
+        """End the streams when the server stops, from now on. Only the main thread can set signal handlers."""
+        if not self._watches_recycling:
+            self._watches_recycling = True
+            watch_recycling(self.begin)
         if threading.current_thread() is not threading.main_thread():
             return
         for number in _SIGNALS:
@@ -58,6 +64,11 @@ class Shutdown:
             if callable(found) and found != self._handle and found is not signal.default_int_handler:
                 self._server_handlers[number] = found
                 signal.signal(number, self._handle)
+
+    def begin(self) -> None:
+        """End the streams, also those that start from now on. May be called in any thread."""
+        self._begun = True
+        self._end_streams()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._calls_server:
