@@ -40,6 +40,12 @@ __all__ = [
     "throttle_classes",
 ]
 
+POLICIES = (
+    *("authentication_classes", "parser_classes", "permission_classes", "renderer_classes", "schema"),
+    "throttle_classes",
+)
+"""REST framework's policy decorators, which set an attribute of the same name."""
+
 P = ParamSpec("P")
 Function = Callable[Concatenate[Request, P], AnySource | HttpResponseBase | Awaitable[AnySource | HttpResponseBase]]
 """What ``@event_stream`` accepts: a generator function, or a function that returns a source or a response."""
@@ -101,6 +107,9 @@ def event_stream(
     ``serializer_class`` type the events, as they do on a view class.
     Raises ``TypeError`` or ``ValueError`` for a bad option, and ``TypeError`` for a method, a class or a view.
     """
+    for name in given:
+        if name in POLICIES:
+            raise TypeError(f"@event_stream must get options, got {name}. Write @{name}([…]) below @event_stream.")
     checked(given)
     if isinstance(methods, str):
         raise TypeError(f"methods must be a list of HTTP methods, got {methods!r}. Write methods=[{methods!r}].")
@@ -148,6 +157,9 @@ def _called_by_django(view: Callable[..., Any]) -> Callable[..., Any]:
                 f"an @event_stream view must be called by Django with an HttpRequest, got REST framework's Request for "
                 f"{name}. Remove @api_view above @event_stream: it replaces @api_view."
             )
+        # REST framework before 3.17 accepts a policy decorator here, where it has no effect.
+        for policy in vars(checked_view).keys() & POLICIES:
+            raise TypeError(f"@{policy} must stand below @event_stream, got it above. Swap the two.")
         return view(request, *args, **kwargs)
 
     return markcoroutinefunction(checked_view)

@@ -129,6 +129,18 @@ def test_a_policy_decorator_above_the_decorator_is_refused():
         permission_classes([IsAuthenticated])(async_generator)
 
 
+def test_a_policy_that_an_older_rest_framework_sets_above_the_decorator_is_refused(settings):
+    @event_stream
+    async def view(request):
+        yield "a"
+
+    view.permission_classes = [IsAuthenticated]  # all that REST framework 3.16 does
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [path("", view)]})
+    with pytest.raises(TypeError) as caught:
+        Client().get("/")
+    assert str(caught.value) == "@permission_classes must stand below @event_stream, got it above. Swap the two."
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -138,6 +150,12 @@ def test_a_policy_decorator_above_the_decorator_is_refused():
             TypeError,
             "options must be among heartbeat, retry, first_event_timeout, max_duration, send_timeout, "
             "reauthorize_interval, finite, error_event, got 'hartbeat'. Remove or rename it.",
+        ),
+        (
+            {"permission_classes": [IsAuthenticated]},
+            TypeError,
+            "@event_stream must get options, got permission_classes. Write @permission_classes([…]) below "
+            "@event_stream.",
         ),
         (
             {"heartbeat": "3"},
