@@ -1,6 +1,7 @@
 """A stream that a view has started and that nothing reads ends with its request, however the request ends."""
 
 import asyncio
+import gc
 
 import pytest
 from django.core.asgi import get_asgi_application
@@ -61,6 +62,13 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 VIEWS = [mixin_view, response_of_a_function, unmodified_view]
+
+
+@pytest.fixture(autouse=True)
+def collect_garbage():
+    """Delete the requests that Django has left open, so that no later test is told of them."""
+    yield
+    gc.collect()
 
 
 class Source(Recorder):
