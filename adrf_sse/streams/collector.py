@@ -88,10 +88,10 @@ class Collector(Lifecycle):
             await self.aclose()
         if self._reason == "shutdown":
             raise ServerStopping
-        if self._reason == "revoked":
-            raise PermissionDenied
         if self._error is not None:
             raise self._error
+        if self._reason == "revoked":
+            raise PermissionDenied
         return self._items
 
     async def _read(self) -> None:
