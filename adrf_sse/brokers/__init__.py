@@ -25,19 +25,25 @@ def get_broker() -> Broker:
 
 def _create(BACKEND: str, OPTIONS: dict[str, Any]) -> Broker:
     try:
-        backend: type[Broker] = import_string(BACKEND)
-    except ImportError as exc:
+        backend: Any = import_string(BACKEND)
+    except (ImportError, TypeError, ValueError) as exc:  # The last two are errors of a path with dots in wrong places.
         raise ImproperlyConfigured(
             f"ADRF_SSE['BROKER']['BACKEND'] must be the path of a class, got {BACKEND!r}: {exc}. Correct the path."
         ) from exc
+    if not isinstance(backend, type):
+        raise ImproperlyConfigured(
+            f"ADRF_SSE['BROKER']['BACKEND'] must be the path of a class, got {BACKEND!r}, which is a "
+            f"{type(backend).__name__}. Correct the path."
+        )
     try:
-        return backend(**OPTIONS)
+        broker: Broker = backend(**OPTIONS)
     except TypeError as exc:
         # The message names the options without their values, which may be secret.
         raise ImproperlyConfigured(
             f"ADRF_SSE['BROKER']['OPTIONS'] must be what {backend.__name__} takes, got {', '.join(OPTIONS)}: {exc}. "
             "Correct them."
         ) from exc
+    return broker
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:

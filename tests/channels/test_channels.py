@@ -359,6 +359,9 @@ def test_the_broker_is_created_once_until_the_settings_change(settings):
             r"\['BACKEND'\] must be .*, got 'shop.brokers.Ours': No module",
         ),
         ({"BACKEND": "adrf_sse.brokers.memory.Ours"}, r"\['BACKEND'\] must be .*: Module .* does not define"),
+        ({"BACKEND": ".Ours"}, r"\['BACKEND'\] must be .*, got '.Ours': Empty module name"),
+        ({"BACKEND": ".brokers.Ours"}, r"\['BACKEND'\] must be .*, got '.brokers.Ours': "),
+        ({"BACKEND": "adrf_sse.settings.NAME"}, r"\['BACKEND'\] must be .*, which is a str\. Correct the path\."),
         (
             {"BACKEND": "adrf_sse.brokers.memory.MemoryBroker", "OPTIONS": {"url": "x"}},
             r"\['OPTIONS'\] must be what MemoryBroker takes, got url: .*'url'\. Correct them\.",

@@ -25,6 +25,7 @@ def use_options(settings, **options):
     [
         ({"url": "http://localhost"}, "redis://"),
         ({"url": "redis://localhost:port"}, "port"),
+        ({"url": 6379}, "url must be a str, not a int"),
         ({"bogus": 1}, "'bogus'"),
         ({"sentinels": [("localhost", 26379)]}, "sentinels and service go together"),
         ({"service": "primary"}, "sentinels and service go together"),

@@ -64,6 +64,8 @@ class RedisClient:
         self._options = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT, **options}
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient] = WeakKeyDictionary()
         try:
+            if not isinstance(url, str):
+                raise TypeError(f"url must be a str, not a {type(url).__name__}.")
             if (sentinels is None) != (service is None):
                 raise ValueError("sentinels and service go together.")
             self._client = self._new(redis.Redis, Sentinel, Retry)
