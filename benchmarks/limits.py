@@ -1,9 +1,10 @@
 """Limits of the processes."""
 
+import os
 import resource
 import signal
 
-LIFETIME = 300
+LIFETIME = int(os.environ.get("BENCHMARK_LIFETIME", 300))
 """Seconds after which a server or client process ends itself, even if the process that started it is gone."""
 
 PATIENCE = 20

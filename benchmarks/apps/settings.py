@@ -16,6 +16,15 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "UNAUTHENTICATED_USER": None,
 }
+if "BENCHMARK_LOG" in os.environ:
+    # Django would send the errors of requests to the administrators by mail, and print nothing.
+    LOGGING = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"console": {"class": "logging.StreamHandler"}},
+        "loggers": {"django": {"handlers": ["console"], "level": "ERROR", "propagate": False}},
+        "root": {"handlers": ["console"], "level": "WARNING"},
+    }
 if "BENCHMARK_DATABASE" in os.environ:
     INSTALLED_APPS += ["django.contrib.contenttypes", "django.contrib.auth", "benchmarks.apps.live_rows"]
     MIGRATION_MODULES = dict.fromkeys(("contenttypes", "auth"))
