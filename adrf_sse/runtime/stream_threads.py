@@ -18,8 +18,8 @@ from adrf_sse.settings import sse_settings
 class StreamThread(SingleThreadExecutor):
     """Run the synchronous calls of many streams, with one connection to each database for all of them."""
 
-    def __init__(self) -> None:
-        super().__init__("adrf_sse streams")
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
         self.streams = 0
         """Streams that use this thread."""
         # One context for all streams of the thread, which is never left. The public way, to enter a context with this
@@ -52,9 +52,13 @@ def _close_unusable_connections() -> None:
 
 
 class StreamThreads:
-    """Share ``STREAM_THREADS`` threads among all open streams; each stream uses the thread with the fewest streams."""
+    """Share ``STREAM_THREADS`` threads among all open streams; each stream uses the thread with the fewest streams.
 
-    def __init__(self) -> None:
+    A thread starts with its first call.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
         self.reset()
 
     def reset(self) -> None:
@@ -66,7 +70,7 @@ class StreamThreads:
         """Return the thread for one more stream."""
         with self._lock:
             while len(self.threads) < sse_settings.STREAM_THREADS:
-                self.threads.append(StreamThread())
+                self.threads.append(StreamThread(self._name))
             thread = min(self.threads[: sse_settings.STREAM_THREADS], key=lambda thread: thread.streams)
             thread.streams += 1
             return thread
@@ -79,18 +83,21 @@ class StreamThreads:
                 thread.close_connections()
 
 
-stream_threads = StreamThreads()
+stream_threads = StreamThreads("adrf_sse streams")
+check_threads = StreamThreads("adrf_sse checks")
+"""The threads of reauthorization, so that no check waits for the calls of a source."""
 after_fork(stream_threads.reset)
+after_fork(check_threads.reset)
 
 
-def enter_stream_thread() -> StreamThread | None:
-    """Run the synchronous calls of this task, and of the tasks that it starts, in a stream thread from now on.
+def enter_stream_thread(threads: StreamThreads = stream_threads) -> StreamThread | None:
+    """Run the synchronous calls of this task, and of the tasks that it starts, in one of the threads from now on.
 
     Returns the thread, which the caller releases when the task ends, or ``None`` if the calls stay where they are.
     """
     if thread_context() is None and not background_loop.runs_here():
         return None
-    thread = stream_threads.acquire()
+    thread = threads.acquire()
     SyncToAsync.thread_sensitive_context.set(thread.context)
     if called_by_sync_code() or background_loop.runs_here():
         # asgiref would prefer a synchronous middleware's thread, or a WSGI worker's, which only waits for the view.
@@ -103,6 +110,11 @@ async def run_in_stream_thread(function: Callable[[], Awaitable[object]]) -> Non
     await asyncio.get_running_loop().create_task(_in_stream_thread(function))
 
 
+async def run_in_check_thread(function: Callable[[], Awaitable[object]]) -> None:
+    """Await a check in a task of its own, whose synchronous calls run in a thread of reauthorization."""
+    await asyncio.get_running_loop().create_task(_in_check_thread(function))
+
+
 async def _in_stream_thread(function: Callable[[], Awaitable[object]]) -> None:
     thread = enter_stream_thread()
     try:
@@ -110,3 +122,13 @@ async def _in_stream_thread(function: Callable[[], Awaitable[object]]) -> None:
     finally:
         if thread is not None:
             stream_threads.release(thread)
+
+
+async def _in_check_thread(function: Callable[[], Awaitable[object]]) -> None:
+    thread = enter_stream_thread(check_threads)
+    try:
+        await function()
+    finally:
+        if thread is not None:
+            # In the thread, after the calls before it: a check that hangs holds its thread, and others use another one.
+            thread.submit(check_threads.release, thread)

@@ -12,9 +12,10 @@ from adrf_sse.exceptions import ServerStopping, SubscriberLagged
 from adrf_sse.runtime.contexts import release_request
 from adrf_sse.runtime.loops import run_on
 from adrf_sse.streams.buffer import FrameBuffer
-from adrf_sse.streams.lifecycle import Lifecycle
+from adrf_sse.streams.lifecycle import Lifecycle, Phase
 from adrf_sse.streams.options import Options
 from adrf_sse.streams.pump import Pump, Serialize
+from adrf_sse.streams.reports import is_refusal
 
 MAX_EVENTS = 10_000
 """Events in one list at most."""
@@ -54,8 +55,9 @@ class Collector(Lifecycle):
     async def collect(self, loop: asyncio.AbstractEventLoop) -> list[Any]:
         """Read the source to its end on ``loop``, and return its events as their JSON is parsed.
 
-        Raises what the source raised, ``StreamTooLong``, ``ServerStopping``, or ``PermissionDenied`` if the client was
-        disconnected. The source is closed in every case, also if this is cancelled.
+        Raises what the source raised, what a check of reauthorization raised, ``StreamTooLong``, ``ServerStopping``, or
+        ``PermissionDenied`` if the client was disconnected. The source is closed in every case, also if this is
+        cancelled.
         """
         return await run_on(loop, self._collect())
 
@@ -66,11 +68,18 @@ class Collector(Lifecycle):
         elif not isinstance(error, SubscriberLagged):
             self._error = error
 
+    def _check_refused(self, error: Exception) -> None:
+        """Raise the error in place of the list."""
+        if self.phase < Phase.ENDING:
+            self._error = error
+            self._end("revoked" if is_refusal(error) else "error")
+
     async def _collect(self) -> list[Any]:
         seconds = min(MAX_SECONDS, self._options.max_duration or MAX_SECONDS)
         try:
             await release_request()
             self._start()
+            self._start_checks()
             async with asyncio.timeout(seconds):
                 await self._read()
         except TimeoutError:
@@ -79,10 +88,10 @@ class Collector(Lifecycle):
             await self.aclose()
         if self._reason == "shutdown":
             raise ServerStopping
-        if self._reason == "revoked":
-            raise PermissionDenied
         if self._error is not None:
             raise self._error
+        if self._reason == "revoked":
+            raise PermissionDenied
         return self._items
 
     async def _read(self) -> None:

@@ -1,6 +1,7 @@
 """The life of a stream: its phases, and what ends it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from functools import partial
 from random import randint
@@ -21,7 +22,14 @@ from adrf_sse.streams.open_streams import open_streams
 from adrf_sse.streams.options import Options
 from adrf_sse.streams.pump import Pump
 from adrf_sse.streams.reauthorization import Reauthorization
-from adrf_sse.streams.reports import failure_frame, is_refusal, report_closed, report_failure, report_opened
+from adrf_sse.streams.reports import (
+    failure_frame,
+    is_refusal,
+    report_closed,
+    report_failed_check,
+    report_failure,
+    report_opened,
+)
 from adrf_sse.streams.shutdown import SHUTDOWN_CLEANUP, shutdown
 from adrf_sse.streams.timers import Timers
 
@@ -115,6 +123,14 @@ class Lifecycle:
         self._pump.start()
         shutdown.track(self)
 
+    def reauthorize(self, interval: float, check: Callable[[], Awaitable[None]]) -> None:
+        """Await ``check()`` every ``interval`` seconds; a refusal ends the stream. Call it before reading."""
+        self._reauthorization = Reauthorization(interval, check)
+
+    def _start_checks(self) -> None:
+        if self._reauthorization is not None:
+            self._reauthorization.start(self._check_refused, partial(report_failed_check, self, self._pump.source))
+
     async def _open(self) -> None:
         self._advance(Phase.OPEN)
         self._opened_at = monotonic()
@@ -144,8 +160,8 @@ class Lifecycle:
         if self._error is None:
             self._advance(Phase.ENDING)
 
-    def _check_failed(self, error: Exception) -> None:
-        """End the stream because its client may no longer read it, or because the check itself failed."""
+    def _check_refused(self, error: Exception) -> None:
+        """End the stream because its client may no longer read it, or because the check itself has failed often."""
         if is_refusal(error):
             self._end("revoked")
         elif self.phase < Phase.ENDING:

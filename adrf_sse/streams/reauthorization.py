@@ -15,11 +15,18 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
 from adrf_sse.runtime.loops import hold_task
-from adrf_sse.runtime.stream_threads import run_in_stream_thread
+from adrf_sse.runtime.stream_threads import run_in_check_thread
+from adrf_sse.streams.reports import is_refusal
 from adrf_sse.streams.users import is_user
 
 CHECK_TIMEOUT = 30.0
 """Seconds after which a check counts as failed. A check that hangs must not let its client read forever."""
+
+MAX_FAILURES = 3
+"""Failed checks in a row that end a stream. A client that may no longer read must not read while nobody can tell."""
+
+RETRY_INTERVAL = 15.0
+"""Seconds at most from a failed check to the next one, also if ``reauthorize_interval`` is longer."""
 
 _AUTHENTICATED = ("user", "auser", "auth")
 """The attributes in which Django and Django REST Framework store who sent a request."""
@@ -28,26 +35,35 @@ _NEGOTIATED = ("accepted_renderer", "accepted_media_type", "version", "versionin
 """The other attributes that ``APIView.initial()`` sets on a request."""
 
 
+OnError = Callable[[Exception], None]
+
+
 class Reauthorization:
     """Check every ``interval`` seconds that a stream's client may still read it.
 
     The check runs in a task that lives as long as the check. Events flow meanwhile.
     """
 
-    __slots__ = ("_check", "_interval", "_on_error", "_stopped", "_task", "_timer")
+    __slots__ = ("_check", "_failures", "_interval", "_on_end", "_on_failure", "_stopped", "_task", "_timer")
 
     def __init__(self, interval: float, check: Callable[[], Awaitable[None]]) -> None:
         self._interval = interval
         self._check = check
-        self._on_error: Callable[[Exception], None] | None = None
+        self._failures = 0  # in a row
+        self._on_end: OnError | None = None
+        self._on_failure: OnError | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
 
-    def start(self, on_error: Callable[[Exception], None]) -> None:
-        """Begin to check; the first check that raises calls ``on_error``, and is the last."""
-        self._on_error = on_error
-        self._schedule()
+    def start(self, on_end: OnError, on_failure: OnError) -> None:
+        """Begin to check. A refusal calls ``on_end`` at once, and is the last check.
+
+        An error says nothing about the client, so the check runs again soon. The first error in a row calls
+        ``on_failure``. Error number ``MAX_FAILURES`` in a row calls ``on_end``, and is the last check.
+        """
+        self._on_end, self._on_failure = on_end, on_failure
+        self._schedule(self._interval)
 
     async def stop(self, timeout: float) -> None:
         """Stop checking. Cancel a check that is running, and wait for its end, at most ``timeout`` seconds."""
@@ -58,29 +74,40 @@ class Reauthorization:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=timeout)
 
-    def _schedule(self) -> None:
+    def _schedule(self, delay: float) -> None:
         if self._stopped:
             return  # the check that runs has ignored its cancellation
         # Spread, so that clients that connected together are not checked together; but never late.
-        self._timer = asyncio.get_running_loop().call_later(self._interval * uniform(0.9, 1), self._begin)
+        self._timer = asyncio.get_running_loop().call_later(delay * uniform(0.9, 1), self._begin)
 
     def _begin(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
         hold_task(self._task)
 
     async def _run(self) -> None:
-        assert self._on_error is not None
         try:
             async with asyncio.timeout(CHECK_TIMEOUT):
-                await run_in_stream_thread(self._check)
+                await run_in_check_thread(self._check)
         except asyncio.CancelledError:
             if _cancelled_from_outside():
                 raise
-            self._on_error(RuntimeError("The check cancelled its own task."))
+            self._failed(RuntimeError("The check cancelled its own task."))
         except Exception as exc:
-            self._on_error(exc)
+            self._failed(exc)
         else:
-            self._schedule()
+            self._failures = 0
+            self._schedule(self._interval)
+
+    def _failed(self, error: Exception) -> None:
+        assert self._on_end is not None
+        assert self._on_failure is not None
+        self._failures += 1
+        if is_refusal(error) or self._failures >= MAX_FAILURES:
+            self._on_end(error)
+            return
+        if self._failures == 1:
+            self._on_failure(error)
+        self._schedule(min(self._interval, RETRY_INTERVAL))
 
 
 def _cancelled_from_outside() -> bool:

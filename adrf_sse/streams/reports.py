@@ -33,6 +33,10 @@ _FRAMED_TEXT = (
     "sent as data: %(text)s. Yield the data alone, or yield the frame as bytes."
 )
 _REFUSED = "%(method)s %(path)s: the source %(source)s refused its client while it was streaming. %(refusal)s"
+_UNCHECKED = (
+    "%(method)s %(path)s: could not check if the client may still read the source %(source)s of the view %(view)s. "
+    "The check is repeated soon, and the stream stays open meanwhile. %(error)s"
+)
 
 
 def report_opened(stream: "Lifecycle") -> Coroutine[Any, Any, None] | None:
@@ -69,6 +73,12 @@ async def report_failure(stream: "Lifecycle", source: object, error: Exception, 
         return
     logger.error(message, source, exc_info=error, extra=about(stream.request, source=repr(source)))
     await got_request_exception.asend_robust(sender=type(stream), request=stream.request)
+
+
+def report_failed_check(stream: "Lifecycle", source: object, error: Exception) -> None:
+    """Log that a check of reauthorization could not be made. The error is shown in one line, without its traceback."""
+    shown = ": ".join(filter(None, (type(error).__name__, str(error))))
+    log(logging.WARNING, _UNCHECKED, stream.request, source=repr(source), error=shown)
 
 
 def report_framed_text(stream: "Lifecycle", source: object, text: str) -> None:

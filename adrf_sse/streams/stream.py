@@ -1,7 +1,7 @@
 """One open stream: a source's frames on their way to one client."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +15,6 @@ from adrf_sse.streams.lifecycle import Lifecycle, Phase
 from adrf_sse.streams.open_streams import open_streams, pop_unread
 from adrf_sse.streams.options import Options
 from adrf_sse.streams.pump import DirectPump, Pump, Serialize
-from adrf_sse.streams.reauthorization import Reauthorization
 from adrf_sse.streams.sources import DirectSource
 from adrf_sse.streams.timers import Timers
 from adrf_sse.streams.wsgi import WSGIReader
@@ -48,10 +47,6 @@ class EventStream(Lifecycle):
             return DirectPump(source, self, encode, on_lag=self.disconnect)
         last = encode(ServerSentEvent(id=END_ID)) if self._options.finite else b""
         return Pump(source, self, FrameBuffer(), encode, serialize, last)
-
-    def reauthorize(self, interval: float, check: Callable[[], Awaitable[None]]) -> None:
-        """Await ``check()`` every ``interval`` seconds; what it raises ends the stream. Call it before reading."""
-        self._reauthorization = Reauthorization(interval, check)
 
     # Opening
 
@@ -96,8 +91,7 @@ class EventStream(Lifecycle):
         if self.phase is Phase.CLOSED:
             return  # by a receiver of stream_opened
         self._timers = Timers(self, options, buffer, self.wire_format.heartbeat)
-        if self._reauthorization is not None:
-            self._reauthorization.start(self._check_failed)
+        self._start_checks()
 
     # Reading
 

@@ -24,7 +24,7 @@ from adrf_sse.responses import EventStreamResponse
 from adrf_sse.runtime.loops import loop_of
 from adrf_sse.serializers.event_serializers import Declared, check_declarations, event_serializers
 from adrf_sse.streams.collector import Collector, StreamTooLong
-from adrf_sse.streams.lifecycle import Phase
+from adrf_sse.streams.lifecycle import Lifecycle, Phase
 from adrf_sse.streams.open_streams import add_unread
 from adrf_sse.streams.options import Options, StreamOptions, check_attributes, options_of
 from adrf_sse.streams.reauthorization import ViewAuthorization, check_client
@@ -151,13 +151,16 @@ class EventStreamMixin(StreamOptions, Base):
 
     async def _open(self, stream: EventStream, chosen: Options) -> None:
         """Let the view's ``reauthorize_interval`` apply to a stream, and wait for its first event."""
-        authorization, self._authorization = self._authorization, None
-        if authorization is not None and chosen.reauthorize_interval is not None:
-            stream.reauthorize(chosen.reauthorize_interval, partial(authorization.check, self.request))
+        self._reauthorize(stream, chosen)
         stream.request = self.request._request
         if self.request.method != "HEAD" and stream.phase is Phase.NEW:
             await stream.first_event(loop_of(self.request._request))
             add_unread(stream)
+
+    def _reauthorize(self, stream: Lifecycle, chosen: Options) -> None:
+        authorization, self._authorization = self._authorization, None
+        if authorization is not None and chosen.reauthorize_interval is not None:
+            stream.reauthorize(chosen.reauthorize_interval, partial(authorization.check, self.request))
 
     async def _collect(self, response: Response, wire_format: WireFormat) -> HttpResponseBase:
         """Read the source in the response's data to its end, and replace it with the list of its events."""
@@ -166,6 +169,7 @@ class EventStreamMixin(StreamOptions, Base):
             stream = EventStream(response.data, chosen, wire_format)
             return stream_in_place_of(response, stream, self.request)
         collector = Collector(response.data, chosen, wire_format, self.request._request, event_serializers(self))
+        self._reauthorize(collector, chosen)
         try:
             response.data = await collector.collect(loop_of(self.request._request))
         except StreamTooLong as exc:

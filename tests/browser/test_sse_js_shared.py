@@ -13,7 +13,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Request
 
 from tests.servers.test_servers import ROOT
 from tests.support.browsers import TIMEOUT, chromium
-from tests.support.scripted_server import ScriptedServer, scripted_server
+from tests.support.scripted_server import Exchange, ScriptedServer, scripted_server
 from tests.support.servers import serve
 
 pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
@@ -272,9 +272,11 @@ async def test_a_frozen_leader_is_replaced_and_receives_everything_when_it_resum
 
 async def test_a_leader_that_hangs_is_replaced(context: BrowserContext, server: ScriptedServer) -> None:
     first, second = await new_tabs(context, 2)
-    options = {"heartbeatTimeout": 1500}
+    options = {"heartbeatTimeout": 6000}
     await first.open(**options)
-    await (await server.request("/stream/")).stream(frames(1))
+    request = await server.request("/stream/")
+    await request.stream(frames(1))
+    beating = asyncio.create_task(beat(request))  # the connection of the leader must not be what is replaced
     await first.received(1)
     await second.open(**options)
     await second.opened()
@@ -283,8 +285,16 @@ async def test_a_leader_that_hangs_is_replaced(context: BrowserContext, server: 
     assert request.headers["last-event-id"] == b"1"
     await request.stream(frames(2))
     await second.received(2)
-    hanging.cancel()
-    await asyncio.gather(hanging, return_exceptions=True)
+    for task in (beating, hanging):
+        task.cancel()
+    await asyncio.gather(beating, hanging, return_exceptions=True)
+
+
+async def beat(request: Exchange) -> None:
+    """Send heartbeats."""
+    while True:
+        await request.send(":\n")
+        await asyncio.sleep(0.2)
 
 
 async def test_the_end_closes_the_stream_of_each_tab(context: BrowserContext, server: ScriptedServer) -> None:

@@ -12,10 +12,12 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.core.signals import request_finished
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.http import Http404
-from rest_framework.decorators import renderer_classes
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.decorators import permission_classes, renderer_classes
+from rest_framework.exceptions import NotAuthenticated, NotFound, ValidationError
+from rest_framework.permissions import BasePermission
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
@@ -343,6 +345,95 @@ async def test_a_synchronous_source_with_too_many_events_is_closed(visit):
     assert source.closed
     assert source.yielded < 1_000
     assert source_limit.sources == 0
+
+
+# Reauthorization
+
+
+class Later(BasePermission):
+    """Allow the first request, and give the checks after it the answers of ``later``."""
+
+    def __init__(self, *later):
+        self.later, self.first, self.calls = list(later), True, 0
+
+    def __call__(self):
+        return self
+
+    def has_permission(self, request, view):
+        self.calls += 1
+        if self.calls == 1 or not self.later:
+            return True
+        answer = self.later.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def checked_view(source, permission, **attributes):
+    return view_of(source, permission_classes=[permission], reauthorize_interval=0.01, **attributes)
+
+
+class Header(BaseAuthentication):
+    def authenticate(self, request):
+        return ("alice", None)
+
+    def authenticate_header(self, request):
+        return "Bearer"
+
+
+@pytest.mark.parametrize("served", [False, True])
+@pytest.mark.parametrize(
+    ("refusal", "attributes", "status"),
+    [
+        (False, {}, 403),
+        (PermissionDenied(), {}, 403),
+        (NotAuthenticated(), {"authentication_classes": [Header]}, 401),
+        (Http404(), {}, 404),
+    ],
+)
+async def test_a_client_that_loses_its_permission_gets_no_list(visit, refusal, attributes, status, served):
+    source = Recorder("secret")
+    view = checked_view(source.run_for_ever, Later(True, refusal), **attributes)
+    async with visit(view, headers=JSON, served=served) as stream:
+        assert stream.status_code == status
+        assert "secret" not in str(await stream.json())
+    assert source.closed
+    assert len(open_streams) == 0
+
+
+async def test_a_check_that_fails_once_does_not_end_the_collection(visit):
+    permission = Later(OperationalError("away"), True, True)
+
+    async def source():
+        while permission.calls < 4:
+            await asyncio.sleep(0.001)
+        yield "a"
+
+    async with visit(checked_view(source, permission), headers=JSON, served=True) as stream:
+        assert await stream.json() == [{"data": "a"}]
+
+
+async def test_checks_that_fail_three_times_in_a_row_end_the_collection_with_a_500(visit):
+    source = Recorder("secret")
+    view = checked_view(source.run_for_ever, Later(*[OperationalError("away")] * 3))
+    async with visit(view, headers=JSON, served=True) as stream:
+        assert stream.status_code == 500
+        assert b"secret" not in await stream.body()
+    assert source.closed
+
+
+async def test_a_function_view_is_checked_while_its_list_is_collected(visit):
+    source = Recorder("secret")
+
+    @event_stream(reauthorize_interval=0.01)
+    @renderer_classes([JSONRenderer])
+    @permission_classes([Later(False)])
+    async def view(request):
+        return source.run_for_ever()
+
+    async with visit(view, served=True) as stream:
+        assert stream.status_code == 403
+    assert source.closed
 
 
 # Resources and the end of the request

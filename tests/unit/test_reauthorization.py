@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 from adrf.viewsets import ViewSet
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from django.http import Http404
 from django.test import Client
 from django.urls import path
@@ -25,6 +26,7 @@ from rest_framework.versioning import QueryParameterVersioning
 from adrf_sse.decorators import event_stream
 from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.responses import EventStreamResponse
+from adrf_sse.runtime.stream_threads import check_threads, stream_threads
 from adrf_sse.signals import stream_closed
 from adrf_sse.streams import reauthorization
 from adrf_sse.streams.open_streams import open_streams
@@ -171,19 +173,19 @@ async def test_an_asynchronous_authentication_class_runs_again(visit, reasons):
     assert Users.users == []
 
 
-FAILURES = [
-    Script(OperationalError("secret")),
-    Script(APIException()),
-    Script(asyncio.CancelledError("secret")),
-    AsyncScript(OperationalError("secret")),
-]
+ERRORS = [OperationalError("secret"), APIException(), asyncio.CancelledError("secret")]
+FAILURES = [(Script, error) for error in ERRORS] + [(AsyncScript, ERRORS[0])]
+failures = pytest.mark.parametrize(("script", "error"), FAILURES, ids=repr)
 
 
-@pytest.mark.parametrize("failing", FAILURES, ids=lambda failing: repr(failing.later))
-async def test_a_check_that_raises_an_error_ends_the_stream_with_an_error_event(visit, reasons, caplog, failing):
+@failures
+async def test_checks_that_fail_three_times_in_a_row_end_the_stream_with_an_error_event(
+    visit, reasons, caplog, script, error
+):
     reported = asyncio.Event()
     got_request_exception.connect(receiver := lambda **kwargs: loop.call_soon_threadsafe(reported.set))
     loop = asyncio.get_running_loop()
+    failing = script(error, error, error)
     async with visit(view_of(failing), served=True) as stream:
         assert await stream.body() == (
             b'data: a\n\nevent: error\ndata: {"detail":"A server error occurred.","code":"error"}\n\n'
@@ -191,19 +193,162 @@ async def test_a_check_that_raises_an_error_ends_the_stream_with_an_error_event(
     await reported.wait()
     got_request_exception.disconnect(receiver)
     assert reasons == ["error"]
+    assert failing.calls == 4
     assert "Recorder.run_for_ever" in caplog.text
 
 
-async def test_a_check_that_times_out_ends_the_stream_with_an_error_event(visit, reasons, caplog, monkeypatch):
+def until_called(script, calls):
+    """Return a view whose stream ends when the permission has been checked so often."""
+
+    class View(Forever):
+        permission_classes = [script]
+
+        async def get(self, request):
+            while script.calls < calls:
+                await asyncio.sleep(0.001)
+            yield "still open"
+
+    return View.as_view()
+
+
+@failures
+async def test_a_check_that_fails_once_keeps_the_stream_and_is_logged(visit, reasons, caplog, script, error):
+    async with visit(until_called(script(error), 4), served=True) as stream:
+        assert await stream.body() == b"data: still open\n\n"
+    assert reasons == ["completed"]
+    [record] = [record for record in caplog.records if record.name == "adrf_sse"]
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("GET /: could not check if the client may still read the source ")
+    assert type(error).__name__ in record.error or isinstance(error, asyncio.CancelledError)
+
+
+async def test_failed_checks_are_counted_anew_after_one_that_succeeds_and_logged_once_in_a_row(visit, reasons, caplog):
+    error = OperationalError("away")
+    async with visit(until_called(Script(error, error, True, error, error), 8), served=True) as stream:
+        assert await stream.body() == b"data: still open\n\n"
+    assert reasons == ["completed"]
+    assert [record.levelname for record in caplog.records if record.name == "adrf_sse"] == ["WARNING"] * 2
+
+
+async def test_a_refusal_after_a_failed_check_ends_the_stream_at_once(visit, reasons):
+    script = Script(OperationalError("away"), PermissionDenied())
+    async with visit(view_of(script), served=True) as stream:
+        assert await stream.body() == b"data: a\n\n"
+    assert reasons == ["revoked"]
+    assert script.calls == 3
+
+
+@pytest.mark.parametrize(("interval", "delays"), [(60, [60, 15, 15]), (10, [10, 10, 10])])
+async def test_a_check_that_failed_is_made_again_soon(interval, delays):
+    ended, planned = asyncio.Event(), []
+
+    class Immediate(Reauthorization):
+        def _schedule(self, delay):
+            planned.append(delay)
+            super()._schedule(0)
+
+    async def check():
+        raise OperationalError
+
+    Immediate(interval, check).start(lambda error: ended.set(), lambda error: None)
+    await ended.wait()
+    assert planned == delays
+
+
+async def test_checks_that_time_out_end_the_stream_with_an_error_event(visit, reasons, monkeypatch):
     monkeypatch.setattr(reauthorization, "CHECK_TIMEOUT", 0.01)
     ended = threading.Event()
-    async with visit(view_of(Script(ended.wait)), served=True) as stream:
+    async with visit(view_of(Script(ended.wait, ended.wait, ended.wait)), served=True) as stream:
         assert b"event: error" in await stream.body()
         ended.set()
     assert reasons == ["error"]
 
 
-async def test_events_are_sent_while_a_check_runs_in_a_stream_thread(visit):
+async def test_a_check_that_hangs_delays_no_other_check(visit, reasons, monkeypatch):
+    """It keeps its thread, and the checks of other streams and the next one of its own stream use other threads."""
+    monkeypatch.setattr(reauthorization, "CHECK_TIMEOUT", 0.01)
+    monkeypatch.setattr(reauthorization, "MAX_FAILURES", 1000)  # a busy machine may be late for other checks, too
+    hangs = threading.Event()
+
+    def hang():
+        hangs.wait()
+        return True
+
+    async with visit(until_called(Script(hang), 5), served=True) as stream:
+        assert await stream.body() == b"data: still open\n\n"
+        hangs.set()
+    assert reasons == ["completed"]
+
+
+async def test_checks_do_not_wait_for_the_calls_of_sources(visit, settings, reasons, monkeypatch):
+    settings.ADRF_SSE = {"STREAM_THREADS": 1}
+    stream_threads.reset()
+    monkeypatch.setattr(reauthorization, "CHECK_TIMEOUT", 5)
+    checks, go = Script(), threading.Event()
+
+    def note():
+        answer = Script.has_permission(checks, None, None)
+        if checks.calls == 4:
+            go.set()
+        return answer
+
+    class Permission(BasePermission):
+        def has_permission(self, request, view):
+            return note()
+
+    class View(Forever):
+        permission_classes = [Permission]
+
+        async def get(self, request):
+            await sync_to_async(go.wait)()
+            yield "a"
+
+    async with visit(View.as_view(), served=True) as stream:
+        assert await stream.body() == b"data: a\n\n"
+    assert reasons == ["completed"]
+
+
+async def test_there_is_no_thread_for_checks_until_a_stream_is_checked(visit):
+    check_threads.reset()
+    checks = Script()
+    async with visit(view_of(checks, reauthorize_interval=None), served=True) as stream:
+        await stream.next()
+    assert check_threads.threads == []
+    async with visit(until_called(checks, 5), served=True) as stream:
+        await stream.body()
+    assert any(thread.running for thread in check_threads.threads)
+
+
+@database
+async def test_the_connections_of_checks_are_closed_between_checks(visit):
+    used, checks = [], Script()
+
+    class Permission(BasePermission):
+        def has_permission(self, request, view):
+            get_user_model().objects.exists()
+            used.append((threading.current_thread().name, connections["default"]))
+            return checks.has_permission(request, view)
+
+    class View(Forever):
+        permission_classes = [Permission]
+
+        async def get(self, request):
+            while checks.calls < 4:
+                await asyncio.sleep(0.001)
+            yield "a"
+
+    async with visit(View.as_view(), served=True) as stream:
+        await stream.body()
+    name, connection = used[-1]
+    assert name == "adrf_sse checks"
+    for thread in check_threads.threads:
+        if thread.running:
+            await asyncio.to_thread(thread.submit(len, ()).result, 30)  # after the closing
+            await asyncio.to_thread(thread.submit(len, ()).result, 30)
+    assert connection.connection is None
+
+
+async def test_events_are_sent_while_a_check_runs_in_a_thread(visit):
     started, go, thread_names = asyncio.Event(), threading.Event(), []
     loop = asyncio.get_running_loop()
 
@@ -224,7 +369,7 @@ async def test_events_are_sent_while_a_check_runs_in_a_stream_thread(visit):
 
     async with visit(View.as_view(), served=True) as stream:
         assert [event.data for event in await stream.take(3)] == ["a", "b", "c"]
-    assert thread_names == ["adrf_sse streams"]
+    assert thread_names == ["adrf_sse checks"]
 
 
 async def test_a_disconnect_during_a_check_leaves_no_task_behind(visit, reasons):
@@ -396,7 +541,7 @@ async def test_no_check_follows_one_that_ignored_its_cancellation():
             await asyncio.Event().wait()
 
     reauthorization = Reauthorization(0.001, check)
-    reauthorization.start(calls.append)
+    reauthorization.start(calls.append, calls.append)
     await begun.wait()
     timer = reauthorization._timer
     await reauthorization.stop(5)
@@ -412,6 +557,6 @@ class Odd(APIException):
 
 
 async def test_a_check_that_fails_with_any_detail_ends_the_stream(visit, reasons):
-    async with visit(view_of(Script(Odd()))) as stream:
+    async with visit(view_of(Script(*[Odd()] * 3))) as stream:
         assert b"event: error" in await stream.body()
     assert reasons == ["error"]
