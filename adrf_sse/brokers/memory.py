@@ -46,7 +46,8 @@ class MemoryBroker(Broker):
     process_local = True
 
     def __init__(self) -> None:
-        self._started = self._last = time_ns() // 1000
+        self._last = time_ns() // 1000
+        self._forgotten = self._last  # up to here, events of channels without history may be missing
         # A thread that is interrupted by a signal handler which publishes too must not wait for itself. Such a handler
         # still has to hand over to other code, because the interrupted call may be halfway through.
         self._lock = threading.RLock()
@@ -88,15 +89,13 @@ class MemoryBroker(Broker):
         with self._lock:
             position = self._last
             if after is None:
-                return Page([], position, True, 0)
+                return Page([], position, True)
             if after > position:
-                return Page([], position, True, position)
-            histories = [self._histories.get(channel) for channel in channels]
-            dropped = [self._dropped_before() if history is None else history.dropped for history in histories]
-            number = per_channel(limit, len(histories))
-            parts = [history.after(after, number) for history in histories if history is not None]
-        missed_until = max((until for until in dropped if until > after), default=0)
-        return page_of(parts, position=position, limit=limit, missed_until=missed_until)
+                return Page([], position, True, dict.fromkeys(channels, position))
+            missed = {channel: dropped for channel in channels if (dropped := self._dropped(channel)) > after}
+            histories = [self._histories[channel] for channel in channels if channel in self._histories]
+            parts = [history.after(after, per_channel(limit, len(channels))) for history in histories]
+        return page_of(parts, position=position, limit=limit, missed=missed)
 
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> "MemoryListener":
         """Return a listener for an event loop."""
@@ -133,11 +132,17 @@ class MemoryBroker(Broker):
         self._histories.move_to_end(event.channel)
         channel, silent = next(iter(self._histories.items()))
         if silent.events[-1].number < oldest:
+            self._forgotten = max(self._forgotten, silent.events[-1].number)
             del self._histories[channel]
+
+    def _dropped(self, channel: str) -> int:
+        """Return the ID up to which events may be missing from a channel."""
+        history = self._histories.get(channel)
+        return self._dropped_before() if history is None else history.dropped
 
     def _dropped_before(self) -> int:
         """Return the ID up to which events may be missing from a channel without history."""
-        return min(max(self._started, time_ns() // 1000 - microseconds_kept()), self._last)
+        return min(max(self._forgotten, time_ns() // 1000 - microseconds_kept()), self._last)
 
 
 class MemoryListener:

@@ -2,8 +2,9 @@
 
 import json
 from bisect import bisect_right
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from time import time
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -118,12 +119,12 @@ class Page(NamedTuple):
     """The last ID that the broker has assigned, to any channel."""
     complete: bool
     """Whether these are all of them."""
-    missed_until: int
-    """The ID up to which events may be missing, or 0 if none is missing."""
+    missed: Mapping[str, int] = MappingProxyType({})
+    """The channels of which events may be missing, each with the ID up to which they may be missing."""
 
 
 def page_of(
-    parts: Collection[tuple[list[ChannelEvent], bool]], *, position: int, limit: int, missed_until: int
+    parts: Collection[tuple[list[ChannelEvent], bool]], *, position: int, limit: int, missed: Mapping[str, int]
 ) -> Page:
     """Return a page made of parts of channels' histories, each with whether the channel has more events.
 
@@ -134,7 +135,7 @@ def page_of(
     ordered = sorted((event for events, _ in parts for event in events), key=lambda event: event.number)
     if ends:
         ordered = ordered[: bisect_right(ordered, min(ends), key=lambda event: event.number)]
-    return Page(ordered[:limit], position, not ends and len(ordered) <= limit, missed_until)
+    return Page(ordered[:limit], position, not ends and len(ordered) <= limit, missed)
 
 
 def microseconds_kept() -> int:

@@ -1,7 +1,7 @@
 """A subscriber's cursor: its place in the log of its audience, and the events that it reads before."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,7 +50,7 @@ class Cursor(FrameBuffer):
     ``on_lag`` is called when the client reads too slowly, and ``on_behind`` when the cursor must read history again.
     """
 
-    __slots__ = ("_early", "_early_read", "_on_behind", "_on_lag", "_reset_until", "_user", "channels", "last_id",
+    __slots__ = ("_announced", "_early", "_early_read", "_on_behind", "_on_lag", "_user", "channels", "last_id",
                  "log", "place", "state")  # fmt: skip
 
     log: "Audience"
@@ -76,7 +76,7 @@ class Cursor(FrameBuffer):
         self._on_behind = on_behind
         self._early: Sequence[ChannelEvent] = ()  # events to read before those in the log; shared, so never changed
         self._early_read = 0
-        self._reset_until = 0  # the ID up to which a reset has reported missing events
+        self._announced: Mapping[str, int] = {}  # by channel, the ID up to which a reset has announced missing events
 
     def __bool__(self) -> bool:
         return bool(self._frames) or self.has_early or self.unread > 0
@@ -184,7 +184,7 @@ class Cursor(FrameBuffer):
 
     def add_page(self, page: Page) -> None:
         """Read a page of history next, after a ``reset`` if events before it are missing."""
-        if page.missed_until > self._reset_until:
+        if any(until > self._announced.get(channel, 0) for channel, until in page.missed.items()):
             self.add_reset(page, self.last_id)
         self._add_early(page.events)
         self.last_id = page.position if page.complete else page.events[-1].number
@@ -192,7 +192,7 @@ class Cursor(FrameBuffer):
 
     def add_reset(self, page: Page, last_event_id: str | int | None) -> None:
         """Read a ``reset`` before a page. A client that resumes from its ID still receives everything after it."""
-        self._reset_until = page.position
+        self._announced = {**self._announced, **page.missed}
         self.last_id = page.events[0].number - 1 if page.events else page.position
         body = message_body({"last_event_id": last_event_id}, RESET_EVENT)
         self._add_early([ChannelEvent("", self.last_id, body)])

@@ -124,7 +124,7 @@ async def test_leaving_a_subscription_ends_a_waiting_iteration(settings):
 )
 def test_a_page_ends_at_the_earliest_channel_that_has_more_events(parts, limit, numbers, complete):
     parts = [([event(number) for number in part], more) for part, more in parts]
-    page = page_of(parts, position=10, limit=limit, missed_until=0)
+    page = page_of(parts, position=10, limit=limit, missed={})
     assert ([each.number for each in page.events], page.complete) == (numbers, complete)
 
 

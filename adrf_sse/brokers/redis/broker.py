@@ -61,9 +61,10 @@ class RedisBroker(Broker):
         number = per_channel(limit, len(names))
         arguments = ["" if after is None else after, number, microseconds_kept(), PAGE_SIZE // len(names)]
         result = await self._client.arun(READ, "return its history", keys=keys, args=arguments)
-        position, missed_until, found = result
+        position, dropped, found = result
+        missed = {names[index]: int(number) for index, number in dropped}
         parts = [([_event(names[index], entry) for entry in entries], bool(more)) for index, more, entries in found]
-        return page_of(parts, position=int(position), limit=limit, missed_until=int(missed_until))
+        return page_of(parts, position=int(position), limit=limit, missed=missed)
 
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> RedisListener:
         """Return a listener for an event loop."""

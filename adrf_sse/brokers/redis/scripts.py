@@ -22,11 +22,14 @@ local history, ttl = tonumber(ARGV[3]), tonumber(ARGV[4])
 previous = string.format('%.0f', previous or math.min(math.max(tonumber(state[2]), now - ttl), id - 1))
 redis.call('XADD', KEYS[2], 'MAXLEN', history, text, 'p', previous, 'b', ARGV[2])
 redis.call('XTRIM', KEYS[2], 'MINID', string.format('%.0f', math.max(now - ttl, 0)))
-redis.call('PEXPIRE', KEYS[2], math.ceil(ttl / 1000))
+redis.call('PEXPIRE', KEYS[2], math.ceil((id - now + ttl) / 1000) + 1000)
 redis.call('PUBLISH', ARGV[1], text .. ':' .. ARGV[2])
 return text
 """
 """Publish an event and return its ID.
+
+The history expires a second after its last event became too old by its ID, which may be later than the clock. So if
+there is no history, each event that it contained is older than ``ttl``, however Redis rounds.
 
 Keys: state, history. Arguments: pub/sub channel, event, number of events to keep, microseconds to keep them.
 """
@@ -41,21 +44,20 @@ if not state[1] then
     state = {text, text}
 end
 if ARGV[1] == '' then
-    return {state[1], '0', {}}
+    return {state[1], {}, {}}
 end
 local after, position, ttl = tonumber(ARGV[1]), tonumber(state[1]), tonumber(ARGV[3])
-if after > position then
-    return {state[1], state[1], {}}
-end
 local unknown = math.min(math.max(tonumber(state[2]), now - ttl), position)
-local missed = 0
+local missed = {}
 local found = {}
 local limit, bytes = tonumber(ARGV[2]), tonumber(ARGV[4])
 for i = 2, #KEYS do
     local first = redis.call('XRANGE', KEYS[i], '-', '+', 'COUNT', 1)
     local dropped = first[1] and tonumber(first[1][2][2]) or unknown
-    if after < dropped then
-        missed = math.max(missed, dropped)
+    if after > position then
+        missed[#missed + 1] = {i - 2, state[1]}
+    elseif after < dropped then
+        missed[#missed + 1] = {i - 2, string.format('%.0f', dropped)}
     end
     local entries = first[1] and redis.call('XRANGE', KEYS[i], '(' .. ARGV[1], '+', 'COUNT', limit + 1) or {}
     local kept, size = {}, 0
@@ -70,13 +72,13 @@ for i = 2, #KEYS do
         found[#found + 1] = {i - 2, #kept < #entries and 1 or 0, kept}
     end
 end
-return {state[1], string.format('%.0f', missed), found}
+return {state[1], missed, found}
 """
 """Read a page of histories.
 
 Keys: state, histories. Arguments: ID to read after (or nothing), number of entries of each history, microseconds for
 which entries are kept, bytes of each history after its first entry.
 
-Returns the broker's position, the ID up to which events may be missing, and for each history that has entries its
-index, whether it has more entries, and the entries.
+Returns the broker's position; for each history of which events may be missing its index, and the ID up to which they
+may be missing; and for each history that has entries its index, whether it has more entries, and the entries.
 """

@@ -67,9 +67,9 @@ class ListBroker(Broker):
 
     async def read(self, channels: Collection[str], after: int | None, limit: int) -> Page:
         if after is None:
-            return Page([], len(self.events), True, 0)
+            return Page([], len(self.events), True)
         parts = [([event for event in self.events[after:] if event.channel == name], False) for name in channels]
-        return page_of(parts, position=len(self.events), limit=limit, missed_until=0)
+        return page_of(parts, position=len(self.events), limit=limit, missed={})
 
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> Listener:
         return ListListener(self, receiver)
