@@ -3,14 +3,12 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from orders.views import Orders, OrdersPage, OrdersStream, OrderStream
+from orders.views import Orders, OrdersPage
 
 router = SimpleRouter()
 router.register("api", Orders)
 
 urlpatterns = [
     path("", OrdersPage.as_view(), name="orders"),
-    path("events/", OrdersStream.as_view(), name="orders-events"),
-    path("<int:pk>/events/", OrderStream.as_view(), name="order-events"),
     path("", include(router.urls)),
 ]

@@ -116,11 +116,10 @@ CARDS = [
     ),
     Card(
         title="Orders",
-        proves="A post_save handler publishes saved orders on commit. Changes in the API or admin appear everywhere.",
-        stream="orders-events",
+        proves="LiveModelMixin streams a viewset's rows and their changes, whether made in the API or in the admin.",
+        stream="order-live",
         page="orders",
-        events="order order-deleted",
-        modules=("orders.announcements",),
+        events="snapshot created updated deleted",
     ),
 ]
 

@@ -41,7 +41,8 @@ class SourcePage(TemplateView):
 def view_of(card):
     """Return the class or the function that serves the card's URL."""
     function = resolve(card.url).func
-    return getattr(function, "view_class", function)  # as_view() sets view_class
+    # as_view() sets view_class, and cls for a viewset.
+    return getattr(function, "view_class", None) or getattr(function, "cls", function)
 
 
 def lines_of(module, view=None):

@@ -20,6 +20,7 @@ from tests.support.servers import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
+LIVE = "/orders/api/live/"
 MAX_WINDOWS = 40
 """The maximum number of windows to open until both workers serve one. The kernel chooses the worker."""
 
@@ -194,7 +195,7 @@ def send_message_from_shell(windows: Windows, database: Path, room: str, text: s
 
 
 @asynccontextmanager
-async def streams_blocked(window: WatchedPage) -> AsyncIterator[None]:
+async def streams_blocked(window: WatchedPage, urls: str = "**/events/") -> AsyncIterator[None]:
     """Delay the requests for streams of a window until the block exits."""
     unblocked = asyncio.Event()
 
@@ -202,7 +203,7 @@ async def streams_blocked(window: WatchedPage) -> AsyncIterator[None]:
         await unblocked.wait()
         await route.continue_()
 
-    await window.page.route("**/events/", hold)
+    await window.page.route(urls, hold)
     yield
     unblocked.set()
 
@@ -275,13 +276,33 @@ async def test_a_list_does_not_say_that_it_is_empty_before_it_is_loaded(memory_w
             await loaded.wait()
             await route.continue_()
 
-        await page.route("**/orders/api/", hold)
+        await page.route(f"**{LIVE}", hold)
         await page.goto("/orders/")
-        await expect_state(page, "live")
+        await expect_state(page, "connecting")
         await expect(page.get_by_text("Loading")).to_be_visible()
         await expect(page.get_by_text("There are no orders")).to_be_hidden()
         loaded.set()
         await expect(page.get_by_text("Loading")).to_be_hidden()
+
+
+async def test_a_list_that_reconnects_shows_what_it_has_missed_and_keeps_the_focus(
+    redis_windows: Windows, example_database: Path
+) -> None:
+    redis_windows.post("/orders/api/", item="Pan")
+    redis_windows.post("/orders/api/", item="Lid")
+    window = await redis_windows.open("/orders/")
+    button = window.page.get_by_role("button", name="Remove: Pan")
+    await button.focus()
+    assert redis_windows.redis is not None
+    async with streams_blocked(window, f"**{LIVE}"):
+        restart_workers(redis_windows.server)
+        await expect_state(window.page, "reconnecting")
+        code = "from orders.models import Order; Order(item='Wok').save(); Order.objects.filter(item='Lid').delete()"
+        manage("shell", "-c", code, database=example_database, redis_url=redis_windows.redis.url)
+    await expect(order_row(window.page, "Wok")).to_contain_text("new")
+    await expect(order_row(window.page, "Lid")).to_have_count(0)
+    await expect(button).to_be_focused()
+    window.errors.clear()  # the broken connection was reported as an error
 
 
 async def test_changes_to_an_order_are_shown_in_both_windows(windows: Windows) -> None:
@@ -296,7 +317,7 @@ async def test_changes_to_an_order_are_shown_in_both_windows(windows: Windows) -
     await ours.page.get_by_role("button", name=f"Remove: {name}").click()
     for window in (ours, theirs):
         await expect(order_row(window.page, name)).to_have_count(0)
-        assert count_fetches(window, "/orders/api/") == 1
+        assert count_fetches(window, LIVE) == 1
 
 
 async def box(element: Locator) -> FloatRect:
@@ -306,20 +327,25 @@ async def box(element: Locator) -> FloatRect:
 
 
 async def test_two_tabs_of_one_browser_share_a_connection(memory_windows: Windows) -> None:
+    memory_windows.post("/orders/api/", item="Strainer")
     first = await memory_windows.open("/orders/")
-    second = await first.page.context.new_page()
-    requests: list[str] = []
-    first.page.context.on("request", lambda request: requests.append(request.url))
+    context = first.page.context
+    ended, own = asyncio.Event(), []
+    for event in ("requestfailed", "requestfinished"):
+        context.on(event, lambda request: request.url.endswith(LIVE) and ended.set())
+    context.on("request", lambda request: request.url.endswith(LIVE) and own.append(request))
+    second = await context.new_page()
     await second.goto("/orders/")
-    await expect_state(second, "live")
+    await expect(order_row(second, "Strainer")).to_contain_text("new")
+    await ended.wait()  # the second tab has read its own snapshot
     memory_windows.post("/orders/api/", item="Ladle")
     for page in (first.page, second):
         await expect(order_row(page, "Ladle")).to_contain_text("new")
-    assert not any(url.endswith("/events/") for url in requests)
+    assert len(own) == 1
     await first.page.close()
     memory_windows.post("/orders/api/", item="Whisk")
     await expect(order_row(second, "Whisk")).to_contain_text("new")
-    assert [url.endswith("/orders/events/") for url in requests if url.endswith("/events/")] == [True]
+    assert len(own) == 2
 
 
 def order_row(page: Page, item: str) -> Any:
@@ -342,7 +368,7 @@ async def test_the_list_shows_orders_saved_in_the_admin(memory_windows: Windows)
     await admin.get_by_role("button", name="Save", exact=True).click()
     await expect(order_row(orders.page, "Saucer")).to_contain_text("shipped")
     await context.close()
-    assert count_fetches(orders, "/orders/api/") == 1
+    assert count_fetches(orders, LIVE) == 1
 
 
 async def test_the_list_shows_orders_saved_by_another_process(redis_windows: Windows, example_database: Path) -> None:
@@ -354,4 +380,4 @@ async def test_the_list_shows_orders_saved_by_another_process(redis_windows: Win
         redis_url=redis_windows.redis.url,
     )
     await expect(order_row(orders.page, "Spoon")).to_contain_text("new")
-    assert count_fetches(orders, "/orders/api/") == 1
+    assert count_fetches(orders, LIVE) == 1

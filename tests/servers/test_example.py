@@ -265,7 +265,7 @@ def test_the_index_shows_a_curl_command_for_every_stream(quick: httpx.Client) ->
         "/countdown/sync/events/",
         "/news-and-weather/events/",
         "/chat/lobby/events/",
-        "/orders/events/",
+        "/orders/api/live/",
     ):
         assert f"curl -N {quick.base_url}{url}<" in page
     assert f"curl -sX POST {quick.base_url}/progress/jobs/" in page
@@ -291,7 +291,7 @@ def test_the_index_links_to_the_source_of_every_card(quick: httpx.Client) -> Non
         ("test", ["streams/messages.py"], "class StockView(APIView):"),
         ("test2", ["streams/messages.py"], "async def plain_view(request):"),
         ("progress-jobs", ["streams/progress.py", "streams/jobs.py"], "class Jobs(APIView):"),
-        ("orders", ["orders/views.py", "orders/announcements.py"], "class OrdersStream(ChannelStreamView):"),
+        ("order-live", ["orders/views.py"], "class Orders(LiveModelMixin, ModelViewSet):"),
     ],
 )
 def test_the_source_of_a_card_marks_its_view(quick: httpx.Client, card: str, files: list[str], view: str) -> None:

@@ -1,5 +1,6 @@
 """Tests of the example's chat and orders on real servers, with the memory broker and with Redis and two workers."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.server
 
 UNAVAILABLE_REDIS = "redis://127.0.0.1:1/0"
 """A Redis URL at which no server listens."""
+LIVE = "/orders/api/live/"
 
 
 @dataclass
@@ -155,28 +157,32 @@ def test_a_message_is_saved_while_redis_is_unavailable(example_database: Path) -
 # Orders
 
 
-def test_creating_changing_and_deleting_an_order_publishes_events(site: Site) -> None:
-    with site.open_stream("/orders/events/") as events:
-        order = site.client.post("/orders/api/", json={"item": "Tea pot", "quantity": 2}).json()
+def test_creating_changing_and_deleting_an_order_is_streamed(site: Site) -> None:
+    with site.open_stream(LIVE) as events:
+        assert next(events).event == "snapshot"
+        order = site.client.post("/orders/api/", json={"item": "Tea pot", "quantity": 2})
         created = next(events)
-        url = f"/orders/api/{order['id']}/"
-        with site.open_stream(f"/orders/{order['id']}/events/") as order_events:
-            site.client.patch(url, json={"status": "paid"})
-            site.client.delete(url)
-            changed, removed = next(events), next(events)
-            assert [(event.event, event.data) for event in (changed, removed)] == [
-                (event.event, event.data) for event in (next(order_events), next(order_events))
-            ]
-    number = order["id"]
-    assert [(event.event, event.data) for event in (created, changed, removed)] == [
-        ("order", f'{{"id":{number},"item":"Tea pot","quantity":2,"status":"new"}}'),
-        ("order", f'{{"id":{number},"item":"Tea pot","quantity":2,"status":"paid"}}'),
-        ("order-deleted", f'{{"id":{number}}}'),
+        url = f"/orders/api/{order.json()['id']}/"
+        changed = site.client.patch(url, json={"status": "paid"})
+        updated = next(events)
+        site.client.delete(url)
+        deleted = next(events)
+    assert [(event.event, event.data) for event in (created, updated, deleted)] == [
+        ("created", order.text),
+        ("updated", changed.text),
+        ("deleted", f'{{"pk":{order.json()["id"]}}}'),
     ]
 
 
-def test_a_process_publishes_committed_orders_but_not_rolled_back_ones(redis_site: Site) -> None:
-    with redis_site.open_stream("/orders/events/") as events:
+def test_the_snapshot_contains_the_orders_of_the_list(memory_site: Site) -> None:
+    memory_site.client.post("/orders/api/", json={"item": "Jar"})
+    with memory_site.open_stream(LIVE) as events:
+        assert json.loads(next(events).data) == memory_site.client.get("/orders/api/").json()
+
+
+def test_another_process_announces_committed_orders_but_not_rolled_back_ones(redis_site: Site) -> None:
+    with redis_site.open_stream(LIVE) as events:
+        assert next(events).event == "snapshot"
         redis_site.shell(
             "from django.db import transaction\n"
             "from orders.models import Order\n"
@@ -186,28 +192,9 @@ def test_a_process_publishes_committed_orders_but_not_rolled_back_ones(redis_sit
             "with transaction.atomic():\n"
             "    Order.objects.create(item='committed')\n"
         )
-        assert '"item":"committed"' in next(events).data
-
-
-def test_an_order_in_a_rolled_back_savepoint_is_not_published(redis_site: Site) -> None:
-    with redis_site.open_stream("/orders/events/") as events:
-        redis_site.shell(
-            "from django.db import transaction\n"
-            "from orders.models import Order\n"
-            "with transaction.atomic():\n"
-            "    order = Order.objects.create(item='kept')\n"
-            "    with transaction.atomic():\n"
-            "        Order.objects.create(item='rolled back')\n"
-            "        transaction.set_rollback(True)\n"
-            "    order.save()\n"
-        )
-        assert ['"item":"kept"' in next(events).data for _ in range(2)] == [True, True]
-
-
-def test_the_stream_of_an_order_that_does_not_exist_is_a_404_response(memory_site: Site) -> None:
-    response = memory_site.client.get("/orders/9999/events/", headers={"Accept": "text/event-stream"})
-    assert response.status_code == 404
-    assert response.json() == {"detail": "No Order matches the given query."}
+        event = next(events)
+    assert event.event == "created"
+    assert '"item":"committed"' in event.data
 
 
 def test_the_demo_user_can_open_the_admin(memory_site: Site) -> None:
@@ -224,9 +211,10 @@ def test_channels_work_with_runserver_under_wsgi(example_database: Path) -> None
         serve_example(example_database, command=RUNSERVER) as server,
         site_for(server, example_database) as site,
         site.open_stream("/chat/wsgi/events/") as messages,
-        site.open_stream("/orders/events/") as orders,
+        site.open_stream(LIVE) as orders,
     ):
         message = site.post_message("wsgi", "Hello")
         assert next(messages).data == message.text
+        assert next(orders).event == "snapshot"
         order = site.client.post("/orders/api/", json={"item": "Cup"})
         assert next(orders).data == order.text

@@ -1,5 +1,5 @@
-import { LiveState, send } from "../streams/live.js";
-import { showState } from "../streams/stream.js";
+import { send } from "../streams/live.js";
+import { Stream, showState } from "../streams/stream.js";
 
 const NEXT = { new: "paid", paid: "shipped" };
 
@@ -9,9 +9,17 @@ const body = stage.querySelector("[data-orders]");
 const form = stage.querySelector("[data-compose]");
 const error = stage.querySelector("[data-error]");
 
+// The stream begins with a snapshot, also when it reconnects. Keep the rows that the page shows already.
+function showAll(orders) {
+  const ids = new Set(orders.map((order) => String(order.id)));
+  for (const row of [...body.rows]) if (!ids.has(row.dataset.id)) remove(row);
+  for (const order of orders) show(order);
+}
+
 function show(order) {
   const row = rowOf(order);
   const old = find(order.id);
+  if (old?.isEqualNode(row)) return;
   if (old) replace(old, row);
   else body.insertBefore(row, [...body.rows].find((other) => Number(other.dataset.id) < order.id) ?? null);
 }
@@ -71,19 +79,18 @@ async function attempt(element, action) {
   element.ariaDisabled = "false";
 }
 
-const orders = new LiveState({
-  url: body.dataset.url,
-  stream: stage.dataset.url,
-  events: ["order", "order-deleted"],
-  onState(all) {
-    body.replaceChildren();
-    for (const order of all) show(order);
+const orders = new Stream({
+  url: stage.dataset.url,
+  events: ["snapshot", "created", "updated", "deleted"],
+  shared: true,
+  lastEventId: "0", // each tab needs a snapshot of its own
+  onEvent(name, data) {
+    const value = JSON.parse(data);
+    if (name === "snapshot") showAll(value);
+    else if (name !== "deleted") show(value);
+    else if (find(value.pk)) remove(find(value.pk));
   },
-  onChange(name, order) {
-    if (name === "order") show(order);
-    else if (find(order.id)) remove(find(order.id));
-  },
-  onConnection: (name) => showState(state, name),
+  onState: (name) => showState(state, name),
 });
 
 form.addEventListener("submit", (event) => {

@@ -23,16 +23,18 @@ export class Stream {
   #onState;
   #once;
   #shared;
+  #lastEventId;
 
   // `once`: close when the server ends the response. Otherwise, the stream is requested again, unless it is finite.
-  // `shared`: use one connection for all tabs that show this stream.
-  constructor({ url, events, onEvent, onState, once = false, shared = false }) {
+  // `shared`: use one connection for all tabs that show this stream. `lastEventId`: where to begin.
+  constructor({ url, events, onEvent, onState, once = false, shared = false, lastEventId = "" }) {
     this.url = url;
     this.#events = events;
     this.#onEvent = onEvent;
     this.#onState = onState;
     this.#once = once;
     this.#shared = shared;
+    this.#lastEventId = lastEventId;
   }
 
   static get running() {
@@ -45,7 +47,7 @@ export class Stream {
 
   start() {
     this.#close();
-    const source = open(this.url, { shared: this.#shared });
+    const source = open(this.url, { shared: this.#shared, lastEventId: this.#lastEventId });
     this.#source = source;
     running.add(this);
     this.#onState("connecting");
