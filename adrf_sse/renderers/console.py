@@ -1,5 +1,6 @@
 """The console: a page that shows a stream live in a browser."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,12 +75,16 @@ class EventStreamConsoleRenderer(BrowsableAPIRenderer):
         """Return the template context without the variables that REST framework's template renders as inline styles."""
         context: dict[str, Any] = super().get_context(data, accepted_media_type, renderer_context)
         actions = context["extra_actions"]
+        request = renderer_context["request"]
+        stream_url = self._stream_url(request, renderer_context["view"])
         return context | {
             "code_style": "",
             "extra_actions": None,
             "console_actions": actions,
             "is_stream": data is NotStarted,
-            "stream_url": self._stream_url(renderer_context["request"], renderer_context["view"]),
+            "stream_url": stream_url,
+            # Quoted, because the shell of somebody who pastes it would run a $(command) in the query.
+            "quoted_url": shlex.quote(f"{request.scheme}://{request.get_host()}{stream_url}"),
         }
 
     def _stream_url(self, request: Request, view: APIView) -> str:
