@@ -16,6 +16,7 @@ from adrf_sse.validators import (
     or_none,
     seconds,
     seconds_or_zero,
+    shown,
 )
 
 NAME = "ADRF_SSE"
@@ -43,12 +44,12 @@ def validated(values: Any) -> tuple[dict[str, Any], list[str]]:
     """Return the settings in ``values`` with the defaults of all others, and a message for each problem."""
     result = {key: default for key, (default, _) in _KEYS.items()}
     if not isinstance(values, Mapping):
-        return result, [f"{NAME} must be a dict, got {values!r}. Write {NAME} = {{...}}."]
+        return result, [f"{NAME} must be a dict, got {shown(values)}. Write {NAME} = {{...}}."]
     problems = []
     for key, value in values.items():
         if key not in _KEYS:
             problems.append(
-                f"{NAME} must have only the keys {', '.join(sorted(_KEYS))}, got {key!r}. Remove or rename it."
+                f"{NAME} must have only the keys {', '.join(sorted(_KEYS))}, got {shown(key)}. Remove or rename it."
             )
             continue
         try:

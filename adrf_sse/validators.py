@@ -6,13 +6,25 @@ valid, and the message names the field.
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 Validate = Callable[[str, Any], Any]
 """A validator. Its arguments are the name of the field, for the message, and the value."""
 
+MAX_INT = 2**63 - 1
+"""The largest whole number: servers, brokers and clients store no larger one."""
+
 _FORBIDDEN = {"\r": "a carriage return", "\n": "a line feed", "\0": "a NUL character"}
+
+
+def shown(value: Any) -> str:
+    """Return the ``repr()`` of a value for a message, or its type if it contains an int that Python does not print."""
+    try:
+        return repr(value)
+    except ValueError:  # an int of more than 4,300 digits
+        size = f" of {value.bit_length():,} bits" if isinstance(value, int) else ""
+        return f"a value of the type {type(value).__name__}{size}"
 
 
 def text(name: str, value: str) -> str:
@@ -36,7 +48,7 @@ def single_line(name: str, value: str) -> str:
     for character, words in _FORBIDDEN.items():
         if character in value:
             raise ValueError(
-                f"{name} must be a single line, got {words} in {value!r}. Remove it, or send the text as data."
+                f"{name} must be a single line, got {words} in {shown(value)}. Remove it, or send the text as data."
             )
     return text(name, value)
 
@@ -44,7 +56,7 @@ def single_line(name: str, value: str) -> str:
 def event_name(name: str, value: Any) -> str:
     """Validate the name of an event: one line of text, not empty."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a non-empty str, got {value!r}. Name the event with a string.")
+        raise TypeError(f"{name} must be a non-empty str, got {shown(value)}. Name the event with a string.")
     if not value:
         raise ValueError(f"{name} must be a non-empty str, got ''. Pass a name, or omit it to use the default.")
     return single_line(name, value)
@@ -53,8 +65,13 @@ def event_name(name: str, value: Any) -> str:
 def event_id(name: str, value: Any) -> str:
     """Validate the ID of an event, and return it as text."""
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise TypeError(f"{name} must be a str or an int, got {value!r}. Convert it with str().")
-    return single_line(name, value) if isinstance(value, str) else str(value)
+        raise TypeError(f"{name} must be a str or an int, got {shown(value)}. Convert it with str().")
+    if isinstance(value, str):
+        return single_line(name, value)
+    try:
+        return str(value)
+    except ValueError:
+        raise ValueError(f"{name} must be an int that str() can print, got {shown(value)}. Use a str.") from None
 
 
 def milliseconds(name: str, value: Any) -> int:
@@ -63,20 +80,29 @@ def milliseconds(name: str, value: Any) -> int:
         value = value // timedelta(milliseconds=1)
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(
-            f"{name} must be a whole number of milliseconds or a timedelta, got {value!r}. Use an int, such as 3000."
+            f"{name} must be a whole number of milliseconds or a timedelta, got {shown(value)}. "
+            "Use an int, such as 3000."
         )
     if value < 0:
-        raise ValueError(f"{name} must be 0 ms or more, got {value!r}. Use a delay that is not negative.")
+        raise ValueError(f"{name} must be 0 ms or more, got {shown(value)}. Use a delay that is not negative.")
+    return _not_too_large(name, value)
+
+
+def _not_too_large(name: str, value: int) -> int:
+    if value > MAX_INT:
+        raise ValueError(f"{name} must be less than 2**63, got {shown(value)}. Use a smaller number.")
     return value
 
 
 def millisecond_range(name: str, value: Any) -> tuple[int, int]:
     """Validate a pair of delays in milliseconds: the shortest and the longest."""
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise TypeError(f"{name} must be a pair of milliseconds, got {value!r}. Use two ints, such as (1000, 5000).")
+        raise TypeError(
+            f"{name} must be a pair of milliseconds, got {shown(value)}. Use two ints, such as (1000, 5000)."
+        )
     shortest, longest = (milliseconds(name, item) for item in value)
     if shortest > longest:
-        raise ValueError(f"{name} must be (shortest, longest), got {value!r}. Swap the two values.")
+        raise ValueError(f"{name} must be (shortest, longest), got {shown(value)}. Swap the two values.")
     return shortest, longest
 
 
@@ -85,11 +111,17 @@ def seconds(name: str, value: Any, *, zero: bool = False) -> float:
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number of seconds or a timedelta, got {value!r}. Use a number, such as 15.")
-    if not isfinite(value) or value < 0 or (value == 0 and not zero):
+        raise TypeError(
+            f"{name} must be a number of seconds or a timedelta, got {shown(value)}. Use a number, such as 15."
+        )
+    try:
+        number = float(value)
+    except OverflowError:
+        number = inf
+    if not isfinite(number) or number < 0 or (number == 0 and not zero):
         minimum = "0 or more" if zero else "more than 0"
-        raise ValueError(f"{name} must be {minimum} seconds, got {value!r}. Use a finite number of seconds.")
-    return float(value)
+        raise ValueError(f"{name} must be {minimum} seconds, got {shown(value)}. Use a finite number of seconds.")
+    return number
 
 
 def seconds_or_zero(name: str, value: Any) -> float:
@@ -105,16 +137,16 @@ def or_none(validate: Validate) -> Validate:
 def count(name: str, value: Any) -> int:
     """Validate a whole number of 1 or more."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, got {value!r}. Use an int.")
+        raise TypeError(f"{name} must be a whole number, got {shown(value)}. Use an int.")
     if value < 1:
-        raise ValueError(f"{name} must be 1 or more, got {value!r}. Use a positive number.")
-    return value
+        raise ValueError(f"{name} must be 1 or more, got {shown(value)}. Use a positive number.")
+    return _not_too_large(name, value)
 
 
 def flag(name: str, value: Any) -> bool:
     """Validate a bool."""
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, got {value!r}. Use a bool.")
+        raise TypeError(f"{name} must be True or False, got {shown(value)}. Use a bool.")
     return value
 
 
@@ -122,12 +154,15 @@ def backend(name: str, value: Any) -> dict[str, Any]:
     """Validate the import path of a class and the options for it, as in Django's ``CACHES``."""
     if not isinstance(value, Mapping) or not isinstance(value.get("BACKEND"), str):
         raise TypeError(
-            f'{name} must be {{"BACKEND": "path.to.Class", "OPTIONS": {{...}}}}, got {value!r}. Set BACKEND to a class.'
+            f'{name} must be {{"BACKEND": "path.to.Class", "OPTIONS": {{...}}}}, got {shown(value)}. '
+            "Set BACKEND to a class."
         )
     unknown = sorted(map(str, value.keys() - {"BACKEND", "OPTIONS"}))
     if unknown:
         raise ValueError(f"{name} must have only BACKEND and OPTIONS, got {', '.join(unknown)}. Move it to OPTIONS.")
     options = value.get("OPTIONS", {})
     if not isinstance(options, Mapping) or not all(isinstance(key, str) for key in options):
-        raise TypeError(f"{name}['OPTIONS'] must be a dict with str keys, got {options!r}. Use {{}} for no options.")
+        raise TypeError(
+            f"{name}['OPTIONS'] must be a dict with str keys, got {shown(options)}. Use {{}} for no options."
+        )
     return {"BACKEND": value["BACKEND"], "OPTIONS": dict(options)}

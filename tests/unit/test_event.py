@@ -228,3 +228,9 @@ def test_json_with_several_lines_is_split_into_data_lines():
 
     frame = FrameEncoder(json_encoder(Indented))({"a": 1})
     assert frame == b'data: {\ndata:   "a": 1\ndata: }\n\n'
+
+
+@pytest.mark.parametrize("field", ["id", "retry"])
+def test_a_number_that_python_does_not_print_is_an_error_that_names_the_field(field):
+    with pytest.raises(ValueError, match=f"^{field} must be "):
+        ServerSentEvent(**{field: 10**5000})

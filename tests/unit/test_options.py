@@ -291,3 +291,10 @@ def test_an_option_that_is_a_method_is_refused():
         class View(AsyncSSEAPIView):
             def heartbeat(self):
                 return 5
+
+
+@pytest.mark.parametrize("name", ["heartbeat", "retry", "first_event_timeout", "max_duration", "send_timeout"])
+@pytest.mark.parametrize("value", [10**400, 10**5000, -(10**5000)], ids=["large", "huge", "negative"])
+def test_a_number_that_is_too_large_is_an_error_that_names_the_option(name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be "):
+        options({name: value})

@@ -101,3 +101,34 @@ def test_override_settings_changes_settings_and_restores_the_defaults():
 def test_an_unknown_setting_raises_attribute_error():
     with pytest.raises(AttributeError, match="ADRF_SSE has no key 'NOPE'"):
         _ = sse_settings.NOPE
+
+
+HUGE = 10**5000
+"""An int that no float holds, and that Python does not print."""
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["HEARTBEAT", "RETRY", "FIRST_EVENT_TIMEOUT", "MAX_DURATION", "SEND_TIMEOUT", "CLEANUP_TIMEOUT", "STREAM_THREADS",
+     "MAX_SYNC_STREAMS", "CHANNEL_HISTORY", "CHANNEL_TTL", "MAX_SUBSCRIBER_BACKLOG", "MAX_EVENT_SIZE"],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [HUGE, 10**400, -HUGE, {"a": HUGE}], ids=["huge", "large", "negative", "inside"])
+def test_a_number_that_is_too_large_is_a_problem_that_names_the_key(key, value):
+    with override_settings(ADRF_SSE={key: value}):
+        [problem] = setting_problems()
+    assert problem.startswith(f"ADRF_SSE['{key}'] is invalid: {key} must be ")
+
+
+@pytest.mark.parametrize("key", ["BROKER", "SHUTDOWN_RETRY_SPREAD"])
+@pytest.mark.parametrize("value", [HUGE, (HUGE, HUGE), (1, HUGE), (HUGE, 1)], ids=["int", "both", "last", "first"])
+def test_a_pair_or_a_dict_that_is_too_large_is_a_problem_that_names_the_key(key, value):
+    with override_settings(ADRF_SSE={key: value}):
+        [problem] = setting_problems()
+    assert problem.startswith(f"ADRF_SSE['{key}'] is invalid: {key} must be ")
+
+
+@pytest.mark.parametrize("values", [HUGE, [HUGE], {HUGE: 1}], ids=["an int", "a list", "a key"])
+def test_settings_that_python_does_not_print_are_a_problem(values):
+    with override_settings(ADRF_SSE=values):
+        [problem] = setting_problems()
+    assert "got a value of the type " in problem
