@@ -1,11 +1,15 @@
 """The logger ``adrf_sse``, and the fields of its records."""
 
 import logging
+import re
 from typing import Any
 
 from django.http import HttpRequest
 
 logger = logging.getLogger("adrf_sse")
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, line and paragraph separators, and lone surrogates, which a handler can't write as UTF-8."""
 
 UNKNOWN = "unknown"
 """The view name of a stream without a request, or with a request that matched no URL pattern."""
@@ -21,26 +25,29 @@ def view_name(request: HttpRequest | None) -> str:
 
 
 def about(request: HttpRequest | None, **values: Any) -> dict[str, Any]:
-    """Return the ``extra`` of a record: ``request``, as in Django's own records, ``method``, ``path`` and ``view``."""
-    return {
-        "request": request,
+    """Return the ``extra`` of a record: ``request``, as in Django's own records, ``method``, ``path`` and ``view``.
+
+    Control characters are escaped, because a line break in a path could forge a line of a log.
+    """
+    fields = {
         "method": getattr(request, "method", None),
         "path": getattr(request, "path", None),
         "view": view_name(request),
         **values,
     }
+    return {"request": request} | {name: _escaped(value) for name, value in fields.items()}
 
 
 def log(level: int, message: str, request: HttpRequest | None, **values: Any) -> None:
     """Log a message about a stream. ``message`` is formatted with the fields of the record, if the level is enabled."""
     if logger.isEnabledFor(level):
         extra = about(request, **values)
-        logger.log(level, message, _escaped(extra), extra=extra, stacklevel=2)
+        logger.log(level, message, extra, extra=extra, stacklevel=2)
 
 
-def _escaped(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values with control characters escaped, because a line break in a path could forge a log line."""
-    return {
-        name: value.encode("unicode_escape").decode() if isinstance(value, str) else value
-        for name, value in values.items()
-    }
+def _escaped(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), value)

@@ -153,7 +153,27 @@ async def test_line_breaks_in_a_path_are_escaped(records):
         await stream.body()
     assert all("\n" not in record.getMessage() for record in records())
     assert records()[0].getMessage() == "GET /a/b\\nforged: the stream has opened."
-    assert records()[0].path == "/a/b\nforged"
+    assert records()[0].path == "/a/b\\nforged"
+
+
+CONTROLS = [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u2028", "\u2029", "\ud800"]
+
+
+@pytest.mark.parametrize("character", CONTROLS, ids=ascii)
+def test_control_characters_are_escaped_in_each_field(character):
+    request = RequestFactory().get("/")
+    request.path, request.method = f"/é{character}b", f"G{character}T"
+    fields = about(request, source=f"a{character}b", channels=[f"a{character}b"], events=1)
+    escaped = character.encode("unicode_escape").decode()
+    assert fields == {
+        "request": request,
+        "method": f"G{escaped}T",
+        "path": f"/é{escaped}b",
+        "view": "unknown",
+        "source": f"a{escaped}b",
+        "channels": [f"a{escaped}b"],
+        "events": 1,
+    }
 
 
 async def test_a_stream_without_a_request_is_logged(records):
