@@ -10,6 +10,7 @@ from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.channels.cursor import Cursor, State
 from adrf_sse.channels.hub import hub_of
+from adrf_sse.events.event import is_too_long
 from adrf_sse.streams.pump import running_stream
 from adrf_sse.streams.sources import DirectSource
 
@@ -48,8 +49,9 @@ class Subscription(DirectSource):
         self.channels = channels
         self._user = user
         self._on_behind = on_behind
-        self._last_event_id = last_event_id
         self._number = _event_number(last_event_id)
+        self._unknown_id = last_event_id not in (None, "") and self._number is None
+        self._last_event_id = None if is_too_long(str(last_event_id)) else last_event_id
         self._cursor: Cursor | None = None
         self._hub: Joined | None = None
         self._catching_up: asyncio.Task[None] | None = None
@@ -142,7 +144,7 @@ class Subscription(DirectSource):
         hub = self._hub = hub_of(get_broker())
         try:
             await hub.join(cursor)
-            if self._last_event_id not in (None, "") and self._number is None:
+            if self._unknown_id:
                 await hub.reset(cursor, self._last_event_id)
             await hub.catch_up(cursor)
         except BaseException:

@@ -11,8 +11,16 @@ from adrf_sse.events.fields import JSONEncode, data_field, event_field, text_fie
 END_ID: str = "adrf-sse-end"
 """The ID of a finite stream's last frame. A client that reconnects with it has read the whole stream."""
 
+MAX_ID_SIZE = 1024
+"""Bytes of a last event ID at most. A longer one is unknown, and neither kept nor sent back."""
+
 RESET_EVENT = "reset"
 """The name of the event that tells a client that events it missed are no longer in the history."""
+
+
+def is_too_long(last_event_id: str) -> bool:
+    """Return whether a last event ID has more than ``MAX_ID_SIZE`` bytes."""
+    return len(last_event_id.encode("utf-8", "surrogatepass")) > MAX_ID_SIZE
 
 
 @dataclass(frozen=True, slots=True, init=False)

@@ -12,9 +12,11 @@ from rest_framework.request import Request
 from adrf_sse.channels import subscribe
 from adrf_sse.channels.channel import MAX_CHANNELS, channel_names, user_key
 from adrf_sse.channels.subscription import Subscription
+from adrf_sse.events.event import is_too_long
 from adrf_sse.logs import log
 from adrf_sse.views.handlers import call, overridable
 from adrf_sse.views.mixin import AsyncSSEAPIView
+from adrf_sse.views.requests import sent_event_id
 
 BAD_CHANNELS = (
     f"A stream has 1 to {MAX_CHANNELS} channels. Their names are 1 to 200 of the characters A-Z a-z 0-9 . _ : -."
@@ -46,7 +48,7 @@ class ChannelStreamView(AsyncSSEAPIView):
         user = await sync_to_async(self._user_with_permissions)(request, channels)
         if self._authorization is not None:
             self._authorization.remember(_channels=channels)
-        return subscribe(*channels, last_event_id=self.last_event_id, user=user)
+        return subscribe(*channels, last_event_id=self._last_sent_id(), user=user)
 
     def reauthorize(self, request: Request) -> None:
         """Check again, also that ``get_channels()`` still returns the stream's channels, and their permissions."""
@@ -56,6 +58,11 @@ class ChannelStreamView(AsyncSSEAPIView):
         if not self._channels <= now:
             self.permission_denied(request)
         self._check_permissions_for(request, self._channels)
+
+    def _last_sent_id(self) -> str | None:
+        """Return the client's last event ID. One that is too long is unknown, and its client receives a ``reset``."""
+        sent = sent_event_id(self.request)
+        return sent if sent is not None and is_too_long(sent) else self.last_event_id
 
     def _user_with_permissions(self, request: Request, channels: Iterable[str]) -> str | None:
         self._check_permissions_for(request, channels)

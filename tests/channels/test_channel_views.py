@@ -72,6 +72,17 @@ async def test_a_client_whose_last_event_id_is_too_old_receives_a_reset(visit):
         assert kept.data == "kept"
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [{"headers": {"Last-Event-ID": "x" * 1025}}, {"url": f"/?last_event_id={'x' * 1025}"}],
+    ids=["header", "query"],
+)
+async def test_a_last_event_id_that_is_too_long_is_unknown_and_not_sent_back(visit, request_):
+    async with visit(Orders.as_view(), **request_) as stream:
+        reset = await stream.next()
+        assert (reset.event, reset.data) == ("reset", '{"last_event_id":null}')
+
+
 @pytest.mark.parametrize("permission", [OnlyOrders, AsyncOnlyOrders])
 async def test_object_permissions_are_checked_for_each_channel(visit, permission):
     view = type("View", (Orders,), {"permission_classes": [permission]}).as_view()

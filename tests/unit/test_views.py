@@ -620,6 +620,12 @@ async def test_a_stream_is_a_406_response_if_the_chosen_renderer_can_not_stream(
         ({"headers": {"Last-Event-ID": ""}}, None),
         ({"url": "/?last_event_id="}, None),
         ({}, None),
+        ({"headers": {"Last-Event-ID": "x" * 1024}}, "x" * 1024),
+        ({"headers": {"Last-Event-ID": "x" * 1025}}, None),
+        ({"headers": {"Last-Event-ID": ("é" * 513).encode().decode("latin-1")}}, None),
+        ({"url": f"/?last_event_id={'x' * 1024}"}, "x" * 1024),
+        ({"url": f"/?last_event_id={'x' * 1025}"}, None),
+        ({"headers": {"Last-Event-ID": "x" * 1025}, "url": "/?last_event_id=6"}, None),
     ],
 )
 async def test_last_event_id_is_read_from_the_header_or_else_the_query_parameter(visit, request_, last_event_id):
