@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils.datastructures import CaseInsensitiveMapping
 
+from adrf_sse.channels.hub import subscriber_counts
 from adrf_sse.events.event import ServerSentEvent
 from adrf_sse.events.parsers import EventParser
 from adrf_sse.testing.request import TestRequest
@@ -169,7 +170,8 @@ class TestStream:
             async with asyncio.timeout(timeout):
                 await self._wait_for(lambda: condition() or task.done())
         except TimeoutError:
-            raise TimeoutError(f"{self._request}: {problem} within {timeout:g} s. {self._received()}") from None
+            message = f"{self._request}: {problem} within {timeout:g} s. {self._received()}{_commit_hint()}"
+            raise TimeoutError(message) from None
         if not condition():
             self._raise_exception_of(task)
             raise StreamEnded(f"{self._request}: {problem} before the application ended. {self._received()}")
@@ -184,3 +186,16 @@ class TestStream:
             return "Received so far: nothing."
         tail = b"".join(self.chunks)[-500:]
         return f"Received so far: status {self.status_code}, events: {self._events_read}, last bytes: {tail!r}."
+
+
+def _commit_hint() -> str:
+    """Return what to do if the test waits for an event that is published when a transaction commits."""
+    channels = sorted(subscriber_counts())
+    if not channels:
+        return ""
+    return (
+        f" Subscribed to {', '.join(channels[:3])}{', …' if len(channels) > 3 else ''}. If the event is published in "
+        "on_commit(), or is a change of a live list, the test must commit: use the fixture "
+        "django_capture_on_commit_callbacks, captureOnCommitCallbacks() of a TestCase, or "
+        "@pytest.mark.django_db(transaction=True). See docs/testing.md, Channels."
+    )

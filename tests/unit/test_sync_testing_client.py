@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
 from django.core.asgi import get_asgi_application
-from django.db import connection
+from django.db import connection, transaction
 from django.http import StreamingHttpResponse
 from django.test import Client, TestCase, override_settings
 from django.urls import path
@@ -215,6 +215,18 @@ def test_the_source_is_closed_when_no_event_arrives_in_time(visit):
         ):
             stream.next(timeout=0.01)
     assert source.closed
+
+
+def test_the_error_of_a_timeout_says_that_on_commit_needs_a_commit(db, visit):
+    with visit(News.as_view()) as stream:
+        transaction.on_commit(lambda: publish("news", "never"))
+        with pytest.raises(TimeoutError) as caught:
+            stream.next(timeout=0.01)
+    assert str(caught.value).endswith(
+        "'. Subscribed to news. If the event is published in on_commit(), or is a change of a live list, the test must "
+        "commit: use the fixture django_capture_on_commit_callbacks, captureOnCommitCallbacks() of a TestCase, or "
+        "@pytest.mark.django_db(transaction=True). See docs/testing.md, Channels."
+    )
 
 
 def test_a_synchronous_cleanup_may_query(alice, visit):
