@@ -90,6 +90,8 @@ class Audience:
                     shared[place] = self._unread(place)
                 unread = shared[place]
                 cursor.fall_behind(unread, last_id if place + len(unread) == self.end else None)
+            else:
+                cursor.stay_behind()
             self.move(cursor, None)
         self._waiting.clear()
         self._round.clear()

@@ -215,6 +215,12 @@ class Cursor(FrameBuffer):
         if self._on_behind is not None:
             self._on_behind()
 
+    def stay_behind(self) -> None:
+        """Go on to read history, from which events may be missing that could not be published."""
+        is_read_by_stream = self._on_lag is not None  # which reads history already
+        if self.state is State.BEHIND and self._on_behind is not None and not is_read_by_stream:
+            self._on_behind()
+
     def lag(self, events: Sequence[ChannelEvent]) -> None:
         """Read some events that were in the log, and nothing after them, because the client reads too slowly."""
         self._leave_log(State.LAGGED, events)
