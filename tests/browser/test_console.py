@@ -104,18 +104,7 @@ async def expect_state(page: Page, state: str, text: str) -> None:
 # Without JavaScript
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "$(touch hacked)",
-        "`touch${IFS}hacked`",
-        "a&touch hacked;",
-        "'; touch hacked; '",
-        '"$(touch hacked)"',
-        "\\",
-        "a b",
-    ],
-)
+@pytest.mark.parametrize("query", ["$(hack)", "a&hack", "a;hack", "';hack;'", '"$(hack)"', "(hack)", "\\"])
 async def test_a_shell_runs_nothing_of_the_query_in_the_curl_command(
     browser: Browser, server: Server, tmp_path: Path, query: str
 ) -> None:
@@ -124,9 +113,9 @@ async def test_a_shell_runs_nothing_of_the_query_in_the_curl_command(
     await page.goto(f"/prices/?q={query}")
     command = await page.locator("noscript code").text_content()
     await context.close()
-    printing = 'curl() { for argument in "$@"; do printf "%s\\n" "$argument"; done; }\n'
+    defined = 'hack() { : > hacked; }\ncurl() { for argument in "$@"; do printf "%s\\n" "$argument"; done; }\n'
     shell = await asyncio.create_subprocess_exec("sh", cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    printed, _ = await shell.communicate(f"{printing}{command}\n".encode())
+    printed, _ = await shell.communicate(f"{defined}{command}\n".encode())
     *arguments, url = printed.decode().splitlines()
     assert arguments == ["-N", "-H", "Accept: text/event-stream"]
     assert url.startswith(f"{server.url}/prices/?q=")
