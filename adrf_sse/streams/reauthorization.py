@@ -1,15 +1,17 @@
 """Reauthorization: the request's authentication and permissions, checked again while its stream is open."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from functools import partial
+from io import IOBase
 from random import uniform
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import aget_user, get_user
 from django.http import HttpRequest
+from django.utils.datastructures import MultiValueDict
 from django.utils.functional import SimpleLazyObject
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
@@ -17,7 +19,6 @@ from rest_framework.request import Request
 from adrf_sse.runtime.loops import hold_task
 from adrf_sse.runtime.stream_threads import run_in_check_thread
 from adrf_sse.streams.reports import is_refusal
-from adrf_sse.streams.users import is_user
 
 CHECK_TIMEOUT = 30.0
 """Seconds after which a check counts as failed. A check that hangs must not let its client read forever."""
@@ -30,6 +31,9 @@ RETRY_INTERVAL = 15.0
 
 _AUTHENTICATED = ("user", "auser", "auth")
 """The attributes in which Django and Django REST Framework store who sent a request."""
+
+_PLAIN = (type(None), bool, int, str, bytes, IOBase, MultiValueDict)
+"""The types of attributes that can't hold a user: flags, and the body of the request."""
 
 _NEGOTIATED = ("accepted_renderer", "accepted_media_type", "version", "versioning_scheme")
 """The other attributes that ``APIView.initial()`` sets on a request."""
@@ -143,7 +147,7 @@ class ViewAuthorization:
             setattr(again, name, getattr(request, name, None))
         getattr(view, "reauthorize", partial(check_client, view))(again)
         # Compared always: a request whose view never asked for the user is authenticated here.
-        if _identity(again.user) != _identity(request.user):
+        if not _is_same_user(again.user, request.user):
             raise NotAuthenticated
 
 
@@ -157,12 +161,14 @@ def fresh(request: HttpRequest) -> HttpRequest:
     """Return a copy of a request that looks up its session and its user again.
 
     The copy has no attribute that holds a user, whatever its name: Django, Django REST Framework and authentication
-    middleware cache users under private names.
+    middleware cache users under private names. Of the private attributes, it has only those that can't hold a user, so
+    that a cache of another kind, in another release, ends the stream instead of letting an old user read it.
     """
     again = object.__new__(type(request))
     # copy() would leave out what can't be pickled, such as the resolver match.
-    kept = {name: value for name, value in vars(request).items() if name not in _AUTHENTICATED and not is_user(value)}
-    vars(again).update(kept)
+    for name, value in vars(request).items():
+        if name not in _AUTHENTICATED and (isinstance(value, _PLAIN) or not (name[0] == "_" or _holds_user(value))):
+            setattr(again, name, value)
     if hasattr(request, "_force_auth_user"):  # by a test
         again._force_auth_user = request._force_auth_user  # type: ignore[attr-defined]
     session = getattr(request, "session", None)
@@ -174,5 +180,20 @@ def fresh(request: HttpRequest) -> HttpRequest:
     return again
 
 
-def _identity(user: Any) -> tuple[bool, Any]:
-    return bool(getattr(user, "is_authenticated", False)), getattr(user, "pk", None)
+def _holds_user(value: Any) -> bool:
+    """Return whether a value is a user, also a lazy one, or a collection that contains one."""
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(map(_holds_user, value))
+    return hasattr(value.__class__, "is_authenticated")  # of a lazy object, the class of what it loads
+
+
+def _is_same_user(user: Any, other: Any) -> bool:
+    """Return whether two users are equal, or have the same class and the same primary key, which is not ``None``."""
+    if bool(getattr(user, "is_authenticated", False)) != bool(getattr(other, "is_authenticated", False)):
+        return False
+    if user == other:
+        return True
+    key = getattr(user, "pk", None)
+    return key is not None and user.__class__ is other.__class__ and key == getattr(other, "pk", None)

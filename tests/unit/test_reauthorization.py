@@ -4,11 +4,13 @@ import asyncio
 import threading
 from contextlib import suppress
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from adrf.viewsets import ViewSet
 from asgiref.sync import sync_to_async
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_user, get_user_model
+from django.contrib.auth.models import AnonymousUser, Group
 from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
@@ -16,6 +18,7 @@ from django.db import OperationalError, connections
 from django.http import Http404
 from django.test import Client
 from django.urls import path
+from django.utils.functional import SimpleLazyObject
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication, TokenAuthentication
 from rest_framework.authtoken.models import Token
 from rest_framework.decorators import permission_classes
@@ -30,7 +33,7 @@ from adrf_sse.runtime.stream_threads import check_threads, stream_threads
 from adrf_sse.signals import stream_closed
 from adrf_sse.streams import reauthorization
 from adrf_sse.streams.open_streams import open_streams
-from adrf_sse.streams.reauthorization import Reauthorization, fresh
+from adrf_sse.streams.reauthorization import Reauthorization, _is_same_user, fresh
 from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
 from tests.support.sources import Recorder
 
@@ -560,3 +563,105 @@ async def test_a_check_that_fails_with_any_detail_ends_the_stream(visit, reasons
     async with visit(view_of(Script(*[Odd()] * 3))) as stream:
         assert b"event: error" in await stream.body()
     assert reasons == ["error"]
+
+
+ALICE = get_user_model()(pk=1, username="alice")
+HOLDERS = {
+    "itself": lambda user: user,
+    "lazy": lambda user: SimpleLazyObject(lambda: user),
+    "tuple": lambda user: (user, "backend"),
+    "list": lambda user: [user],
+    "set": lambda user: {user},
+    "dict": lambda user: {"default": user},
+    "nested": lambda user: {"default": [(SimpleLazyObject(lambda: user),)]},
+}
+ONLY_PRIVATE = {
+    "object": lambda user: SimpleNamespace(user=user),
+    "function": lambda user: lambda: user,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "hold"),
+    [(name, hold) for name in ("renamed", "_renamed") for hold in HOLDERS.values()]
+    + [("_renamed", hold) for hold in ONLY_PRIVATE.values()],
+)
+def test_a_copy_of_a_request_has_no_user_in_any_holder(rf, name, hold):
+    request = rf.get("/")
+    setattr(request, name, hold(ALICE))
+    assert not hasattr(fresh(request), name)
+
+
+def test_a_copy_of_a_request_has_its_body_and_the_attributes_of_middleware(rf):
+    request = rf.post("/?a=1", {"b": "2"})
+    request.tenant, request.body_read = {"name": "shop"}, request.POST
+    again = fresh(request)
+    assert (again.GET["a"], again.POST["b"], again.tenant, again.method) == ("1", "2", {"name": "shop"}, "POST")
+    assert again.body_read is request.POST
+
+
+def renamed_user_cache(get_response):
+    """Authenticate as ``AuthenticationMiddleware`` does, with a cache of another name and kind."""
+
+    def middleware(request):
+        def user():
+            if not hasattr(request, "_cached_identity"):
+                request._cached_identity = (get_user(request), "backend")
+            return request._cached_identity[0]
+
+        request.user = SimpleLazyObject(user)
+        return get_response(request)
+
+    return middleware
+
+
+async def test_a_stream_ends_if_django_renames_its_cache_of_the_user(visit, alice, reasons):
+    """The session is gone, and the user in the renamed cache must not be found again."""
+
+    class CachedUser(BaseAuthentication):
+        def authenticate(self, request):
+            cached = getattr(request._request, "_cached_identity", None)
+            user = cached[0] if cached else getattr(request._request, "user", None)
+            return (user, None) if user is not None and user.is_authenticated else None
+
+    view = view_of(IsAuthenticatedOrReadOnly, authentication_classes=[CachedUser])
+    middleware = (SESSIONS[0], "tests.unit.test_reauthorization.renamed_user_cache")
+    async with visit(view, middleware=middleware, user=alice, served=True) as stream:
+        assert (await stream.next()).data == "a"
+        await Session.objects.all().adelete()
+        assert await stream.body() == b"data: a\n\n"
+    assert reasons == ["revoked"]
+
+
+class Plain:
+    """A user without equality."""
+
+    is_authenticated = True
+
+    def __init__(self, pk=None):
+        if pk is not None:
+            self.pk = pk
+
+
+@pytest.mark.parametrize(
+    ("user", "other", "same"),
+    [
+        (ALICE, get_user_model()(pk=1), True),
+        (ALICE, SimpleLazyObject(lambda: get_user_model()(pk=1)), True),
+        (ALICE, get_user_model()(pk=2), False),
+        (ALICE, AnonymousUser(), False),
+        (AnonymousUser(), AnonymousUser(), True),
+        (None, None, True),
+        (ALICE, None, False),
+        (ALICE, Group(pk=1), False),
+        ("alice", "alice", True),
+        ("alice", "bob", False),
+        (Plain(1), Plain(1), True),
+        (Plain(1), Plain(2), False),
+        (Plain(1), ALICE, False),
+        (Plain(), Plain(), False),
+    ],
+)
+def test_two_users_are_the_same_only_if_that_is_known(user, other, same):
+    assert _is_same_user(user, other) is same
+    assert _is_same_user(other, user) is same
