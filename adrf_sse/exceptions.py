@@ -4,7 +4,10 @@
     └── Unavailable               503: the client should try again later
         ├── BrokerUnavailable     the broker can't publish an event or read the history
         ├── ServerStopping        the server is shutting down while it collects a stream
-        └── TooManySyncStreams    all threads for synchronous sources are in use
+        └── TooManyStreams        the process has MAX_STREAMS streams
+            └── TooManySyncStreams    all threads for synchronous sources are in use
+    rest_framework.exceptions.Throttled
+    └── TooManyClientStreams      429: the client has reached the limit of ConcurrentStreamThrottle
     Exception
     └── SubscriberLagged          a subscriber fell too far behind
 
@@ -12,7 +15,7 @@ Invalid values raise ``TypeError`` or ``ValueError``. Invalid settings raise Dja
 """
 
 from rest_framework import status
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, Throttled
 
 
 class Unavailable(APIException):
@@ -31,11 +34,28 @@ class ServerStopping(Unavailable):
     default_code = "server_stopping"
 
 
-class TooManySyncStreams(Unavailable):
-    """``MAX_SYNC_STREAMS`` synchronous sources are already running in this process."""
+class TooManyStreams(Unavailable):
+    """``MAX_STREAMS`` streams are already open in this process."""
 
     default_detail = "Too many streams are open. Try again later."
+    default_code = "too_many_streams"
+
+
+class TooManySyncStreams(TooManyStreams):
+    """``MAX_SYNC_STREAMS`` synchronous sources are already running in this process."""
+
     default_code = "too_many_sync_streams"
+
+
+class TooManyClientStreams(Throttled):
+    """The client has as many open streams in this process as ``ConcurrentStreamThrottle`` lets it have."""
+
+    default_detail = "You have too many open streams. Close one, or try again later."
+
+    def __init__(self, wait: int) -> None:
+        super().__init__()
+        self.wait = wait
+        """The value of ``Retry-After`` in seconds."""
 
 
 class BrokerUnavailable(Unavailable):

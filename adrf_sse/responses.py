@@ -5,13 +5,15 @@ from contextlib import AsyncExitStack
 from typing import Any, Unpack
 
 from django.http import HttpRequest, StreamingHttpResponse
+from rest_framework.request import Request
 
 from adrf_sse.channels.disconnection import control
 from adrf_sse.events.json_encoders import default_json_encoder
 from adrf_sse.events.wire_formats import WireFormat
-from adrf_sse.exceptions import TooManySyncStreams
+from adrf_sse.exceptions import TooManyClientStreams, TooManyStreams
 from adrf_sse.runtime.loops import served_by_loop
-from adrf_sse.streams.open_streams import open_streams
+from adrf_sse.streams.limits import reserve
+from adrf_sse.streams.open_streams import add_unread, open_streams
 from adrf_sse.streams.options import ResponseOptions, options
 from adrf_sse.streams.sources import AnySource
 from adrf_sse.streams.stream import EventStream
@@ -29,7 +31,7 @@ class EventStreamResponse(StreamingHttpResponse):
     ``source`` may also be an ``EventStream``. The options are those of ``docs/options.md``. Headers that are given here
     or set later win over the defaults. Django's handlers tell the response its request; pass ``request`` if something
     else iterates the response. Raises ``TypeError`` or ``ValueError`` for a bad source or option. If there is no thread
-    for a synchronous source, the response is a 503 with ``Retry-After``.
+    for a synchronous source, or if ``MAX_STREAMS`` are open, the response is a 503 with ``Retry-After``.
     """
 
     def __init__(
@@ -38,12 +40,15 @@ class EventStreamResponse(StreamingHttpResponse):
         *,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
-        request: HttpRequest | None = None,
+        request: HttpRequest | Request | None = None,
         **given: Unpack[ResponseOptions],
     ) -> None:
+        request = request._request if isinstance(request, Request) else request
         try:
             stream = source if isinstance(source, EventStream) else EventStream(source, options(given))
-        except TooManySyncStreams as refusal:
+            if reserve(stream, request):
+                add_unread(stream)  # so that a response that nothing reads is not counted for long
+        except (TooManyStreams, TooManyClientStreams) as refusal:
             stream = EventStream(_body_of(refusal), options({"heartbeat": None}), _ENCODED_JSON)
             status, headers = refusal.status_code, _headers_of(refusal)
         self._stream = stream
@@ -105,6 +110,8 @@ class EventStreamResponse(StreamingHttpResponse):
         _forget_caches(request)
         if request.method == "HEAD":
             self._stream.close()
+        elif self._request is None:
+            reserve(self._stream, request, refuse=False)  # too late: the headers are sent
 
     def _handled_request(self) -> HttpRequest | None:
         # Django's handlers add the request's close() to each response that they return to the server.
@@ -137,9 +144,9 @@ def _forget_caches(request: HttpRequest) -> None:
         cached.pop("GET", None)
 
 
-def _headers_of(refusal: TooManySyncStreams) -> dict[str, str]:
+def _headers_of(refusal: TooManyStreams | TooManyClientStreams) -> dict[str, str]:
     return {"Retry-After": str(refusal.wait)}
 
 
-async def _body_of(refusal: TooManySyncStreams) -> AsyncIterator[bytes]:
+async def _body_of(refusal: TooManyStreams | TooManyClientStreams) -> AsyncIterator[bytes]:
     yield default_json_encoder()({"detail": refusal.detail})

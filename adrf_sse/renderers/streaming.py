@@ -13,10 +13,11 @@ from rest_framework.views import APIView
 from adrf_sse.events.fields import JSONEncode
 from adrf_sse.events.json_encoders import json_encoder
 from adrf_sse.events.wire_formats import WireFormat
-from adrf_sse.exceptions import TooManySyncStreams
+from adrf_sse.exceptions import TooManyClientStreams, TooManyStreams
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.runtime.loops import loop_of, running_loop
 from adrf_sse.serializers.event_serializers import event_serializers
+from adrf_sse.streams.limits import reserve
 from adrf_sse.streams.open_streams import add_unread
 from adrf_sse.streams.options import Options, has_option, options, options_of
 from adrf_sse.streams.pump import Serialize
@@ -52,7 +53,7 @@ class StreamingRenderer(BaseRenderer):
         view, request = context.get("view"), context.get("request")
         try:
             stream = self._stream_of_view(data, view, request)
-        except TooManySyncStreams as refusal:
+        except (TooManyStreams, TooManyClientStreams) as refusal:
             return self._refuse(refusal, response, context)
         error = _error_before_first_event(stream, view, request)
         if error is not None:
@@ -70,6 +71,7 @@ class StreamingRenderer(BaseRenderer):
         stream = self.event_stream(source, chosen, event_serializers(view) if typed else None)
         if chosen.reauthorize_interval is not None and request is not None:
             stream.reauthorize(chosen.reauthorize_interval, partial(ViewAuthorization(view).check, request))
+        reserve(stream, None if request is None else request._request)
         return stream
 
     def event_stream(
@@ -91,7 +93,9 @@ class StreamingRenderer(BaseRenderer):
         body = renderer.render(data, renderer.media_type, context)
         return body.encode(renderer.charset or "utf-8") if isinstance(body, str) else bytes(body)
 
-    def _refuse(self, refusal: TooManySyncStreams, response: Response, context: dict[str, Any]) -> bytes:
+    def _refuse(
+        self, refusal: TooManyStreams | TooManyClientStreams, response: Response, context: dict[str, Any]
+    ) -> bytes:
         response.status_code = refusal.status_code
         response["Retry-After"] = str(refusal.wait)
         return self._json({"detail": refusal.detail}, response, context)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from functools import partial
-from random import randint
 from time import monotonic, time
 from typing import Any
 
@@ -18,6 +17,7 @@ from adrf_sse.runtime.loops import hold_task, run_on, running_loop
 from adrf_sse.runtime.stream_threads import run_in_stream_thread
 from adrf_sse.settings import sse_settings
 from adrf_sse.signals import Reason
+from adrf_sse.streams.limits import Slot
 from adrf_sse.streams.open_streams import open_streams
 from adrf_sse.streams.options import Options
 from adrf_sse.streams.pump import Pump
@@ -60,7 +60,7 @@ class Lifecycle:
 
     __slots__ = ("__weakref__", "_closing", "_encode", "_error", "_opened_at", "_opening", "_options", "_pump",
                  "_reader", "_reason", "_reauthorization", "_timers", "bytes", "loop", "phase", "request",
-                 "subscriptions")  # fmt: skip
+                 "slot", "subscriptions")  # fmt: skip
 
     _pump: Pump
 
@@ -72,6 +72,8 @@ class Lifecycle:
         """The request, for signals and error reports."""
         self.bytes: int = 0
         """Bytes that the server has taken."""
+        self.slot: Slot | None = None
+        """Counts the stream, where limits apply to it."""
         self.subscriptions: tuple[frozenset[str], ...] = ()
         """The channels of each subscription that the source has entered itself."""
         self._options = options
@@ -89,6 +91,11 @@ class Lifecycle:
     def events(self) -> int:
         """Events that the source has yielded."""
         return self._pump.buffer.events
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the source has not started."""
+        return self.phase is Phase.NEW
 
     @property
     def is_read(self) -> bool:
@@ -181,8 +188,7 @@ class Lifecycle:
     def shut_down(self) -> None:
         """End the stream because the server stops. Its client reconnects after a delay of its own."""
         timeout = min(SHUTDOWN_CLEANUP, sse_settings.CLEANUP_TIMEOUT)
-        retry = ServerSentEvent(retry=randint(*sse_settings.SHUTDOWN_RETRY_SPREAD))
-        self._end("shutdown", self._encode(retry), timeout)
+        self._end("shutdown", self._encode(ServerSentEvent(retry=shutdown.retry())), timeout)
         # A client that stopped reading must not delay the shutdown.
         asyncio.get_running_loop().call_later(timeout, self.disconnect)
 
@@ -242,6 +248,13 @@ class Lifecycle:
     def _discard(self) -> None:
         self._advance(Phase.CLOSED)
         self._pump.discard()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Count the stream no longer."""
+        open_streams.discard(self)
+        if self.slot is not None:
+            self.slot.release()
 
     async def _close(self, reason: Reason) -> None:
         """Close the stream once. A caller that is cancelled meanwhile can call this again, to wait for the end."""
@@ -259,7 +272,7 @@ class Lifecycle:
             self._timers.stop()
         if self._reauthorization is not None:
             await self._reauthorization.stop(sse_settings.CLEANUP_TIMEOUT)
-        open_streams.discard(self)
+        self._leave()
         if self._opening is not None:
             await asyncio.wait([self._opening])
         if self._opened_at is not None and self._reason is not None:

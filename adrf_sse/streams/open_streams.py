@@ -85,8 +85,8 @@ class OpenStreams:
 open_streams = OpenStreams()
 
 _by_context: "WeakKeyDictionary[ThreadSensitiveContext, Lifecycle]" = WeakKeyDictionary()
-_under_wsgi: "ContextVar[Lifecycle | None]" = ContextVar("adrf_sse_unread_stream", default=None)
-"""asgiref passes context variables from the view's loop to the worker's thread."""
+_under_wsgi: "ContextVar[ref[Lifecycle] | None]" = ContextVar("adrf_sse_unread_stream", default=None)
+"""asgiref passes context variables from the view's loop to the worker's thread. Weak, because threads go on."""
 
 
 def add_unread(stream: "Lifecycle") -> None:
@@ -96,7 +96,7 @@ def add_unread(stream: "Lifecycle") -> None:
         _by_context[context] = stream
         call_after_request(context, partial(_close_after_request, ref(context)))
     else:
-        _under_wsgi.set(stream)
+        _under_wsgi.set(ref(stream))
 
 
 def pop_unread() -> "Lifecycle | None":
@@ -104,9 +104,9 @@ def pop_unread() -> "Lifecycle | None":
     context = thread_context()
     if context is not None:
         return _by_context.pop(context, None)
-    stream = _under_wsgi.get()
+    unread = _under_wsgi.get()
     _under_wsgi.set(None)
-    return stream
+    return None if unread is None else unread()
 
 
 def _close_after_request(context: "ref[ThreadSensitiveContext]") -> None:

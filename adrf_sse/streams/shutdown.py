@@ -10,10 +10,12 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from random import randint
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from adrf_sse.runtime.loops import running_loop
+from adrf_sse.settings import sse_settings
 from adrf_sse.streams.open_streams import OpenStreams, open_streams
 from adrf_sse.streams.recycling import watch_recycling
 
@@ -42,13 +44,24 @@ class Shutdown:
         self._server_handlers: dict[int, _Handler] = {}
         self._ending: asyncio.Task[None] | None = None
         self._begun = False
+        self._ended = 0  # streams that have ended because of the shutdown
         self._calls_server = False
         self._watches_recycling = False
+
+    def retry(self) -> int:
+        """Return a random reconnection delay in milliseconds.
+
+        The delays spread within ``SHUTDOWN_RETRY_SPREAD``, or within more time if the clients of this process would
+        otherwise return faster than ``RECONNECT_RATE``.
+        """
+        shortest, longest = sse_settings.SHUTDOWN_RETRY_SPREAD
+        return randint(shortest, max(longest, shortest + 1000 * self._ended // sse_settings.RECONNECT_RATE))
 
     def track(self, stream: "Lifecycle") -> None:
         """Add a stream to the open streams, and end it at shutdown. A stream that starts later ends at once."""
         self._streams.add(stream)
         if self._begun:  # servers still accept requests for a while
+            self._ended += 1
             _end(stream)
         self.listen()
 
@@ -94,6 +107,7 @@ class Shutdown:
             self._ending = None
 
     def _end_streams(self) -> None:
+        self._ended = max(self._ended, len(self._streams))
         for stream in self._streams:
             _end(stream)
 

@@ -12,7 +12,7 @@ from adrf_sse.runtime.contexts import release_request
 from adrf_sse.runtime.loops import run_on
 from adrf_sse.streams.buffer import FrameBuffer
 from adrf_sse.streams.lifecycle import Lifecycle, Phase
-from adrf_sse.streams.open_streams import open_streams, pop_unread
+from adrf_sse.streams.open_streams import pop_unread
 from adrf_sse.streams.options import Options
 from adrf_sse.streams.pump import DirectPump, Pump, Serialize
 from adrf_sse.streams.sources import DirectSource
@@ -76,7 +76,7 @@ class EventStream(Lifecycle):
                     await buffer.wait_for_frames()
         if self._error is not None:
             self._advance(Phase.CLOSED)
-            open_streams.discard(self)
+            self._leave()
             raise self._error
         await self._open()
 

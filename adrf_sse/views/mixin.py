@@ -24,7 +24,8 @@ from adrf_sse.responses import EventStreamResponse
 from adrf_sse.runtime.loops import loop_of
 from adrf_sse.serializers.event_serializers import Declared, check_declarations, event_serializers
 from adrf_sse.streams.collector import Collector, StreamTooLong
-from adrf_sse.streams.lifecycle import Lifecycle, Phase
+from adrf_sse.streams.lifecycle import Lifecycle
+from adrf_sse.streams.limits import reserve
 from adrf_sse.streams.open_streams import add_unread
 from adrf_sse.streams.options import Options, StreamOptions, check_attributes, options_of
 from adrf_sse.streams.reauthorization import ViewAuthorization, check_client
@@ -153,7 +154,8 @@ class EventStreamMixin(StreamOptions, Base):
         """Let the view's ``reauthorize_interval`` apply to a stream, and wait for its first event."""
         self._reauthorize(stream, chosen)
         stream.request = self.request._request
-        if self.request.method != "HEAD" and stream.phase is Phase.NEW:
+        if self.request.method != "HEAD" and stream.is_new:
+            reserve(stream, self.request._request)
             await stream.first_event(loop_of(self.request._request))
             add_unread(stream)
 
@@ -170,6 +172,7 @@ class EventStreamMixin(StreamOptions, Base):
             return stream_in_place_of(response, stream, self.request)
         collector = Collector(response.data, chosen, wire_format, self.request._request, event_serializers(self))
         self._reauthorize(collector, chosen)
+        reserve(collector, self.request._request)
         try:
             response.data = await collector.collect(loop_of(self.request._request))
         except StreamTooLong as exc:

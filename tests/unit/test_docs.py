@@ -209,3 +209,14 @@ def test_the_documented_test_of_an_announcement_passes(
     tests, event_stream_client, db, django_capture_on_commit_callbacks
 ):
     tests["test_a_saved_order_is_announced"](event_stream_client, None, django_capture_on_commit_callbacks)
+
+
+# Limits
+
+
+async def test_the_documented_limits(visit, settings):
+    found = examples("limits.md")
+    assert validated(found["ADRF_SSE"])[1] == []
+    assert found["ExportThrottle"]().scope == "exports"
+    async with visit(found["News"].as_view()) as stream:
+        assert stream.status_code == 200

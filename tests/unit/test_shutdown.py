@@ -69,3 +69,35 @@ async def test_a_stream_that_opens_after_the_signal_ends_at_once(server):
     shutdown.track(Stream(streams))
     while len(streams):
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("streams", "rate", "longest"), [(0, 100, 5000), (400, 100, 5000), (2500, 100, 26_000), (50, 1, 51_000)]
+)
+async def test_the_clients_of_many_streams_return_at_a_limited_rate(server, settings, streams, rate, longest):
+    settings.ADRF_SSE = {"RECONNECT_RATE": rate}
+    open_streams = OpenStreams()
+    shutdown = Shutdown(open_streams)
+    for _ in range(streams):
+        shutdown.track(Stream(open_streams))
+    shutdown.listen()
+    signal.raise_signal(signal.SIGTERM)
+    await server.received.get()
+    delays = [shutdown.retry() for _ in range(2000)]
+    assert 1000 <= min(delays) < 1000 + longest / 20
+    assert longest - longest / 20 < max(delays) <= longest
+
+
+async def test_streams_that_open_during_the_shutdown_return_later(server, settings):
+    settings.ADRF_SSE = {"RECONNECT_RATE": 1, "SHUTDOWN_RETRY_SPREAD": (0, 0)}
+    streams = OpenStreams()
+    shutdown = Shutdown(streams)
+    shutdown.listen()
+    signal.raise_signal(signal.SIGTERM)
+    await server.received.get()
+    assert shutdown.retry() == 0
+    for _ in range(60):
+        shutdown.track(Stream(streams))
+    assert max(shutdown.retry() for _ in range(1000)) > 30_000
+    while len(streams):
+        await asyncio.sleep(0)
