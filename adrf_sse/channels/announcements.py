@@ -61,8 +61,7 @@ def announce(rows: "models.QuerySet[Any] | models.Model | Iterable[models.Model]
         return
     for instance in [rows] if isinstance(rows, models.Model) else rows:
         _check(type(instance))
-        using = instance._state.db or router.db_for_write(type(instance), instance=instance)
-        announce_instance(instance, using)
+        announce_instance(instance, _alias_of_writes(type(instance), instance._state.db))
 
 
 def announce_instance(instance: models.Model, using: str, before: Iterable[Partition] = ()) -> None:
@@ -110,8 +109,14 @@ def announce_keys(model: Model, keys: Iterable[Any] | None, using: str) -> None:
         _add_everything(live, using)
 
 
+def _alias_of_writes(model: Model, alias: str | None) -> str:
+    """Return the database whose transaction changes rows of a database. A router may read from a replica."""
+    return router.db_for_write(model) if alias in (None, router.db_for_read(model)) else str(alias)
+
+
 def _announce_queryset(rows: "models.QuerySet[Any]") -> None:
     _check(rows.model)
+    rows = rows.using(_alias_of_writes(rows.model, rows.db))
     for model in live_models(rows.model):
         fields = partition_fields(model)
         changes: Changes = {}

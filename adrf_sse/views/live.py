@@ -78,6 +78,11 @@ class LiveModelMixin(StreamOptions):
         partition = self.get_live_partition()
         if partition is None:
             return object()
+        if not isinstance(partition, Hashable):
+            raise TypeError(
+                f"get_live_partition() of {type(self).__name__} must return a hashable value, got {partition!r}. "
+                "Return a str, a number or a tuple of them, or None."
+            )
         query = tuple((name, tuple(values)) for name, values in request.GET.lists() if name not in _NOT_ROWS)
         path = request.path
         form = (type(request.accepted_renderer), get_language(), get_current_timezone_name())

@@ -18,7 +18,7 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.serializers import ModelSerializer
 from rest_framework.viewsets import ModelViewSet
 
-from adrf_sse.channels import announce
+from adrf_sse.channels import announce, announcements
 from adrf_sse.testing import EventStreamClient
 from adrf_sse.views import LiveModelMixin
 from tests.live.test_live_lists import changes, commit, watch
@@ -348,3 +348,32 @@ def test_a_synchronous_test_reads_the_changes_of_its_transaction(route, django_c
         with django_capture_on_commit_callbacks(execute=True):
             order.delete()
         assert stream.next(timeout=20).event == "deleted"
+
+
+class Replicas:
+    """Read from a replica."""
+
+    def db_for_read(self, model, **hints):
+        return "replica"
+
+    def db_for_write(self, model, **hints):
+        return "default"
+
+
+def test_rows_that_were_read_from_a_replica_are_announced_when_the_primary_commits(settings, monkeypatch):
+    announced = []
+    monkeypatch.setattr(announcements, "_add", lambda using, changes: announced.append(using))
+    order = Order.objects.create(item="x")
+    announced.clear()
+    order._state.db = "replica"
+    settings.DATABASE_ROUTERS = [f"{__name__}.Replicas"]
+    announce(order)
+    announce(Order.objects.all())
+    assert announced == ["default", "default"]
+
+
+async def test_a_partition_that_is_not_hashable_is_refused(route, caplog):
+    viewset = viewset_of(Order, "id", get_live_partition=lambda self: ["everybody"])
+    async with watch(route(viewset)) as stream:
+        assert stream.status_code == 500
+    assert "get_live_partition() of Rows must return a hashable value, got ['everybody']." in caplog.text
