@@ -12,7 +12,7 @@ from adrf_sse.events.event import ServerSentEvent, default_json
 from adrf_sse.events.fields import JSONEncode, data_field, event_field
 from adrf_sse.events.frames import cached_event_name
 from adrf_sse.settings import sse_settings
-from adrf_sse.validators import event_name
+from adrf_sse.validators import event_name, text
 
 _JSON, _TEXT = b"j", b"t"
 _ID = b"id: %d\n"
@@ -33,7 +33,7 @@ def message_body(
     else:
         field = event_field(cached_event_name(event) if isinstance(event, str) else event_name("event", event))
     if skip_user is not None:
-        kind = kind.upper() + quote(skip_user).encode() + b"\n"
+        kind = kind.upper() + quote(text("skip_user", skip_user)).encode() + b"\n"
     return kind + field + data_field("null" if data is None else data, to_json or default_json()) + b"\n"
 
 

@@ -411,6 +411,11 @@ async def test_the_streams_of_a_user_do_not_receive_what_skips_the_user():
         assert [event.data for event in await take(others, 3)] == ["by ann", "by bob", "by nobody"]
 
 
+async def test_a_user_to_skip_whose_key_can_not_be_encoded_is_refused():
+    with pytest.raises(ValueError, match="skip_user must be text that UTF-8 can encode"):
+        await apublish("room", "mine", skip_user="\udc80")
+
+
 async def test_history_is_read_without_the_events_that_skip_the_user():
     first = await apublish("room", "first")
     await apublish("room", "mine", skip_user="ann")
