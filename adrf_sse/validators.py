@@ -4,6 +4,7 @@ Each validator returns the value in its canonical form. Each raises ``TypeError`
 valid, and the message names the field.
 """
 
+import reprlib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from math import inf, isfinite
@@ -18,13 +19,18 @@ MAX_INT = 2**63 - 1
 _FORBIDDEN = {"\r": "a carriage return", "\n": "a line feed", "\0": "a NUL character"}
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, to_text: Callable[[Any], str] = repr) -> str:
     """Return the ``repr()`` of a value for a message, or its type if it contains an int that Python does not print."""
     try:
-        return repr(value)
+        return to_text(value)
     except ValueError:  # an int of more than 4,300 digits
         size = f" of {value.bit_length():,} bits" if isinstance(value, int) else ""
         return f"a value of the type {type(value).__name__}{size}"
+
+
+def shown_briefly(value: Any) -> str:
+    """Return the beginning of the ``repr()`` of a value that may be large, for a message."""
+    return shown(value, reprlib.repr)
 
 
 def text(name: str, value: str) -> str:

@@ -8,6 +8,7 @@ from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import message_body
 from adrf_sse.events.event import ServerSentEvent
 from adrf_sse.settings import sse_settings
+from adrf_sse.validators import shown
 
 MAX_CHANNELS = 100
 """Channels of one subscriber at most."""
@@ -74,7 +75,7 @@ def _message(channel: str, data: Any, event: str | None, skip_user: str | None) 
 def channel_name(value: Any) -> str:
     """Return a channel's name. Raises ``TypeError`` or ``ValueError`` if the value is not a valid name."""
     if not isinstance(value, str):
-        raise TypeError(f"a channel's name must be a str, got {value!r}. Write it as text, such as 'orders.42'.")
+        raise TypeError(f"a channel's name must be a str, got {shown(value)}. Write it as text, such as 'orders.42'.")
     if not _NAME.fullmatch(value):
         raise ValueError(
             f"a channel's name must be 1 to 200 of the characters A-Z a-z 0-9 . _ : -, got {value[:250]!r}. "
@@ -86,7 +87,7 @@ def channel_name(value: Any) -> str:
 def channel_names(values: Iterable[Any]) -> frozenset[str]:
     """Return the names of a subscriber's channels, each once."""
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise TypeError(f"channels must be a list of names, got {values!r}. Return a list, such as ['orders.42'].")
+        raise TypeError(f"channels must be a list of names, got {shown(values)}. Return a list, such as ['orders.42'].")
     names = frozenset(channel_name(value) for value in values)
     if not 1 <= len(names) <= MAX_CHANNELS:
         raise ValueError(

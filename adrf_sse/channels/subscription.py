@@ -13,6 +13,7 @@ from adrf_sse.channels.hub import hub_of
 from adrf_sse.events.event import is_too_long
 from adrf_sse.streams.pump import running_stream
 from adrf_sse.streams.sources import DirectSource
+from adrf_sse.validators import shown
 
 if TYPE_CHECKING:
     from adrf_sse.streams.lifecycle import Lifecycle
@@ -169,6 +170,8 @@ class Subscription(DirectSource):
 def _event_number(last_event_id: str | int | None) -> int | None:
     """Return an event ID as a number, or ``None`` if no broker assigns such an ID."""
     if isinstance(last_event_id, bool) or not isinstance(last_event_id, str | int | None):
-        raise TypeError(f"last_event_id must be a str, an int or None, got {last_event_id!r}. Pass view.last_event_id.")
+        raise TypeError(
+            f"last_event_id must be a str, an int or None, got {shown(last_event_id)}. Pass view.last_event_id."
+        )
     text = str(last_event_id)
     return int(text) if _NUMBER.fullmatch(text) else None

@@ -121,5 +121,5 @@ def default_json() -> JSONEncode:
 
 def _comment(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"comment must be a str, got {value!r}. Convert it with str().")
+        raise TypeError(f"comment must be a str, got {validators.shown(value)}. Convert it with str().")
     return validators.text("comment", value)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from reprlib import repr as short_repr
 from typing import Any
 
 from adrf_sse import validators
@@ -51,7 +50,7 @@ def json_error(data: Any, exc: Exception) -> TypeError | ValueError:
     """Return the exception to raise if the JSON encoder raised ``exc`` for an event's data."""
     if isinstance(exc, NotData):
         return TypeError(str(exc))
-    expected = f"data must be text or something the JSON renderer can encode, got {short_repr(data)}"
+    expected = f"data must be text or something the JSON renderer can encode, got {validators.shown_briefly(data)}"
     if isinstance(exc, RecursionError):
         return ValueError(f"{expected}, which contains itself or is nested too deeply. Remove what it repeats.")
     error = TypeError if isinstance(exc, TypeError) else ValueError

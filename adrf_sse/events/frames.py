@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from reprlib import repr as short_repr
 from typing import Any
 
 from adrf_sse import validators
@@ -68,7 +67,7 @@ def complete_frames(item: bytes) -> bytes:
         return item
     raise ValueError(
         "bytes must be complete frames, which begin with a field such as data: and end in an empty line, "
-        f"got {short_repr(item)}. Yield a str for text, a dict or a list for JSON, or the whole frame."
+        f"got {validators.shown_briefly(item)}. Yield a str for text, a dict or a list for JSON, or the whole frame."
     )
 
 
@@ -85,7 +84,7 @@ def tuple_fields(item: tuple[Any, ...]) -> Fields:
     if not 2 <= len(item) <= 3 or not isinstance(item[0], str):
         raise TypeError(
             "a tuple must be (event, data) or (event, data, id) with a str as event, "
-            f"got {short_repr(item)}. Yield a list for a JSON array."
+            f"got {validators.shown_briefly(item)}. Yield a list for a JSON array."
         )
     id = item[2] if len(item) == 3 else None
     return cached_event_name(item[0]), item[1], None if id is None else validators.event_id("id", id)

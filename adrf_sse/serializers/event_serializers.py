@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
 from inspect import isclass
-from reprlib import repr as short_repr
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -12,7 +11,7 @@ from rest_framework.generics import GenericAPIView
 
 from adrf_sse.events.event import RESET_EVENT, ServerSentEvent
 from adrf_sse.serializers.plain import is_plain, is_plain_data
-from adrf_sse.validators import event_name
+from adrf_sse.validators import event_name, shown_briefly
 
 Declared = type[fields.Field[Any, Any, Any, Any]] | fields.Field[Any, Any, Any, Any]
 """A serializer or field, as a class or as an instance such as ``PriceSerializer(many=True)``."""
@@ -160,7 +159,7 @@ class EventSerializers:
         )
         raise ValueError(
             f"an event must be one that event_serializers declares ({names}), got {got} with the data "
-            f"{short_repr(data)}. {fix} on the view."
+            f"{shown_briefly(data)}. {fix} on the view."
         )
 
 

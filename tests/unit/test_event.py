@@ -8,6 +8,8 @@ from django.db import models
 from rest_framework.renderers import JSONRenderer
 
 from adrf_sse import ServerSentEvent
+from adrf_sse.channels import subscribe
+from adrf_sse.channels.channel import channel_names
 from adrf_sse.events.frames import FrameEncoder
 
 SURROGATE = "\ud800"
@@ -234,3 +236,21 @@ def test_json_with_several_lines_is_split_into_data_lines():
 def test_a_number_that_python_does_not_print_is_an_error_that_names_the_field(field):
     with pytest.raises(ValueError, match=f"^{field} must be "):
         ServerSentEvent(**{field: 10**5000})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda number: ServerSentEvent(comment=number),
+        lambda number: ServerSentEvent(event=[number]),
+        lambda number: ServerSentEvent({"n": number}).encode(),
+        lambda number: FrameEncoder()((number, 1)),
+        lambda number: channel_names(number),
+        lambda number: channel_names([[number]]),
+        lambda number: subscribe("a", last_event_id=[number]),
+    ],
+)
+def test_a_number_that_python_does_not_print_is_refused_with_a_message_that_says_what_to_do(make):
+    with pytest.raises((TypeError, ValueError), match=r"must be .*got .*\. \w+") as caught:
+        make(10**5000)
+    assert len(str(caught.value)) < 400

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.fuzz import channels, configuration, encoding, parsing
-from benchmarks.fuzz.kinds import Kind, expect, random_of, report, run
+from benchmarks.fuzz.kinds import Kind, expect, random_of, report, run, shown
 from benchmarks.fuzz.reference import interpret, json_lines
 from tests.unit.test_parsers import STREAMS
 
@@ -64,4 +64,4 @@ def test_a_failing_case_is_made_smaller_and_reported_once_with_its_seed():
 
 def _shown(case):
     """Return what a case looks like, without the addresses of objects."""
-    return re.sub(r"0x[0-9a-f]+", "", repr(case))
+    return re.sub(r"0x[0-9a-f]+", "", shown(case))
