@@ -8,13 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from http.client import HTTPConnection
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
 from tempfile import TemporaryFile
 from typing import Any
 
-from benchmarks.clients.connections import is_answered
-from benchmarks.limits import PATIENCE
 from benchmarks.processes import ServerFailed
+
+PATIENCE = 120
+"""Seconds in which a server must start, answer and exit. A busy machine needs most of them."""
 
 TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*.*", re.MULTILINE)
 
@@ -61,8 +63,13 @@ class LiveServer:
             stdout=self._output,
             stderr=self._output,
         )
-        if not wait_for(lambda: not self.is_up or is_answered(self.port, self._path)) or not self.is_up:
+        if not wait_for(lambda: not self.is_up or self._answers()) or not self.is_up:
             raise ServerFailed(self.output() or "the server did not answer")
+
+    def _answers(self) -> bool:
+        with suppress(OSError, HTTPException):
+            return bool(self.figures(timeout=5))
+        return False
 
     def terminate(self) -> float:
         """Send SIGTERM, wait until the process has exited, and return the seconds that it took."""
@@ -79,9 +86,9 @@ class LiveServer:
         self._listener.close()
         self._output.close()
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self, timeout: float = PATIENCE) -> dict[str, Any]:
         """Return what the process tells about itself."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request("GET", self._path)
             figures: dict[str, Any] = json.loads(connection.getresponse().read())

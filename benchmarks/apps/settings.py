@@ -1,6 +1,8 @@
 """The settings of every contender that is a Django project: nothing that a stream does not need."""
 
+import json
 import os
+from typing import Any
 
 DEBUG = False
 SECRET_KEY = "benchmarks"
@@ -38,7 +40,19 @@ if "BENCHMARK_DATABASE" in os.environ:
             },
         }
     }
+if "BENCHMARK_POSTGRES" in os.environ:
+    INSTALLED_APPS += ["django.contrib.contenttypes"]
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": "127.0.0.1",
+            "PORT": os.environ["BENCHMARK_POSTGRES"],
+            "NAME": "postgres",
+            "USER": "postgres",
+        }
+    }
+ADRF_SSE: dict[str, Any] = json.loads(os.environ.get("BENCHMARK_ADRF_SSE", "{}"))
 if "BENCHMARK_REDIS" in os.environ:
-    ADRF_SSE = {
+    ADRF_SSE |= {
         "BROKER": {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": os.environ["BENCHMARK_REDIS"]}}
     }

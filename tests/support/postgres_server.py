@@ -25,26 +25,56 @@ def programs() -> Path:
     return Path(found).parent
 
 
+class Postgres:
+    """Run a cluster on a free port, with its data in ``folder``."""
+
+    def __init__(self, folder: Path, max_connections: int) -> None:
+        self.port = free_port()
+        self._binaries = programs()
+        self._folder = folder
+        # PostgreSQL refuses to run as root.
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(folder, self._user)
+        self._options = (
+            f"-p {self.port} -k {folder} -c listen_addresses=127.0.0.1 "
+            f"-c max_connections={max_connections} -c fsync=off"
+        )
+        self._run("initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "-N")
+
+    def start(self) -> None:
+        """Start PostgreSQL and wait until it accepts connections."""
+        self._run(
+            "pg_ctl", "-D", f"{self._folder}/data", "-w", "-l", f"{self._folder}/log", "-o", self._options, "start"
+        )
+
+    def kill(self) -> None:
+        """End PostgreSQL at once, with all of its connections, if it runs."""
+        if (self._folder / "data/postmaster.pid").exists():
+            self._run("pg_ctl", "-D", f"{self._folder}/data", "-w", "-m", "immediate", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [self._binaries / program, *arguments]
+        subprocess.run(command, user=self._user, check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
+@contextmanager
+def cluster(max_connections: int) -> Iterator[Postgres]:
+    """Run a cluster that accepts ``max_connections`` connections."""
+    folder = Path(mkdtemp(prefix="adrf_sse-postgres-"))
+    try:
+        server = Postgres(folder, max_connections)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
+    finally:
+        shutil.rmtree(folder)
+
+
 @contextmanager
 def postgres(max_connections: int) -> Iterator[int]:
     """Run a cluster that accepts ``max_connections`` connections, and yield its port."""
-    binaries = programs()
-    folder = Path(mkdtemp(prefix="adrf_sse-postgres-"))
-    # PostgreSQL refuses to run as root.
-    user = "postgres" if os.geteuid() == 0 else None
-    if user:
-        shutil.chown(folder, user)
-    port = free_port()
-
-    def run(*command: str) -> None:
-        subprocess.run([binaries / command[0], *command[1:]], user=user, check=True, stdout=subprocess.DEVNULL, cwd="/")
-
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections={max_connections} -c fsync=off"
-    try:
-        run("initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "-N")
-        run("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", options, "start")
-        yield port
-    finally:
-        if (folder / "data/postmaster.pid").exists():
-            run("pg_ctl", "-D", f"{folder}/data", "-w", "-m", "immediate", "stop")
-        shutil.rmtree(folder)
+    with cluster(max_connections) as server:
+        yield server.port
