@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 
 from adrf_sse import signals
 from adrf_sse.streams.stream import EventStream
+from adrf_sse.streams.sync_sources import source_limit
 
 try:
     import prometheus_client as prometheus
@@ -122,6 +123,13 @@ class StreamMetrics:
             registry=registry,
         )
 
+        self._sync_sources = prometheus.Gauge(
+            "adrf_sse_sync_sources",
+            "Synchronous sources, each with a thread, that have not returned.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+
     def _connect(self) -> None:
         # Strong references, because the receivers must live as long as the metrics in the registry.
         signals.stream_opened.connect(self._stream_opened, weak=False)
@@ -157,6 +165,7 @@ class StreamMetrics:
         """Add what the open streams have sent since the last count to the metrics. Thread-safe."""
         for view, sent in self._totals.count().items():
             self._add(view, sent)
+        self._sync_sources.set(source_limit.sources)
 
     def _add(self, view: str, sent: Sent) -> None:
         events, size = sent

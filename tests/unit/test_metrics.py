@@ -204,6 +204,36 @@ def test_the_documentation_names_every_metric(metrics):
     assert sorted(described) == sorted(f.name + "_total" * (f.type == "counter") for f in families)
 
 
+async def test_a_synchronous_source_that_does_not_return_is_counted_after_its_stream_has_ended(
+    metrics, visit, settings, caplog
+):
+    settings.ADRF_SSE = {"CLEANUP_TIMEOUT": 0.01}
+    go, ended, threads = threading.Event(), threading.Event(), []
+
+    @event_stream
+    def blocked(request):
+        threads.append(threading.current_thread())
+        try:
+            yield "a"
+            go.wait()
+        finally:
+            ended.set()
+
+    def count():
+        metrics.count_open_streams()
+        return metrics.registry.get_sample_value("adrf_sse_sync_sources")
+
+    before = count()
+    async with visit(blocked, served=True) as stream:
+        await stream.next()
+    assert "did not stop within 0.01 s" in caplog.text
+    assert count() == before + 1
+    go.set()
+    await asyncio.to_thread(threads[0].join, 30)
+    assert ended.is_set()
+    assert count() == before
+
+
 # Real servers
 
 
