@@ -1,5 +1,6 @@
 """Tests of the examples in the documentation."""
 
+import logging
 import re
 import sys
 from asyncio import run
@@ -13,6 +14,9 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group, User
 from django.db.models.signals import post_save
 from rest_framework import serializers
+from rest_framework.authtoken.models import Token
+from rest_framework.test import APIClient
+from uvicorn.logging import AccessFormatter
 
 from adrf_sse.channels import apublish, publish, subscribe
 from adrf_sse.settings import validated
@@ -220,3 +224,27 @@ async def test_the_documented_limits(visit, settings):
     assert found["ExportThrottle"]().scope == "exports"
     async with visit(found["News"].as_view()) as stream:
         assert stream.status_code == 200
+
+
+# Other origins
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_documented_ticket_opens_a_stream(settings, event_stream_client):
+    found = examples("cross-origin.md")
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": found["urlpatterns"]})
+    user = User.objects.create_user("alice")
+    token = Token.objects.create(user=user).key
+    client = APIClient(headers={"Authorization": f"Token {token}"})
+    ticket = client.post("/tickets/", {"path": "/orders/events/"}).json()["ticket"]
+    with event_stream_client.get("/orders/events/", {"ticket": ticket, "last_event_id": ""}) as stream:
+        assert stream.status_code == 200
+
+
+def test_the_documented_filter_removes_the_query_from_uvicorns_access_log():
+    found = examples("cross-origin.md")
+    assert found["LOGGING"]["filters"]["without_query"]["()"] is found["WithoutQuery"]
+    arguments = ("1.2.3.4:5", "GET", "/a/?ticket=b", "1.1", 200)
+    record = logging.LogRecord("uvicorn.access", logging.INFO, "", 0, '%s - "%s %s HTTP/%s" %d', arguments, None)
+    assert found["WithoutQuery"]().filter(record)
+    assert AccessFormatter("%(request_line)s", use_colors=False).format(record) == "GET /a/ HTTP/1.1"
