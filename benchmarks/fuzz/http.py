@@ -143,6 +143,7 @@ def run(kind: Kind, seed: str, numbers: range) -> Outcome:
             try:
                 target.send(cases)
             except Exception as exc:
+                print(f"A case from {batch.start} to {batch.stop - 1} failed, and is searched for: {exc}", flush=True)
                 outcome.add(_culprit(kind, batch, cases, exc))
                 break
     finally:

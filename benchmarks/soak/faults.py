@@ -2,12 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
 from benchmarks.live_servers import LiveServer
-from benchmarks.soak.clients import Clients
 
 GAP = (1.0, 5.0)
 """Seconds between two faults."""
@@ -16,12 +15,12 @@ GAP = (1.0, 5.0)
 class Faults:
     """Break one thing after the other."""
 
-    def __init__(self, random: Random, server: LiveServer, redis: Any, postgres: Any, clients: Clients) -> None:
+    def __init__(self, random: Random, server: LiveServer, redis: Any, postgres: Any) -> None:
         self.counts: Counter[str] = Counter()
         self.slowest = 0.0
         """Seconds that the slowest server took to exit."""
         self._random, self._server, self._redis, self._postgres = random, server, redis, postgres
-        self._clients = clients
+        self._waiting: list[Callable[[], Awaitable[None]]] = []
 
     async def run(self, seconds: float) -> None:
         """Break things for some time. Everything works at the end."""
@@ -32,11 +31,13 @@ class Faults:
             faults += [self._kill_redis, self._pause_redis]
         if self._postgres is not None:
             faults.append(self._kill_postgres)
-        waiting: list[Callable[[], object]] = []
+        shortest, longest = GAP
         while loop.time() < end:
-            await asyncio.sleep(min(self._random.uniform(*GAP), max(0, end - loop.time())))
-            waiting = waiting or self._random.sample(faults, len(faults))
-            await waiting.pop()()  # type: ignore[misc]
+            gap = self._random.uniform(shortest, max(shortest, min(longest, seconds / 4)))
+            await asyncio.sleep(min(gap, max(0, end - loop.time())))
+            # Each fault happens once before one of them happens again, also over several parts of a run.
+            self._waiting = self._waiting or self._random.sample(faults, len(faults))
+            await self._waiting.pop()()
 
     async def _down(self) -> None:
         await asyncio.sleep(self._random.uniform(0.1, 3))

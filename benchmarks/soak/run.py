@@ -54,7 +54,7 @@ class Soak:
         os.environ.update(self.environment)  # for the publisher
         self.servers = [LiveServer("soaked" if postgres else "every_source", self.environment) for _ in range(2)]
         self.clients = Clients([server.port for server in self.servers], self.random, self.ledger)
-        self.faults = Faults(self.random, self.servers[0], redis, postgres, self.clients)
+        self.faults = Faults(self.random, self.servers[0], redis, postgres)
         self.pages = [self.ledger.open(self._channels()) for _ in range(FOLLOWERS if redis else 0)]
         self.seed = seed
         self.problems: list[str] = []
