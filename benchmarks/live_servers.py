@@ -96,6 +96,11 @@ class LiveServer:
         finally:
             connection.close()
 
+    def is_idle(self) -> bool:
+        """Return whether no stream is open, and each that was opened was reported as closed, which happens later."""
+        figures = self.figures()
+        return not figures["streams"] and figures["opened"] == figures["closed"]
+
     def output(self) -> str:
         """Return what the process has written."""
         # The process shares the position in the file, so that moving it would make the process overwrite its output.

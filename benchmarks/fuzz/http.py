@@ -62,10 +62,7 @@ class Target:
     def _examine(self) -> None:
         server = self.server
         expect(server.is_up, "the server has ended:", server.output()[-2000:])
-        closed = wait_for(lambda: server.figures()["streams"] == 0, PATIENCE)
-        figures = server.figures()
-        expect(closed, "streams stay open:", figures)
-        expect(figures["opened"] == figures["closed"], "signals differ:", figures)
+        expect(wait_for(server.is_idle, PATIENCE), "streams stay open, or signals differ:", server.figures())
         found = server.tracebacks()
         expect(not found, "the server logged a traceback:\n", *found[:1])
 

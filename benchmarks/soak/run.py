@@ -127,14 +127,13 @@ class Soak:
 
     def _measure(self, name: str) -> None:
         for index, server in enumerate(self.servers):
-            if not wait_for(lambda server=server: server.figures()["streams"] == 0, PATIENCE):
-                self.problems.append(f"server {index + 1} has open streams without a client")
+            idle = wait_for(server.is_idle, PATIENCE)
             figures = server.figures()
+            if not idle:
+                self.problems.append(f"server {index + 1} has streams without a client, or signals differ: {figures}")
             if self.postgres:
                 figures["database connections"] = _connections(self.postgres.port)
             print(row(f"{name}, server {index + 1}", figures), flush=True)
-            if figures["opened"] != figures["closed"]:
-                self.problems.append(f"server {index + 1}: {figures['opened']} opened, {figures['closed']} closed")
             self.figures[f"{name} {index}"] = figures
 
     def _verdict(self) -> None:
