@@ -160,7 +160,7 @@ def backend(name: str, value: Any) -> dict[str, Any]:
     """Validate the import path of a class and the options for it, as in Django's ``CACHES``."""
     if not isinstance(value, Mapping) or not isinstance(value.get("BACKEND"), str):
         raise TypeError(
-            f'{name} must be {{"BACKEND": "path.to.Class", "OPTIONS": {{...}}}}, got {shown(value)}. '
+            f'{name} must be {{"BACKEND": "path.to.Class", "OPTIONS": {{...}}}}, got {_without_secrets(value)}. '
             "Set BACKEND to a class."
         )
     unknown = sorted(map(str, value.keys() - {"BACKEND", "OPTIONS"}))
@@ -169,6 +169,13 @@ def backend(name: str, value: Any) -> dict[str, Any]:
     options = value.get("OPTIONS", {})
     if not isinstance(options, Mapping) or not all(isinstance(key, str) for key in options):
         raise TypeError(
-            f"{name}['OPTIONS'] must be a dict with str keys, got {shown(options)}. Use {{}} for no options."
+            f"{name}['OPTIONS'] must be a dict with str keys, got {_without_secrets(options)}. Use {{}} for no options."
         )
     return {"BACKEND": value["BACKEND"], "OPTIONS": dict(options)}
+
+
+def _without_secrets(value: Any) -> str:
+    """Return the keys of a dict, or the type of another value, because a value may contain a password."""
+    if not isinstance(value, Mapping):
+        return f"a value of the type {type(value).__name__}"
+    return f"a dict with the keys {', '.join(map(str, value))}" if value else "an empty dict"

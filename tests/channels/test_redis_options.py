@@ -10,6 +10,7 @@ from redis import Redis
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.channels import apublish, publish, subscribe
+from adrf_sse.checks.project import check_broker, check_settings
 from adrf_sse.exceptions import BrokerUnavailable
 from tests.support.redis_server import RedisServer, redis_server
 
@@ -23,8 +24,8 @@ def use_options(settings, **options):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"url": "http://localhost"}, "redis://"),
-        ({"url": "redis://localhost:port"}, "port"),
+        ({"url": "http://localhost"}, "can't read"),
+        ({"url": "redis://localhost:port"}, "can't read"),
         ({"url": 6379}, "url must be a str, not a int"),
         ({"bogus": 1}, "'bogus'"),
         ({"sentinels": [("localhost", 26379)]}, "sentinels and service go together"),
@@ -36,6 +37,29 @@ def test_invalid_options_are_refused_when_the_broker_is_created(settings, option
     use_options(settings, **options)
     with pytest.raises(ImproperlyConfigured, match=rf"(?s)'OPTIONS'\] must be what redis-py takes.*{words}.*Correct"):
         get_broker()
+
+
+@pytest.mark.parametrize(
+    "broker",
+    [
+        "redis://:hunter2@host",
+        ["redis://:hunter2@host"],
+        {"OPTIONS": {"url": "redis://:hunter2@host"}},
+        {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": "redis://:hunter2@host"},
+        {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": "redis://:hunter2/@host"}},
+        {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": "redis://host:hunter2"}},
+        {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": "http://:hunter2@host"}},
+        {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"password": "hunter2", "bogus": "hunter2"}},
+        {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": ["hunter2"]}},
+    ],
+)
+def test_an_error_in_the_settings_of_the_broker_contains_no_password(settings, broker):
+    settings.ADRF_SSE = {"BROKER": broker}
+    with pytest.raises(ImproperlyConfigured) as caught:
+        get_broker()
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in str(caught.value.__cause__)
+    assert all("hunter2" not in str(message) for message in [*check_settings(None), *check_broker(None)])
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,12 @@ REFUSED = [
     (
         {"BROKER": "memory"},
         'ADRF_SSE[\'BROKER\'] is invalid: BROKER must be {"BACKEND": "path.to.Class", "OPTIONS": {...}}, got '
-        "'memory'. Set BACKEND to a class.",
+        "a value of the type str. Set BACKEND to a class.",
+    ),
+    (
+        {"BROKER": {"OPTIONS": {"url": "redis://:hunter2@host"}}},
+        'ADRF_SSE[\'BROKER\'] is invalid: BROKER must be {"BACKEND": "path.to.Class", "OPTIONS": {...}}, got '
+        "a dict with the keys OPTIONS. Set BACKEND to a class.",
     ),
     (
         {"BROKER": {"BACKEND": "x.Y", "LOCATION": "z"}},
@@ -66,7 +71,8 @@ REFUSED = [
     ),
     (
         {"BROKER": {"BACKEND": "x.Y", "OPTIONS": []}},
-        "ADRF_SSE['BROKER'] is invalid: BROKER['OPTIONS'] must be a dict with str keys, got []. Use {} for no options.",
+        "ADRF_SSE['BROKER'] is invalid: BROKER['OPTIONS'] must be a dict with str keys, got a value of the type list. "
+        "Use {} for no options.",
     ),
     (
         {"MAX_SYNC_STREAMS": True},

@@ -39,6 +39,12 @@ _HINTS = {
     "read only replica": "Connect to the primary, not to a replica",
 }
 
+_EXPECTED = "ADRF_SSE['BROKER']['OPTIONS'] must be what redis-py takes"
+_ADVICE = (
+    "Correct the URL or the options. A URL is redis://user:password@host:6379/0, and special characters in the "
+    "password must be percent-encoded."
+)
+
 _ERRORS = (redis.RedisError, OSError)
 
 _open: set["_LoopClient"] = set()
@@ -67,17 +73,17 @@ class RedisClient:
             if not isinstance(url, str):
                 raise TypeError(f"url must be a str, not a {type(url).__name__}.")
             if (sentinels is None) != (service is None):
-                raise ValueError("sentinels and service go together.")
+                raise TypeError("sentinels and service go together.")
             self._client = self._new(redis.Redis, Sentinel, Retry)
             pool = self._client.connection_pool
             # redis-py creates connections when they are needed, but wrong options must be reported now.
             pool.connection_class(**pool.connection_kwargs)
             self._scripts = {script: self._client.register_script(script) for script in scripts}
-        except (TypeError, ValueError) as exc:
-            raise ImproperlyConfigured(
-                f"ADRF_SSE['BROKER']['OPTIONS'] must be what redis-py takes, got an error: {exc} "
-                "Correct the URL or the options."
-            ) from exc
+        except TypeError as exc:
+            raise ImproperlyConfigured(f"{_EXPECTED}, got an error: {exc} {_ADVICE}") from exc
+        except ValueError:
+            # redis-py's message may contain a part of the password.
+            raise ImproperlyConfigured(f"{_EXPECTED}, got a URL or an option that it can't read. {_ADVICE}") from None
 
     @property
     def timeout(self) -> float | None:
