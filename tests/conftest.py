@@ -18,6 +18,21 @@ from tests.support.servers import Server
 hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("tests")
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the slow tests out of a run of all tests, except in ``.ci/run``, which sets ``ADRF_SSE_REQUIRE_ALL``."""
+    everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if everything and not config.option.markexpr and os.environ.get("ADRF_SSE_REQUIRE_ALL") != "1":
+        config.option.markexpr = "not slow"
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say that slow tests are left out."""
+    if config.option.markexpr != "not slow":
+        return None
+    return "Slow tests are left out. './runtests.sh -m slow' runs them, and 'ADRF_SSE_REQUIRE_ALL=1 ./runtests.sh' all."
+
+
 Visit = Callable[..., PendingStream]
 
 

@@ -302,6 +302,7 @@ async def test_the_console_says_if_its_module_could_not_be_loaded(page: Page) ->
 
 @pytest.mark.parametrize("rewrites_imports", [False, True])
 @pytest.mark.parametrize("keeps_only_hashed", [False, True])
+@pytest.mark.slow
 async def test_the_console_works_with_hashed_file_names(
     browser: Browser, tmp_path: Path, rewrites_imports: bool, keeps_only_hashed: bool
 ) -> None:

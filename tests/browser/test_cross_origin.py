@@ -18,7 +18,7 @@ from tests.support.browsers import chromium_with_preferences
 from tests.support.servers import serve
 
 # All tests of a worker share the servers and the browser.
-pytestmark = [pytest.mark.server, pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 RESOLVE = "--host-resolver-rules=MAP *.test 127.0.0.1"
 API = "api.shop.test"

@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, Request, expect
 from tests.support.browsers import WatchedPage, chromium, watched_page
 from tests.support.servers import Server
 
-pytestmark = [pytest.mark.browser, pytest.mark.server]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.server]
 
 MESSAGES = [f"Message {number} of 5" for number in range(1, 6)]
 

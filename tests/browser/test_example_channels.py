@@ -18,7 +18,7 @@ from tests.support.example import TWO_WORKERS, manage, serve_example
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.servers import Server
 
-pytestmark = [pytest.mark.browser, pytest.mark.server]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.server]
 
 LIVE = "/orders/api/live/"
 MAX_WINDOWS = 40

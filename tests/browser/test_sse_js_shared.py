@@ -16,7 +16,7 @@ from tests.support.browsers import TIMEOUT, chromium
 from tests.support.scripted_server import Exchange, ScriptedServer, scripted_server
 from tests.support.servers import serve
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
 
 UVICORN = ["-m", "uvicorn", "tests.project.console_asgi:application", "--fd", "{fd}", "--log-level", "warning"]
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.project.sse_js_settings"}

@@ -7,6 +7,7 @@ from adrf.generics import GenericAPIView
 from adrf.views import APIView
 from adrf.viewsets import ViewSet
 from django.contrib.auth.models import User
+from django.http import StreamingHttpResponse
 from django.urls import include, path
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
@@ -139,11 +140,14 @@ class Flood(Console):
 
 
 class Torn(Console):
-    """Send each byte as a separate chunk."""
-
-    heartbeat = None
+    """Send each byte as a separate chunk, without the package, which refuses parts of frames."""
 
     async def get(self, request):
+        if request.accepted_renderer.format == EventStreamRenderer.format:
+            return StreamingHttpResponse(self.bytes(), content_type="text/event-stream")
+        return self.bytes()
+
+    async def bytes(self):
         for byte in TORN:
             yield bytes([byte])
             await asyncio.sleep(0.001)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.servers import serve
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = 40

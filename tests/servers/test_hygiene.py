@@ -13,7 +13,7 @@ import pytest
 from tests.servers.test_servers import ROOT
 from tests.support.servers import serve
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 STRICT = ["-X", "dev", "-W", "error::ResourceWarning", "-W", "ignore::DeprecationWarning"]
 COMMAND = "-m uvicorn tests.project.strict:application --fd {fd} --log-level warning --ws none --loop"

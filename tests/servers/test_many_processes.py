@@ -12,7 +12,7 @@ from adrf_sse.brokers.redis import RedisBroker
 from tests.servers.test_servers import ROOT, UVICORN
 from tests.support.servers import serve
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(180)]
 
 SUBSCRIBERS = 400
 WORKERS = 4

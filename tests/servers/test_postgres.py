@@ -11,7 +11,7 @@ from tests.servers.test_shutdown import Client
 from tests.support.postgres_server import postgres
 from tests.support.servers import serve
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 STREAMS = 300
 STREAM_THREADS = 4

@@ -10,7 +10,7 @@ from tests.servers.test_servers import GUNICORN, ROOT, UVICORN
 from tests.servers.test_shutdown import Client
 from tests.support.servers import serve
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 LIMIT = 6
 ASGI, WSGI = "tests.project.asgi:application", "tests.project.wsgi:application"

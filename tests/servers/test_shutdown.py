@@ -68,7 +68,9 @@ def send_signal(pid, number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize(
+    "server", ["uvicorn", *(pytest.param(name, marks=pytest.mark.slow) for name in SERVERS if name != "uvicorn")]
+)
 async def test_open_streams_end_cleanly_and_the_server_exits(server, number, tmp_path):
     marks = tmp_path / "marks"
     marks.touch()

@@ -252,6 +252,7 @@ def test_a_server_can_be_scraped_while_streams_are_open(example_database):
     assert found["adrf_sse_bytes_sent_total", "countdown-events"] == len(first)
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_a_scrape_combines_all_workers(example_database, tmp_path):
     env = environment(example_database) | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}

@@ -151,7 +151,7 @@ async def test_the_log_names_a_bad_channel_and_its_view_and_the_client_is_told_n
     assert record.view == "tests.unit.test_wrong_turns.BadChannels"
     assert record.getMessage() == (
         "GET /: BadChannels.get_channels() returned a list that is not valid, and its client got a 400 response: a "
-        "channel's name must be 1 to 200 of the characters A-Z a-z 0-9 . _ : -, got 'orders.a\\\\nb'. Leave out or "
+        "channel's name must be 1 to 200 of the characters A-Z a-z 0-9 . _ : -, got 'orders.a\\nb'. Leave out or "
         "replace the others."
     )
 
