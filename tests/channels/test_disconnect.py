@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from io import StringIO
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.management import CommandError, call_command
 from django.urls import path
@@ -250,7 +251,7 @@ async def test_the_user_of_a_plain_view_is_the_one_that_the_middleware_loads(vis
     async def later(request):
         async def source():
             yield "first"
-            await asyncio.to_thread(lambda: request.user.is_authenticated)
+            await sync_to_async(lambda: request.user.is_authenticated)()
             yield "second"
             await asyncio.Event().wait()
 
