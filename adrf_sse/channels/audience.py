@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_right
-from collections import deque
+from collections import OrderedDict
 
 from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.channels.cursor import Chunk, Cursor, State, join
@@ -35,8 +35,6 @@ class Audience:
         self.channels = channels
         self.cursors: set[Cursor] = set()
         """All subscribers; those that read history have no place in the log."""
-        self.is_due = False
-        """Whether the hub will call ``serve()``."""
         self._log: list[ChannelEvent] = []
         self._start = 0  # place of the first event in the log
         self._released = 0  # place after the last event that cursors may read
@@ -202,20 +200,21 @@ class Delivery:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._due: deque[Audience] = deque()  # audiences with cursors to wake, the one that was served last comes last
+        self._due: OrderedDict[Audience, None] = OrderedDict()  # with cursors to wake, the one served last comes last
         self._is_serving = False  # now, or in the next turn of the event loop
 
     def _serve(self) -> None:
+        """Serve the audiences that are due, unless that happens in the next turn anyway."""
+        if self._is_serving or not self._due:
+            return
         self._is_serving = True
         woken = 0
         try:
             for _ in range(len(self._due)):
-                audience = self._due.popleft()
-                audience.is_due = False
+                audience, _ = self._due.popitem(last=False)
                 woken += audience.serve(WOKEN_PER_TURN - woken)
-                if audience.has_more() and not audience.is_due:
-                    audience.is_due = True
-                    self._due.append(audience)
+                if audience.has_more():
+                    self._due[audience] = None
                 if woken >= WOKEN_PER_TURN:
                     break
         finally:
@@ -224,5 +223,4 @@ class Delivery:
 
     def _next_turn(self) -> None:
         self._is_serving = False
-        if self._due:
-            self._serve()
+        self._serve()

@@ -102,11 +102,9 @@ class Hub(Delivery):
         for audience in self._by_channel.get(event.channel, ()):
             if not audience.append(event):
                 audience.resync(event.number)
-            elif not audience.is_due:
-                audience.is_due = True
-                self._due.append(audience)
-        if self._due and not self._is_serving:
-            self._serve()
+            else:
+                self._due[audience] = None
+        self._serve()
 
     def resync(self) -> None:
         """Let all cursors read history, because events may have been lost."""

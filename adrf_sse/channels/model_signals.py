@@ -14,7 +14,7 @@ from adrf_sse.channels.announcements import (
     partition_fields,
     partitions_in_database,
 )
-from adrf_sse.channels.live_models import Model, add_live_model, live_models, load_views
+from adrf_sse.channels.live_models import Model, add_live_model, concrete_model, live_models, load_views
 
 _BEFORE = "_adrf_sse_before"  # an attribute of instances, between the two signals of save() and of delete()
 _RELATED = ("post_add", "post_remove", "post_clear")
@@ -57,7 +57,7 @@ def _first_save(sender: Any, **kwargs: Any) -> None:
 def _connect(model: Model) -> None:
     """Connect the receivers for a model, its proxies and the models that inherit from it."""
     for sender in apps.get_models(include_auto_created=True):
-        if not issubclass(sender, model._meta.concrete_model or model):
+        if not issubclass(sender, concrete_model(model)):
             continue
         pre_save.connect(_before_save, sender=sender, dispatch_uid=_BEFORE)
         post_save.connect(_after_change, sender=sender, dispatch_uid=_BEFORE)

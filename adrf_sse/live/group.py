@@ -211,11 +211,9 @@ class LiveGroup(Delivery):
         for joining in may_join:
             if joining in self._joining:
                 self._admit(joining, reading)
-        if self._audience.has_more() and not self._audience.is_due:
-            self._audience.is_due = True
-            self._due.append(self._audience)
-        if self._due and not self._is_serving:
-            self._serve()
+        if self._audience.has_more():
+            self._due[self._audience] = None
+        self._serve()
 
     def _admit(self, joining: _Joining, reading: Reading) -> None:
         """Send a new member what its snapshot lacks, if all of that was read now; otherwise, read it next."""

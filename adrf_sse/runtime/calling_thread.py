@@ -1,5 +1,6 @@
 """The threads in which synchronous code runs in tests."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -21,12 +22,27 @@ class CallingThread(CurrentThreadExecutor):
 
     def __init__(self) -> None:
         super().__init__(None)
+        self._interrupted = False  # synchronized by _work_ready, as are the calls
+
+    def interrupt(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Never begin the calls that wait, nor that of the task that the loop runs at this moment.
+
+        Each of these tasks waits until it is cancelled, which must come next: its cleanup may need calls of its own.
+        """
+        with self._work_ready:
+            self._interrupted = True
+        loop.call_soon_threadsafe(self._forget_calls)
 
     async def serve(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Await a coroutine. Its synchronous code, and that of the tasks that it starts, runs in this thread."""
         AsyncToSync.executors.current = self
         stays_in_calling_thread.set(True)
         return await coroutine
+
+    def _forget_calls(self) -> None:
+        with self._work_ready:
+            self._interrupted = False
+            self._work_items.clear()
 
     def run_until(self, future: "Future[Any]", timeout: float | None = None) -> None:
         """Run calls until a future is done. Raises ``TimeoutError`` after ``timeout`` seconds without a call."""
@@ -41,9 +57,12 @@ class CallingThread(CurrentThreadExecutor):
     def _wait(self, future: "Future[Any]", timeout: float | None) -> bool:
         """Wait for a call or for the future, and return whether there is a call."""
         with self._work_ready:
-            if not self._work_ready.wait_for(lambda: self._work_items or future.done(), timeout):
+            if not self._work_ready.wait_for(lambda: self._has_call() or future.done(), timeout):
                 raise TimeoutError
-            return bool(self._work_items)
+            return self._has_call()
+
+    def _has_call(self) -> bool:
+        return bool(self._work_items) and not self._interrupted
 
     def _run_next(self) -> None:
         # asgiref stores the loop in the thread. Code of this thread that the loop did not call must not find it there.

@@ -246,12 +246,14 @@ class Lifecycle:
         hold_task(asyncio.get_running_loop().create_task(self._close("disconnected")))
 
     def _discard(self) -> None:
-        self._advance(Phase.CLOSED)
         self._pump.discard()
         self._leave()
 
-    def _leave(self) -> None:
+    def _leave(self, _: object = None) -> None:
         """Count the stream no longer."""
+        self._advance(Phase.CLOSED)
+        if self._timers is not None:
+            self._timers.stop()
         open_streams.discard(self)
         if self.slot is not None:
             self.slot.release()
@@ -260,6 +262,7 @@ class Lifecycle:
         """Close the stream once. A caller that is cancelled meanwhile can call this again, to wait for the end."""
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._close_once(reason))
+            self._closing.add_done_callback(self._leave)  # also if the loop ends, and cancels the task
         await asyncio.shield(self._closing)
 
     async def _close_once(self, reason: Reason) -> None:
@@ -267,9 +270,6 @@ class Lifecycle:
         self._pump.buffer.clear()
         if not self._pump.buffer.ended:
             await self._pump.stop(sse_settings.CLEANUP_TIMEOUT)
-        self._advance(Phase.CLOSED)
-        if self._timers is not None:
-            self._timers.stop()
         if self._reauthorization is not None:
             await self._reauthorization.stop(sse_settings.CLEANUP_TIMEOUT)
         self._leave()

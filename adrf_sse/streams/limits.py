@@ -114,9 +114,8 @@ def limits_of(request: HttpRequest | None) -> list[Limit]:
 def reserve(stream: "Lifecycle", request: HttpRequest | None, *, refuse: bool = True) -> bool:
     """Count a stream where limits apply to it, before its source starts, and return whether any does.
 
-    If a limit is reached, discards the source and raises ``TooManyStreams`` or
-    ``TooManyClientStreams``, unless ``refuse`` is
-    ``False``. The stream counts until it is closed, or until nothing refers to it.
+    If a limit is reached, discards the source and raises ``TooManyStreams`` or ``TooManyClientStreams``, unless
+    ``refuse`` is ``False``. The stream counts until it is closed, or until nothing refers to it.
     """
     if not stream.is_new or (request is not None and request.method == "HEAD"):
         return stream.slot is not None

@@ -35,11 +35,9 @@ class _LastRecord(logging.Filter):
 
 
 def watch_recycling(on_end: Callable[[], None]) -> None:
-    """Call a function, in any thread, when the server ends this worker without a signal."""
+    """Call a function, in any thread, when the server ends this worker without a signal. To be called once."""
     for name, messages in MESSAGES.items():
-        server = logging.getLogger(name)
-        if not any(isinstance(each, _LastRecord) for each in server.filters):
-            server.addFilter(_LastRecord(messages, on_end))
+        logging.getLogger(name).addFilter(_LastRecord(messages, on_end))
     setting = _setting()
     servers = [logging.getLogger(name) for name in MESSAGES]
     if setting is not None and not any(

@@ -1,6 +1,7 @@
 """Shutdown: on SIGTERM and SIGINT, open streams end before the server handles the signal.
 
 They also end when a server replaces the worker without a signal.
+
 Servers wait for open responses, and an endless response never ends. Each server sets its own signal handlers. The
 package puts its handler in front of them, ends the streams, and then calls the server's handler.
 """

@@ -48,6 +48,8 @@ class PendingStream:
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._stream is not None and self._portal is not None:
+            if kind is not None and not issubclass(kind, Exception):
+                self._portal.interrupt()
             try:
                 self._portal.run(self._stream.disconnect())
             finally:

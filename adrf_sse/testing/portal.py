@@ -100,7 +100,7 @@ class Portal:
             coroutine.close()
             raise RuntimeError("Expected a synchronous test, got an asynchronous one. Use 'async with' and 'await'.")
         if self._loop_thread is None:
-            self._loop_thread = LoopThread(self._interrupt)
+            self._loop_thread = LoopThread(self._project_raised)
         with connections_stay_open():
             return self._run(self._calling_thread.serve(coroutine), self._loop_thread.loop)
 
@@ -111,12 +111,18 @@ class Portal:
             self._wait_for(future)
         except BaseException as exc:
             self._interruption = exc
+            self.interrupt()
             future.cancel()
             raise
         self._raise_interruption()
         return future.result()
 
-    def _interrupt(self, exc: BaseException) -> None:
+    def interrupt(self) -> None:
+        """Begin none of the calls that wait for the test's thread, because the test ends and will close its streams."""
+        if self._loop_thread is not None and self._responds:
+            self._calling_thread.interrupt(self._loop_thread.loop)
+
+    def _project_raised(self, exc: BaseException) -> None:
         """Raise an exception of the project in the test's thread, once, however many tasks it ends."""
         if exc is self._last_raised:
             return

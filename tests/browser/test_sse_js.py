@@ -11,8 +11,8 @@ from playwright.async_api import Browser, Page
 
 from adrf_sse.testing import EventParser
 from tests.project.console_views import TORN
-from tests.support.browsers import chromium, watched_page
-from tests.support.scripted_server import ScriptedServer, scripted_server
+from tests.support.browsers import watched_page
+from tests.support.scripted_server import ScriptedServer
 from tests.unit.test_parsers import STREAMS
 
 pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
@@ -42,18 +42,6 @@ ITERATE = """async ({ url, options }) => {
 QUICK = {"retry": 1}
 FLOOD = 300
 """MiB that a server tries to send to a page that does not read."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def server() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as server:
-        yield server
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -12,8 +12,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Request
 
 from tests.servers.test_servers import ROOT
-from tests.support.browsers import TIMEOUT, chromium
-from tests.support.scripted_server import Exchange, ScriptedServer, scripted_server
+from tests.support.browsers import TIMEOUT
+from tests.support.scripted_server import Exchange, ScriptedServer
 from tests.support.servers import serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
@@ -52,18 +52,6 @@ class Tab:
         """Wait until as many events have arrived, and compare them."""
         await self.page.wait_for_function("count => received.length >= count", arg=len(events))
         assert await self.page.evaluate("received") == list(events)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def server() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as server:
-        yield server
 
 
 @asynccontextmanager
@@ -356,13 +344,27 @@ async def test_two_shared_streams_of_one_page_use_one_connection(
 # Tabs that join later
 
 
-async def test_a_tab_that_joins_later_starts_with_the_next_event(
-    context: BrowserContext, server: ScriptedServer
-) -> None:
+async def tabs_with_a_leader(
+    context: BrowserContext, server: ScriptedServer, chunk: str = ":\n"
+) -> tuple[Tab, Tab, Exchange]:
+    """Open a shared stream in the first of two tabs, and return the tabs and the request, whose response has begun."""
     first, second = await new_tabs(context, 2)
     await first.open()
     request = await server.request("/stream/")
-    await request.stream(frames(1))
+    await request.stream(chunk)
+    return first, second, request
+
+
+async def catching_up(tab: Tab, server: ScriptedServer, last_event_id: str) -> Exchange:
+    """Open the shared stream in a tab with an older ID, and return the request that the tab sends on its own."""
+    await tab.open(lastEventId=last_event_id)
+    return await server.request("/stream/")
+
+
+async def test_a_tab_that_joins_later_starts_with_the_next_event(
+    context: BrowserContext, server: ScriptedServer
+) -> None:
+    first, second, request = await tabs_with_a_leader(context, server, frames(1))
     await first.received(1)
     await second.open()
     await second.opened()
@@ -374,13 +376,9 @@ async def test_a_tab_that_joins_later_starts_with_the_next_event(
 async def test_a_tab_with_an_older_id_reads_what_it_missed_on_its_own(
     context: BrowserContext, server: ScriptedServer
 ) -> None:
-    first, second = await new_tabs(context, 2)
-    await first.open()
-    shared = await server.request("/stream/")
-    await shared.stream(frames(1, 2, 3))
+    first, second, shared = await tabs_with_a_leader(context, server, frames(1, 2, 3))
     await first.received(1, 2, 3)
-    await second.open(lastEventId="1")
-    own = await server.request("/stream/")
+    own = await catching_up(second, server, "1")
     assert own.headers["last-event-id"] == b"1"
     await own.stream(frames(2, 3))
     await own.disconnected.wait()
@@ -392,12 +390,8 @@ async def test_a_tab_with_an_older_id_reads_what_it_missed_on_its_own(
 async def test_events_that_arrive_while_a_tab_catches_up_are_not_repeated(
     context: BrowserContext, server: ScriptedServer
 ) -> None:
-    first, second = await new_tabs(context, 2)
-    await first.open()
-    shared = await server.request("/stream/")
-    await shared.stream(":\n")
-    await second.open(lastEventId="1")
-    own = await server.request("/stream/")
+    first, second, shared = await tabs_with_a_leader(context, server)
+    own = await catching_up(second, server, "1")
     await shared.send(frames(3, 4))
     await first.received(3, 4)
     await own.stream(frames(2, 3, 4))
@@ -409,12 +403,8 @@ async def test_events_that_arrive_while_a_tab_catches_up_are_not_repeated(
 async def test_a_tab_that_is_ahead_of_the_leader_drops_what_it_has(
     context: BrowserContext, server: ScriptedServer
 ) -> None:
-    first, second = await new_tabs(context, 2)
-    await first.open()
-    shared = await server.request("/stream/")
-    await shared.stream(":\n")
-    await second.open(lastEventId="1")
-    own = await server.request("/stream/")
+    _first, second, shared = await tabs_with_a_leader(context, server)
+    own = await catching_up(second, server, "1")
     await own.stream(frames(2, 3))
     await second.received(2, 3)
     await shared.send(frames(2))
@@ -427,12 +417,8 @@ async def test_a_tab_that_is_ahead_of_the_leader_drops_what_it_has(
 async def test_a_position_follows_the_events_that_a_tab_has_missed(
     context: BrowserContext, server: ScriptedServer, position: str
 ) -> None:
-    first, second = await new_tabs(context, 2)
-    await first.open()
-    shared = await server.request("/stream/")
-    await shared.stream("event: ready\nid: 100\ndata: {}\n\n")
-    await second.open(lastEventId="50")
-    own = await server.request("/stream/")
+    _first, second, shared = await tabs_with_a_leader(context, server, "event: ready\nid: 100\ndata: {}\n\n")
+    own = await catching_up(second, server, "50")
     await own.stream(f"{frames(60, 105)}id: 107\n{position}\n")
     await own.disconnected.wait()
     await shared.send(frames(105, 106, 110))
@@ -442,10 +428,7 @@ async def test_a_position_follows_the_events_that_a_tab_has_missed(
 async def test_a_tab_that_reads_slowly_delays_no_other_and_catches_up(
     context: BrowserContext, server: ScriptedServer
 ) -> None:
-    first, second = await new_tabs(context, 2)
-    await first.open()
-    shared = await server.request("/stream/")
-    await shared.stream(":\n")
+    first, second, shared = await tabs_with_a_leader(context, server)
     await second.page.evaluate("""async () => {
         const { open } = await import("/static/adrf_sse/sse.js");
         window.stream = open("/stream/", { shared: true, retry: 1 });

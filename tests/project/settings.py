@@ -37,6 +37,7 @@ if port := os.environ.get("TEST_POSTGRES_PORT"):
         "USER": "postgres",
         "OPTIONS": {"pool": {"min_size": 1, "max_size": 8}} if os.environ.get("TEST_POSTGRES_POOL") else {},
     }
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]

@@ -436,6 +436,27 @@ async def test_an_error_before_the_first_event_closes_the_stream():
     assert len(open_streams) == 0
 
 
+def test_a_stream_that_is_being_closed_when_its_loop_ends_is_not_open():
+    async def source():
+        try:
+            yield "a"
+            await asyncio.Event().wait()
+        finally:
+            cleaning.set()
+            await asyncio.Event().wait()
+
+    async def leave():
+        assert await anext(stream) == b"data: a\n\n"
+        stream.abandon()
+        await cleaning.wait()
+
+    cleaning = asyncio.Event()
+    stream = stream_of(source())
+    asyncio.run(leave())
+    assert stream not in open_streams
+    assert stream.phase is Phase.CLOSED
+
+
 async def test_a_stream_that_is_discarded_is_closed_at_once():
     stream = stream_of(Recorder("a").run())
     stream.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 import threading
 from typing import Any
 
@@ -335,6 +336,37 @@ def test_an_interruption_in_the_project_ends_the_test_and_not_the_loop(visit, in
             stream.body()
         assert other.next().data == "b"
     gc.collect()  # warns of a request's body that was left open
+
+
+@pytest.fixture
+def interrupt():
+    """Raise ``KeyboardInterrupt`` in the main thread, by a signal that does not end open streams, as Ctrl-C may do."""
+    handler = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    yield lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, handler)
+
+
+def test_a_source_begins_no_call_after_an_interruption_of_the_test(visit, interrupt):
+    calls, entered = [], threading.Event()
+
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            try:
+                yield "a"
+                await asyncio.to_thread(entered.wait)
+                interrupt()
+                await sync_to_async(calls.append)("after")
+            finally:
+                await sync_to_async(calls.append)("cleanup")
+
+    def read():
+        with visit(View.as_view()) as stream:
+            entered.set()
+            stream.body()
+
+    with pytest.raises(KeyboardInterrupt):
+        read()
+    assert calls == ["cleanup"]
 
 
 async def test_with_in_an_asynchronous_test_is_an_error(event_stream_client):

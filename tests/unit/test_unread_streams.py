@@ -188,6 +188,7 @@ in_a_task.sync_capable = False
 async def test_receivers_learn_of_the_opening_of_a_stream_whose_end_they_learn_of(settings):
     """Also if the client leaves while they are told."""
     opened, closed, opening, go_on, left = [], asyncio.Event(), asyncio.Event(), asyncio.Event(), asyncio.Event()
+    source = Source("a")
 
     async def note_opened(stream, **kwargs):
         opening.set()
@@ -205,10 +206,10 @@ async def test_receivers_learn_of_the_opening_of_a_stream_whose_end_they_learn_o
     stream_closed.connect(note_closed)
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(request(settings, mixin_view(Source("a")), send, left=left))
+            group.create_task(request(settings, mixin_view(source), send, left=left))
             await opening.wait()
             left.set()
-            await asyncio.sleep(0)
+            await source.ended.wait()
             go_on.set()
         await closed.wait()
     finally:
