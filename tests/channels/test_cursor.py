@@ -8,6 +8,7 @@ import pytest
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.memory import MemoryBroker
 from adrf_sse.brokers.messages import ChannelEvent, message_body, page_of
+from adrf_sse.brokers.redis.foreign import ForeignData
 from adrf_sse.brokers.redis.listener import RedisListener
 from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
 from adrf_sse.channels import audience as audience_module
@@ -305,7 +306,7 @@ async def listener():
     async def connect():
         return await connections.get()
 
-    listener = RedisListener(connect, receiver, prefix="p:", silence=None)
+    listener = RedisListener(connect, receiver, prefix="p:", silence=None, foreign=ForeignData())
     listener.connections, listener.receiver = connections, receiver
     yield listener
     await listener.aclose()
@@ -326,9 +327,9 @@ async def reconnected(listener):
 async def test_events_that_arrive_before_all_channels_are_restored_are_read_from_history(listener):
     connection = await reconnected(listener)
     connection.confirm(b"a")
-    connection.message(b"a", b"7:tx\n\n")
+    connection.message(b"a", b"7:tdata: x\n\n")
     connection.confirm(b"b")
-    connection.message(b"a", b"8:tx\n\n")
+    connection.message(b"a", b"8:tdata: x\n\n")
     assert [await listener.receiver.calls.get() for _ in range(2)] == ["resync", 8]
 
 
@@ -342,7 +343,7 @@ async def test_reconnecting_does_not_wait_for_a_channel_without_subscribers(list
     await listener.unsubscribe(["b"])
     assert await listener.receiver.calls.get() == "resync"
     connection.message(b"a", b"hello")
-    connection.message(b"a", b"9:tx\n\n")
+    connection.message(b"a", b"9:tdata: x\n\n")
     assert await listener.receiver.calls.get() == 9, "messages of other publishers must be ignored"
 
 

@@ -228,13 +228,13 @@ async def test_projects_are_separated_by_prefix_and_by_database(redis):
 
     listener = default.listen(Receiver(), asyncio.get_running_loop())
     await listener.subscribe(["news"])
-    other.publish("news", b"tother\n\n")
-    elsewhere.publish("news", b"telsewhere\n\n")
-    number = default.publish("news", b"tours\n\n")
+    other.publish("news", b"tdata: other\n\n")
+    elsewhere.publish("news", b"tdata: elsewhere\n\n")
+    number = default.publish("news", b"tdata: ours\n\n")
     while not received:
         await asyncio.sleep(0)
     await listener.aclose()
-    assert received == [b"id: %d\nours\n\n" % number]
+    assert received == [b"id: %d\ndata: ours\n\n" % number]
     assert {key.split(b":")[0] for key in redis.client.scan_iter()} == {b"{adrf_sse}", b"{other}"}
 
 

@@ -5,8 +5,9 @@ from collections.abc import Collection
 from typing import Any
 
 from adrf_sse.brokers.base import Broker, Receiver
-from adrf_sse.brokers.messages import ChannelEvent, Page, microseconds_kept, page_of, per_channel
+from adrf_sse.brokers.messages import Page, microseconds_kept, page_of, per_channel
 from adrf_sse.brokers.redis.client import RedisClient
+from adrf_sse.brokers.redis.foreign import ForeignData, ForeignEntry
 from adrf_sse.brokers.redis.listener import RedisListener
 from adrf_sse.brokers.redis.scripts import PUBLISH, READ
 from adrf_sse.settings import sse_settings
@@ -34,6 +35,7 @@ class RedisBroker(Broker):
         **connection: Any,
     ) -> None:
         self._client = RedisClient(url, sentinels, service, connection, (PUBLISH, READ))
+        self._foreign = ForeignData()
         self._prefix = f"{{{prefix}}}"
         # Pub/sub is shared by all databases of a server.
         self._channel_prefix = f"{self._prefix}:{self._client.database}:"
@@ -56,19 +58,38 @@ class RedisBroker(Broker):
 
     async def read(self, channels: Collection[str], after: int | None, limit: int) -> Page:
         """Return at most ``limit`` events after an ID."""
-        names = sorted(channels)
+        names, missed = sorted(channels), dict[str, int]()
+        while True:
+            page = await self._read(names, after, limit)
+            missed = {**missed, **page.missed}
+            events = [event for event in page.events if not isinstance(event, ForeignEntry)]
+            if events or page.complete:
+                return page._replace(events=events, missed=missed)
+            after = page.events[-1].number
+
+    async def _read(self, names: list[str], after: int | None, limit: int) -> Page:
+        """Return a page that may contain foreign entries."""
         keys = [f"{self._prefix}:state", *map(self._history_key, names)]
         number = per_channel(limit, len(names))
         arguments = ["" if after is None else after, number, microseconds_kept(), PAGE_SIZE // len(names)]
         result = await self._client.arun(READ, "return its history", keys=keys, args=arguments)
         position, dropped, found = result
         missed = {names[index]: int(number) for index, number in dropped}
-        parts = [([_event(names[index], entry) for entry in entries], bool(more)) for index, more, entries in found]
+        parts = [
+            ([self._foreign.entry(names[index], *entry) for entry in entries], bool(more))
+            for index, more, entries in found
+        ]
         return page_of(parts, position=int(position), limit=limit, missed=missed)
 
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> RedisListener:
         """Return a listener for an event loop."""
-        return RedisListener(self._client.connect, receiver, prefix=self._channel_prefix, silence=self._client.timeout)
+        return RedisListener(
+            self._client.connect,
+            receiver,
+            prefix=self._channel_prefix,
+            silence=self._client.timeout,
+            foreign=self._foreign,
+        )
 
     def _history_key(self, channel: str) -> str:
         return f"{self._prefix}:history:{channel}"
@@ -81,8 +102,3 @@ class RedisBroker(Broker):
             "keys": [f"{self._prefix}:state", self._history_key(channel)],
             "args": [self._channel_prefix + channel, body, sse_settings.CHANNEL_HISTORY, microseconds_kept()],
         }
-
-
-def _event(channel: str, entry: Any) -> ChannelEvent:
-    number, fields = entry
-    return ChannelEvent(channel, int(number.partition(b"-")[0]), fields[3])

@@ -3,15 +3,19 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from adrf_sse.brokers.base import Receiver
-from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.brokers.outages import Outage, wait_before_attempt
 from adrf_sse.exceptions import BrokerUnavailable
 
 if TYPE_CHECKING:
     from adrf_sse.brokers.redis.client import PubSubConnection
+    from adrf_sse.brokers.redis.foreign import ForeignData
+
+MAX_AHEAD = 3600.0
+"""Seconds by which an ID may be ahead of this machine's clock. Events with later IDs are read from history."""
 
 CHANNELS_PER_COMMAND = 1000
 """Channels in one command."""
@@ -31,17 +35,20 @@ class RedisListener:
         *,
         prefix: str,
         silence: float | None,
+        foreign: "ForeignData",
     ) -> None:
         self._connect = connect
         self._receiver = receiver
         self._prefix = prefix
         self._silence = silence
+        self._foreign = foreign
         self._channels: set[str] = set()
         self._unconfirmed: Counter[str] = Counter()  # SUBSCRIBE commands that Redis has not confirmed, by channel
         self._confirmations: dict[str, asyncio.Future[None]] = {}  # of channels with such commands
         self._connection: PubSubConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._outage = Outage("receiving events from Redis")
+        self._last_number = 0  # ID of the last event that the connection has received
         self._confirmed = False  # whether Redis has confirmed a subscription since the last attempt
         self._not_restored: set[str] = set()  # channels that a new connection is not subscribed to yet
 
@@ -101,6 +108,7 @@ class RedisListener:
             }
             self._expect(self._channels)
             self._not_restored = set() if first else set(self._channels)
+            self._last_number = 0
             self._connection = connection
             await self._send("SUBSCRIBE", list(self._channels))
             if not first and not self._channels:
@@ -139,9 +147,20 @@ class RedisListener:
             self._handle_confirmation(reply[1].decode().removeprefix(self._prefix))
 
     def _handle_message(self, channel: str, message: bytes) -> None:
-        number, separator, body = message.partition(b":")
-        if separator and number.isdigit():  # any client of Redis may publish to the channel
-            self._receiver.receive(ChannelEvent(channel, int(number), body))
+        number, _, body = message.partition(b":")
+        event = self._foreign.event(channel, number, body)  # any client of Redis may publish to the channel
+        if event is None:
+            return
+        if event.number > (time() + MAX_AHEAD) * 1_000_000:
+            self._foreign.log(channel, "has an ID far ahead of this machine's clock, which may be wrong")
+            self._receiver.resync()  # if the event is the broker's, history contains it
+            return
+        if event.number > self._last_number:
+            self._receiver.receive(event)
+        else:
+            self._foreign.log(channel, "has an ID out of order, or follows such data")
+            self._receiver.resync()
+        self._last_number = event.number
 
     def _handle_confirmation(self, channel: str) -> None:
         self._confirmed = True

@@ -51,18 +51,23 @@ local unknown = math.min(math.max(tonumber(state[2]), now - ttl), position)
 local missed = {}
 local found = {}
 local limit, bytes = tonumber(ARGV[2]), tonumber(ARGV[4])
+local start = string.format('%.0f', after + 1)
 for i = 2, #KEYS do
     local first = redis.call('XRANGE', KEYS[i], '-', '+', 'COUNT', 1)
-    local dropped = first[1] and tonumber(first[1][2][2]) or unknown
+    local dropped = unknown
+    if first[1] then
+        local name, previous = first[1][2][1], first[1][2][2]
+        dropped = math.min(name == 'p' and tonumber(previous) or position, position)
+    end
     if after > position then
         missed[#missed + 1] = {i - 2, state[1]}
     elseif after < dropped then
         missed[#missed + 1] = {i - 2, string.format('%.0f', dropped)}
     end
-    local entries = first[1] and redis.call('XRANGE', KEYS[i], '(' .. ARGV[1], '+', 'COUNT', limit + 1) or {}
+    local entries = first[1] and redis.call('XRANGE', KEYS[i], start, state[1], 'COUNT', limit + 1) or {}
     local kept, size = {}, 0
     for n, entry in ipairs(entries) do
-        size = size + #entry[2][4]
+        size = size + #(entry[2][4] or '')
         if n > limit or (n > 1 and size > bytes) then
             break
         end
@@ -80,5 +85,6 @@ Keys: state, histories. Arguments: ID to read after (or nothing), number of entr
 which entries are kept, bytes of each history after its first entry.
 
 Returns the broker's position; for each history of which events may be missing its index, and the ID up to which they
-may be missing; and for each history that has entries its index, whether it has more entries, and the entries.
+may be missing; and for each history that has entries its index, whether it has more entries, and the entries. Other
+programs may have written some of the entries. If such an entry is the first one, all events may be missing.
 """
