@@ -1,10 +1,13 @@
 """The response that any Django view can return."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Unpack
 
+import django
+from django.conf import settings
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.cache import patch_vary_headers
 from rest_framework.request import Request
 
 from adrf_sse.channels.disconnection import control
@@ -12,6 +15,7 @@ from adrf_sse.events.json_encoders import default_json_encoder
 from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import TooManyClientStreams, TooManyStreams
 from adrf_sse.runtime.loops import served_by_loop
+from adrf_sse.streams.compression import CompressedChunks, compressed, negotiated_coding
 from adrf_sse.streams.limits import reserve
 from adrf_sse.streams.open_streams import add_unread, open_streams
 from adrf_sse.streams.options import ResponseOptions, options
@@ -53,11 +57,14 @@ class EventStreamResponse(StreamingHttpResponse):
             status, headers = refusal.status_code, _headers_of(refusal)
         self._stream = stream
         self._request = request
+        self._coding: str | None = None  # that the client has been told
         defaults = stream.wire_format.headers
         content_type = None if "content-type" in map(str.lower, headers or {}) else defaults["Content-Type"]
         super().__init__(stream, content_type=content_type, status=status, headers=headers)
         for name, value in defaults.items():
             self.headers.setdefault(name, value)
+        if stream.compress:
+            patch_vary_headers(self, ["Accept-Encoding"])
 
     @property
     def stream(self) -> EventStream:
@@ -86,18 +93,35 @@ class EventStreamResponse(StreamingHttpResponse):
         return served_by_loop() if self._content is self._stream else not hasattr(self._content, "__iter__")
 
     def has_header(self, header: str) -> bool:
-        """Claim to have ``Content-Encoding``, so that ``GZipMiddleware`` does not compress the stream.
+        """Claim to have ``Content-Encoding``, so that no middleware compresses the stream.
 
         The middleware of Django 5.2 makes each chunk a gzip member of its own, and browsers read only the first one.
+        That of Django 6.0 delays events.
         """
-        return header.lower() == "content-encoding" or super().has_header(header)
+        if header.lower() == "content-encoding" and (self._stream.compress or not _gzip_middleware_flushes()):
+            return True
+        return super().has_header(header)
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Return the headers. Django sends these, and only now the request is known in every case."""
+        if self._stream.compress and "Content-Encoding" not in self.headers:
+            request = self._request or self._handled_request()
+            self._coding = None if request is None else negotiated_coding(request.META.get("HTTP_ACCEPT_ENCODING", ""))
+            if self._coding is not None:
+                self.headers["Content-Encoding"] = self._coding
+        return super().items()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         self._prepare()
-        return self._stream if self._content is self._stream else self._wrapped()
+        chunks = self._stream if self._content is self._stream else self._wrapped()
+        return chunks if self._coding is None else CompressedChunks(chunks, self._coding)
 
     def __iter__(self) -> Iterator[bytes]:
         self._prepare()
+        chunks = self._chunks()
+        return chunks if self._coding is None else compressed(chunks, self._coding)
+
+    def _chunks(self) -> Iterator[bytes]:
         if self._content is self._stream:
             return iter(self._stream)
         return WSGIReader(self._stream, self._wrapped()) if self.is_async else super().__iter__()
@@ -109,6 +133,7 @@ class EventStreamResponse(StreamingHttpResponse):
             return
         _forget_caches(request)
         if request.method == "HEAD":
+            self._coding = None  # which would give the body an end
             self._stream.close()
         elif self._request is None:
             reserve(self._stream, request, refuse=False)  # too late: the headers are sent
@@ -134,6 +159,11 @@ class EventStreamResponse(StreamingHttpResponse):
                 stack.push_async_callback(content.aclose)
             async for part in content:
                 yield self.make_bytes(part)
+
+
+def _gzip_middleware_flushes() -> bool:
+    """Return whether ``GZipMiddleware`` compresses streams as Django 6.1 does: one member, flushed with each chunk."""
+    return django.VERSION >= (6, 1) and "django.middleware.gzip.GZipMiddleware" in settings.MIDDLEWARE
 
 
 def _forget_caches(request: HttpRequest) -> None:

@@ -70,6 +70,8 @@ class StreamOptions:
     """Whether the stream has an end, after which browsers don't reconnect."""
     error_event: str = _option(validators.event_name, "error")
     """Name of the event that reports an error."""
+    compress: bool = _option(validators.flag, False)
+    """Whether the stream is compressed for clients that accept it."""
 
 
 OPTIONS: dict[str, Option] = {name: value for name, value in vars(StreamOptions).items() if isinstance(value, Option)}
@@ -86,6 +88,7 @@ class ResponseOptions(TypedDict, total=False):
     send_timeout: Duration | None
     finite: bool
     error_event: str
+    compress: bool
 
 
 class ViewOptions(ResponseOptions, total=False):
@@ -108,6 +111,7 @@ class Options:
     reauthorize_interval: float | None
     finite: bool
     error_event: str
+    compress: bool
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         vars(self).update(values)

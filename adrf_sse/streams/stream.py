@@ -48,6 +48,11 @@ class EventStream(Lifecycle):
         last = encode(ServerSentEvent(id=END_ID)) if self._options.finite else b""
         return Pump(source, self, FrameBuffer(), encode, serialize, last)
 
+    @property
+    def compress(self) -> bool:
+        """Whether the response compresses the stream for clients that accept it. The stream's own chunks never are."""
+        return self._options.compress
+
     # Opening
 
     @property

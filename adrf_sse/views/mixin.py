@@ -27,7 +27,7 @@ from adrf_sse.streams.collector import Collector, StreamTooLong
 from adrf_sse.streams.lifecycle import Lifecycle
 from adrf_sse.streams.limits import reserve
 from adrf_sse.streams.open_streams import add_unread
-from adrf_sse.streams.options import Options, StreamOptions, check_attributes, options_of
+from adrf_sse.streams.options import Options, StreamOptions, check_attributes, options, options_of
 from adrf_sse.streams.reauthorization import ViewAuthorization, check_client
 from adrf_sse.streams.shutdown import shutdown
 from adrf_sse.streams.sources import discard, is_source
@@ -168,7 +168,7 @@ class EventStreamMixin(StreamOptions, Base):
         """Read the source in the response's data to its end, and replace it with the list of its events."""
         chosen = options_of(self)
         if self.request.method == "HEAD":
-            stream = EventStream(response.data, chosen, wire_format)
+            stream = EventStream(response.data, options({}), wire_format)  # a list is not compressed, for one
             return stream_in_place_of(response, stream, self.request)
         collector = Collector(response.data, chosen, wire_format, self.request._request, event_serializers(self))
         self._reauthorize(collector, chosen)

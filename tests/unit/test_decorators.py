@@ -149,7 +149,7 @@ def test_a_policy_that_an_older_rest_framework_sets_above_the_decorator_is_refus
             {"hartbeat": 3},
             TypeError,
             "options must be among heartbeat, retry, first_event_timeout, max_duration, send_timeout, "
-            "reauthorize_interval, finite, error_event, got 'hartbeat'. Remove or rename it.",
+            "reauthorize_interval, finite, error_event, compress, got 'hartbeat'. Remove or rename it.",
         ),
         (
             {"permission_classes": [IsAuthenticated]},

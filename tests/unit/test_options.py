@@ -21,7 +21,10 @@ from adrf_sse.streams.options import OPTIONS, Options, ResponseOptions, StreamOp
 from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
 from tests.support.sources import Recorder
 
-NAMES = "heartbeat, retry, first_event_timeout, max_duration, send_timeout, reauthorize_interval, finite, error_event"
+NAMES = (
+    "heartbeat, retry, first_event_timeout, max_duration, send_timeout, reauthorize_interval, finite, error_event, "
+    "compress"
+)
 REFUSED = [
     ({"hearbeat": 3}, TypeError, f"options must be among {NAMES}, got 'hearbeat'. Remove or rename it."),
     ({"heartbeat": 0}, ValueError, "heartbeat must be more than 0 seconds, got 0. Use a finite number of seconds."),
@@ -31,6 +34,7 @@ REFUSED = [
     ({"first_event_timeout": None}, TypeError,
      "first_event_timeout must be a number of seconds or a timedelta, got None. Use a number, such as 15."),
     ({"finite": 1}, TypeError, "finite must be True or False, got 1. Use a bool."),
+    ({"compress": "gzip"}, TypeError, "compress must be True or False, got 'gzip'. Use a bool."),
     ({"error_event": ""}, ValueError,
      "error_event must be a non-empty str, got ''. Pass a name, or omit it to use the default."),
 ]  # fmt: skip

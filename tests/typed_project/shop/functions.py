@@ -52,6 +52,7 @@ async def with_numbers(request: Request, pk: int) -> AsyncGenerator[tuple[str, d
     send_timeout=None,
     reauthorize_interval=timedelta(minutes=1),
     error_event="failure",
+    compress=True,
     event_serializers={
         "closed": serializers.CharField(),
         "history": serializers.ListField(child=serializers.CharField()),

@@ -50,6 +50,7 @@ def views() -> None:
         reauthorize_interval = "60"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
         finite = "yes"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
         error_event = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+        compress = "gzip"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
         event_serializers = {"price": "PriceSerializer"}  # type: ignore[dict-item]  # pyright: ignore[reportAssignmentType]
         renderer_classes = ["EventStreamRenderer"]  # type: ignore[list-item]  # pyright: ignore[reportAssignmentType]
 

@@ -60,6 +60,7 @@ def every_option(request: HttpRequest) -> EventStreamResponse:
         send_timeout=30,
         finite=True,
         error_event="failure",
+        compress=True,
     )
     response["X-More"] = "1"
     assert_type(response.stream, EventStream)

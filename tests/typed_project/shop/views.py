@@ -37,6 +37,7 @@ class Numbers(AsyncSSEAPIView):
     reauthorize_interval = 60
     finite = True
     error_event = "failure"
+    compress = True
 
     async def get(self, request: Request) -> AsyncIterator[tuple[str, dict[str, str], int]]:
         async for price in prices(since=self.last_event_id):
