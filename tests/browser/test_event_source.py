@@ -19,6 +19,18 @@ LISTEN = """url => {
     for (const name of ["message", "one", "two", "three"])
         window.source.addEventListener(name, event => window.events.push([name, event.data, event.lastEventId]));
 }"""
+FETCH = """url => {
+    window.events = [];
+    window.ended = fetch(url).then(async response => {
+        let text = "";
+        for await (const piece of response.body.pipeThrough(new TextDecoderStream())) {
+            const frames = (text + piece).split("\\n\\n");
+            text = frames.pop();
+            for (const frame of frames) window.events.push(["message", frame]);
+        }
+        return response.headers.get("content-encoding");
+    });
+}"""
 GZIP = "django.middleware.gzip.GZipMiddleware"
 
 
@@ -43,9 +55,9 @@ async def browse():
 async def receive_word_by_word(page, gates):
     for count, word in enumerate(WORDS, 1):
         await page.wait_for_function("count => window.events.length === count", arg=count)
+        assert (await page.evaluate("window.events"))[-1][0] in (word, "message")
         if count < len(WORDS):
             await asyncio.to_thread((gates / WORDS[count]).write_bytes, b".")
-        assert (await page.evaluate("window.events"))[-1][0] in (word, "message")
     return await page.evaluate("window.events")
 
 
@@ -65,6 +77,25 @@ async def test_events_arrive_one_by_one_behind_gzip_middleware(browse, gates, vi
     await watched.page.evaluate(LISTEN, f"/{view}/async/?status=200&gates={gates}")
     events = await receive_word_by_word(watched.page, gates)
     assert [data for _, data, _ in events] == list(WORDS)
+
+
+async def test_an_event_source_receives_each_event_of_a_compressed_stream_when_it_is_sent(browse, gates):
+    watched = await browse()
+    await watched.page.evaluate(LISTEN, f"/compressed-finite/?gates={gates}")
+    events = await receive_word_by_word(watched.page, gates)
+    assert [event_id for _, _, event_id in events] == [f"é-{word}" for word in WORDS]
+    await watched.page.wait_for_function("window.source.readyState === EventSource.CLOSED")
+    streamed = [response for response in watched.responses if "/compressed-finite/" in response.url]
+    assert [response.status for response in streamed] == [200, 204]
+    assert (await streamed[0].all_headers())["content-encoding"] == "gzip"
+
+
+async def test_fetch_receives_each_event_of_a_compressed_stream_when_it_is_sent(browse, gates):
+    watched = await browse()
+    await watched.page.evaluate(FETCH, f"/compressed/async/?gates={gates}")
+    events = await receive_word_by_word(watched.page, gates)
+    assert [data for _, data in events] == [f"data: {word}" for word in WORDS]
+    assert await watched.page.evaluate("window.ended") == "gzip"
 
 
 @pytest.mark.skipif(django.VERSION >= (6, 0), reason="Django 6 compresses a stream as one gzip member")

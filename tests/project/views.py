@@ -177,6 +177,13 @@ class LinesSync(SyncAPIView):
         return Response(SOURCES[kind](request))
 
 
+class Compressed(AsyncSSEAPIView):
+    compress = True
+
+    async def get(self, request, kind):
+        return SOURCES[kind](request)
+
+
 def mark(path):
     with open(path, "ab") as marks:
         marks.write(b".")
@@ -195,6 +202,13 @@ async def forever(request):
 
 class Forever(AsyncSSEAPIView):
     renderer_classes = [EventStreamRenderer, JSONLinesRenderer, JSONRenderer]
+
+    async def get(self, request):
+        return forever(request)
+
+
+class CompressedForever(AsyncSSEAPIView):
+    compress = True
 
     async def get(self, request):
         return forever(request)
@@ -324,6 +338,14 @@ async def finite(request):
         yield event
 
 
+class CompressedFinite(AsyncSSEAPIView):
+    compress = True
+    finite = True
+
+    async def get(self, request):
+        return named(request)
+
+
 async def naive(request):
     """The same events in a plain ``StreamingHttpResponse``, without the package."""
 
@@ -353,6 +375,9 @@ urlpatterns = [
     path("endless/", endless),
     path("channels/<name>/", Channel.as_view()),
     path("forever/", Forever.as_view()),
+    path("compressed/<kind>/", Compressed.as_view()),
+    path("compressed-forever/", CompressedForever.as_view()),
+    path("compressed-finite/", CompressedFinite.as_view()),
     path("blocked/", blocked),
     path("ending/", Ending.as_view()),
     path("ending-plain/", ending_plain),
