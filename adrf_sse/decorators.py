@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.serializers.event_serializers import Declared
+from adrf_sse.streams.failures import FormatError
 from adrf_sse.streams.options import ViewOptions, checked
 from adrf_sse.streams.sources import AnySource
 from adrf_sse.views import EventStreamMixin
@@ -49,6 +50,8 @@ POLICIES = (
 P = ParamSpec("P")
 Function = Callable[Concatenate[Request, P], AnySource | HttpResponseBase | Awaitable[AnySource | HttpResponseBase]]
 """What ``@event_stream`` accepts: a generator function, or a function that returns a source or a response."""
+WantsStream = Callable[[Request], bool | Awaitable[bool | None] | None]
+"""Returns whether the response to a request is a stream, as ``wants_stream()`` of a view."""
 View = Callable[Concatenate[HttpRequest, P], Coroutine[Any, Any, HttpResponseBase]]
 
 if TYPE_CHECKING:
@@ -88,6 +91,8 @@ def event_stream(
     methods: Iterable[str] = ...,
     event_serializers: Mapping[str, Declared] | None = ...,
     serializer_class: Declared | None = ...,
+    wants_stream: WantsStream | None = ...,
+    format_error: FormatError | None = ...,
     **given: Unpack[ViewOptions],
 ) -> Callable[[Function[P]], View[P]]: ...
 def event_stream(
@@ -97,6 +102,8 @@ def event_stream(
     methods: Iterable[str] = ("GET",),
     event_serializers: Mapping[str, Declared] | None = None,
     serializer_class: Declared | None = None,
+    wants_stream: WantsStream | None = None,
+    format_error: FormatError | None = None,
     **given: Any,
 ) -> View[P] | Callable[[Function[P]], View[P]]:
     """Turn a function into a view. The function takes the request, and is a generator or returns a source.
@@ -104,7 +111,8 @@ def event_stream(
     Alone, ``@event_stream``, or with HTTP methods and the options of ``docs/options.md``:
     ``@event_stream(methods=["GET", "POST"], heartbeat=5)``. REST framework's policy decorators
     (``@permission_classes`` …) go below it, as they do below ``@api_view``. ``event_serializers`` and
-    ``serializer_class`` type the events, as they do on a view class.
+    ``serializer_class`` type the events, as they do on a view class. ``wants_stream`` and ``format_error`` are
+    functions of the request and of the exception, as the methods of a view class are.
     Raises ``TypeError`` or ``ValueError`` for a bad option, and ``TypeError`` for a method, a class or a view.
     """
     for name in given:
@@ -115,12 +123,20 @@ def event_stream(
         raise TypeError(f"methods must be a list of HTTP methods, got {methods!r}. Write methods=[{methods!r}].")
     names = [method.upper() for method in methods]
     typed = {"event_serializers": event_serializers, "serializer_class": serializer_class}
-    attributes = given | {name: value for name, value in typed.items() if value is not None}
+    hooks = {"wants_stream": _hook("wants_stream", wants_stream), "format_error": _hook("format_error", format_error)}
+    attributes = given | {name: value for name, value in (typed | hooks).items() if value is not None}
 
     def decorate(function: Function[P]) -> View[P]:
         return cast(View[P], _called_by_django(_view_class(_checked_function(function), names, attributes).as_view()))
 
     return decorate if function is None else decorate(function)
+
+
+def _hook(name: str, function: Callable[..., Any] | None) -> "staticmethod[..., Any] | None":
+    """Return a function as the attribute of a view class, which then does not pass itself."""
+    if function is not None and not callable(function):
+        raise TypeError(f"{name} must be a function, got {function!r}. Pass the function itself.")
+    return None if function is None else staticmethod(function)
 
 
 def _checked_function(value: Any) -> Callable[..., Any]:

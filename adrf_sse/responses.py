@@ -16,6 +16,7 @@ from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import TooManyClientStreams, TooManyStreams
 from adrf_sse.runtime.loops import served_by_loop
 from adrf_sse.streams.compression import CompressedChunks, compressed, negotiated_coding
+from adrf_sse.streams.failures import FormatError, checked_format_error
 from adrf_sse.streams.limits import reserve
 from adrf_sse.streams.open_streams import add_unread, open_streams
 from adrf_sse.streams.options import ResponseOptions, options
@@ -34,7 +35,8 @@ class EventStreamResponse(StreamingHttpResponse):
 
     ``source`` may also be an ``EventStream``. The options are those of ``docs/options.md``. Headers that are given here
     or set later win over the defaults. Django's handlers tell the response its request; pass ``request`` if something
-    else iterates the response. Raises ``TypeError`` or ``ValueError`` for a bad source or option. If there is no thread
+    else iterates the response. ``format_error`` returns what is sent for an error after the first event, as the method
+    of views does. Raises ``TypeError`` or ``ValueError`` for a bad source or option. If there is no thread
     for a synchronous source, or if ``MAX_STREAMS`` are open, the response is a 503 with ``Retry-After``.
     """
 
@@ -45,11 +47,14 @@ class EventStreamResponse(StreamingHttpResponse):
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         request: HttpRequest | Request | None = None,
+        format_error: FormatError | None = None,
         **given: Unpack[ResponseOptions],
     ) -> None:
         request = request._request if isinstance(request, Request) else request
         try:
-            stream = source if isinstance(source, EventStream) else EventStream(source, options(given))
+            stream = source
+            if not isinstance(stream, EventStream):
+                stream = EventStream(stream, options(given), format_error=checked_format_error(format_error))
             if reserve(stream, request):
                 add_unread(stream)  # so that a response that nothing reads is not counted for long
         except (TooManyStreams, TooManyClientStreams) as refusal:

@@ -14,8 +14,20 @@ END_ID: str = "adrf-sse-end"
 MAX_ID_SIZE = 1024
 """Bytes of a last event ID at most. A longer one is unknown, and neither kept nor sent back."""
 
+END_EVENT = "end"
+"""The name of the last event of a finite stream that has no ``end_event``."""
+
+ERROR_EVENT = "error"
+"""The default name of the event that reports an error."""
+
+READY_EVENT = "ready"
+"""The name of the first event of a stream of channels."""
+
 RESET_EVENT = "reset"
 """The name of the event that tells a client that events it missed are no longer in the history."""
+
+OWN_EVENTS = frozenset({END_EVENT, ERROR_EVENT, READY_EVENT, RESET_EVENT})
+"""The names of the package's own events. Their data is JSON."""
 
 
 def is_too_long(last_event_id: str) -> bool:
@@ -84,6 +96,10 @@ class ServerSentEvent:
         """Whether browsers dispatch the event, which they do if it has a name or data."""
         return self.event is not None or self.data is not None
 
+    def with_id(self, id: str) -> "ServerSentEvent":
+        """Return a copy of the event with another ID."""
+        return ServerSentEvent(self.data, event=self.event, id=id, retry=self.retry, comment=self.comment)
+
     def with_data(self, data: Any) -> "ServerSentEvent":
         """Return a copy of the event with other data."""
         return ServerSentEvent(data, event=self.event, id=self.id, retry=self.retry, comment=self.comment)
@@ -91,6 +107,8 @@ class ServerSentEvent:
     def encode(self, to_json: JSONEncode | None = None) -> bytes:
         """Return the frame in UTF-8: comment, retry, id, event and data, in this order, then an empty line.
 
+        Without a name and data, there is no empty line: the lines belong to the next event. Many clients take an empty
+        line without data before it for an event.
         ``to_json`` encodes data that is not text. The default encodes it like REST framework's ``JSONRenderer``.
         Raises ``TypeError`` or ``ValueError`` if the data can't be encoded.
         """
@@ -107,7 +125,7 @@ class ServerSentEvent:
             frame += data_field(self.data, to_json or default_json())
         elif self.event is not None:
             frame += b"data:\n"
-        return frame + b"\n"
+        return frame + b"\n" if self.dispatches else frame
 
 
 @cache

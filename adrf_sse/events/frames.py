@@ -8,6 +8,7 @@ from typing import Any
 from adrf_sse import validators
 from adrf_sse.events.event import ServerSentEvent, default_json
 from adrf_sse.events.fields import JSONEncode, data_field, event_field, text_field
+from adrf_sse.events.parsers import FrameParser
 
 Encode = Callable[[Any], bytes]
 """Encodes an item that a source yields. Returns ``b""`` if the format can't represent the item."""
@@ -28,8 +29,13 @@ _FIELD = re.compile(rb"(?:data|event|id|retry|)(?::|[\r\n])")
 _FRAME_AS_TEXT = re.compile(r"(?:data|event|id|retry|):.*(?:\n\n|\r\n\r\n)", re.DOTALL)
 """Text that is a whole frame."""
 
-_LINES_ALONE = re.compile(rb"(?:\A|\n\n|\r\n\r\n|\r\r)(?:(?::[^\r\n]*|retry: ?[0-9]+)(?:\r\n|\n|\r))+\Z", re.DOTALL)
-"""Comments and reconnection delays at the end, which need no empty line after them."""
+_LINES_ALONE = re.compile(
+    rb"(?:\A|\n\n|\r\n\r\n|\r\r)(?:(?::[^\r\n]*|retry: ?[0-9]+|id(?::[^\r\n]*)?)(?:\r\n|\n|\r))+\Z", re.DOTALL
+)
+"""Comments, reconnection delays and IDs at the end, which need no empty line after them."""
+
+_LAST_LINE = re.compile(rb"(\r\n|\n|\r)\1\Z")
+"""The end of a frame: a line break, and the empty line's."""
 
 
 class FrameEncoder:
@@ -69,6 +75,33 @@ def complete_frames(item: bytes) -> bytes:
         "bytes must be complete frames, which begin with a field such as data: and end in an empty line, "
         f"got {validators.shown_briefly(item)}. Yield a str for text, a dict or a list for JSON, or the whole frame."
     )
+
+
+def with_id(item: Any, id: str) -> Any:
+    """Return an item that a source may yield, with another ID. If bytes are several frames, the last one gets it."""
+    if isinstance(item, bytes):
+        return _LAST_LINE.sub(rb"\1id: " + id.encode() + rb"\1\1", item)
+    if isinstance(item, tuple):
+        return (*item[:2], id)
+    return item.with_id(id) if isinstance(item, ServerSentEvent) else ServerSentEvent(item, id=id)
+
+
+def checked_event(name: str, item: Any) -> Any:
+    """Return an item that a source may yield. Raises ``TypeError`` or ``ValueError`` if it is not an event with data.
+
+    Whether its data can be encoded is not checked.
+    """
+    try:
+        if isinstance(item, tuple):
+            tuple_fields(item)
+        has_data = not isinstance(item, bytes) or bool(FrameParser().feed(complete_frames(item)))
+    except (TypeError, ValueError) as exc:
+        raise type(exc)(f"{name} must be an event: {exc}") from None
+    if not has_data or (isinstance(item, ServerSentEvent) and not item.dispatches):
+        raise ValueError(
+            f"{name} must be an event that has data, got {validators.shown_briefly(item)}. Give it data, or a name."
+        )
+    return item
 
 
 def is_frame(text: str) -> bool:

@@ -22,6 +22,8 @@ class WireFormat:
     """Creates the encoder for one stream. An encoder may keep state between items."""
     heartbeat: bytes
     """The bytes to send when the stream is silent. Clients ignore them."""
+    names: bool = True
+    """Whether the form has the names of events. Without names, the events ``ready`` and ``end`` would say nothing."""
 
 
 @lru_cache(maxsize=32)
@@ -46,6 +48,7 @@ def json_lines(
         encoder=partial(LineEncoder, to_json, envelope=envelope),
         # JSON allows white space before a value. An empty line would be a line that is not JSON.
         heartbeat=b" ",
+        names=envelope,
     )
 
 

@@ -17,6 +17,7 @@ from adrf_sse.exceptions import TooManyClientStreams, TooManyStreams
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.runtime.loops import loop_of, running_loop
 from adrf_sse.serializers.event_serializers import event_serializers
+from adrf_sse.streams.failures import FormatError, format_error_of
 from adrf_sse.streams.limits import reserve
 from adrf_sse.streams.open_streams import add_unread
 from adrf_sse.streams.options import Options, has_option, options, options_of
@@ -68,18 +69,22 @@ class StreamingRenderer(BaseRenderer):
         """Return a stream with the options and event serializers that are attributes of a view."""
         typed = getattr(view, "event_serializers", None) is not None
         chosen = options_of(view)
-        stream = self.event_stream(source, chosen, event_serializers(view) if typed else None)
+        stream = self.event_stream(source, chosen, event_serializers(view) if typed else None, format_error_of(view))
         if chosen.reauthorize_interval is not None and request is not None:
             stream.reauthorize(chosen.reauthorize_interval, partial(ViewAuthorization(view).check, request))
         reserve(stream, None if request is None else request._request)
         return stream
 
     def event_stream(
-        self, source: Any, chosen: Options | None = None, serialize: Serialize | None = None
+        self,
+        source: Any,
+        chosen: Options | None = None,
+        serialize: Serialize | None = None,
+        format_error: FormatError | None = None,
     ) -> EventStream:
         """Return a stream of the source's events, whose data ``serialize`` and ``data_renderer_class`` encode."""
         wire_format = self.wire_format(json_encoder(self.data_renderer_class))
-        return EventStream(source, chosen or options({}), wire_format, serialize=serialize)
+        return EventStream(source, chosen or options({}), wire_format, serialize=serialize, format_error=format_error)
 
     def wire_format(self, to_json: JSONEncode) -> WireFormat:
         """Return the wire format of the events."""

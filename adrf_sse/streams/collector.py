@@ -61,6 +61,10 @@ class Collector(Lifecycle):
         """
         return await run_on(loop, self._collect())
 
+    def last_frame(self, item: Any) -> bytes:
+        """Return no frame: the list ends with its bracket."""
+        return b""
+
     async def source_failed(self, error: Exception) -> None:
         """Keep an exception of the source, to raise it; report it if there is no list to raise it for."""
         if self._pump.stopping:

@@ -17,13 +17,13 @@ from adrf_sse.runtime.loops import hold_task, run_on, running_loop
 from adrf_sse.runtime.stream_threads import run_in_stream_thread
 from adrf_sse.settings import sse_settings
 from adrf_sse.signals import Reason
+from adrf_sse.streams.failures import FormatError, failure_frame
 from adrf_sse.streams.limits import Slot
 from adrf_sse.streams.open_streams import open_streams
 from adrf_sse.streams.options import Options
 from adrf_sse.streams.pump import Pump
 from adrf_sse.streams.reauthorization import Reauthorization
 from adrf_sse.streams.reports import (
-    failure_frame,
     is_refusal,
     report_closed,
     report_failed_check,
@@ -58,13 +58,13 @@ class Lifecycle:
     A subclass sets ``_pump`` and reads its buffer.
     """
 
-    __slots__ = ("__weakref__", "_closing", "_encode", "_error", "_opened_at", "_opening", "_options", "_pump",
-                 "_reader", "_reason", "_reauthorization", "_timers", "bytes", "loop", "phase", "request",
-                 "slot", "subscriptions")  # fmt: skip
+    __slots__ = ("__weakref__", "_closing", "_encode", "_error", "_format_error", "_opened_at", "_opening",
+                 "_options", "_pump", "_reader", "_reason", "_reauthorization", "_timers", "bytes", "loop", "phase",
+                 "request", "slot", "subscriptions")  # fmt: skip
 
     _pump: Pump
 
-    def __init__(self, options: Options, encode: Encode) -> None:
+    def __init__(self, options: Options, encode: Encode, format_error: FormatError | None = None) -> None:
         self.phase = Phase.NEW
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop that runs the source, once it has started."""
@@ -78,6 +78,7 @@ class Lifecycle:
         """The channels of each subscription that the source has entered itself."""
         self._options = options
         self._encode = encode
+        self._format_error = format_error
         self._error: Exception | None = None  # what the source raised before its first event
         self._reason: Reason | None = None  # why the stream ends
         self._opened_at: float | None = None
@@ -158,9 +159,10 @@ class Lifecycle:
             self._error = error
         else:
             await report_failure(self, self._pump.source, error, "The source %r failed while it was streaming.")
+            frame = b"" if self._pump.stopping else await self._failure_frame(error)
             if not self._pump.stopping:
                 self._advance(Phase.ENDING, "error")
-                self._pump.buffer.put(self._failure_frame(error))
+                self._pump.buffer.put(frame)
 
     def source_ended(self) -> None:
         """Note that the source puts no more frames. The client receives those in the buffer."""
@@ -172,10 +174,12 @@ class Lifecycle:
         if is_refusal(error):
             self._end("revoked")
         elif self.phase < Phase.ENDING:
-            self._end("error", self._failure_frame(error))
-            message = "The check whether a client may still read %r failed."
-            report = partial(report_failure, self, self._pump.source, error, message)
-            hold_task(asyncio.get_running_loop().create_task(run_in_stream_thread(report)))
+            end = partial(self._check_failed, error)
+            hold_task(asyncio.get_running_loop().create_task(run_in_stream_thread(end)))
+
+    async def _check_failed(self, error: Exception) -> None:
+        self._end("error", await self._failure_frame(error))
+        await report_failure(self, self._pump.source, error, "The check whether a client may still read %r failed.")
 
     def revoke(self) -> None:
         """End the stream because its client shall no longer read it. A client that reconnects is checked again."""
@@ -278,5 +282,15 @@ class Lifecycle:
         if self._opened_at is not None and self._reason is not None:
             await report_closed(self, self._reason, self._opened_at)
 
-    def _failure_frame(self, error: Exception) -> Frame:
-        return failure_frame(self, self._pump.source, error, self._options.error_event, self._encode)
+    # Last frames
+
+    def end_frame(self) -> Frame:
+        """Return the frame after the last event of a source that has completed."""
+        return self.last_frame(self._options.end_event)
+
+    def last_frame(self, item: Any) -> Frame:
+        """Return the last frame of a stream: an item that a source may yield, or ``None`` if there is none."""
+        return b"" if item is None else self._encode(item)
+
+    async def _failure_frame(self, error: Exception) -> Frame:
+        return await failure_frame(self, self._pump.source, error, self._options.error_event, self._format_error)

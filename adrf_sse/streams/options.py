@@ -11,6 +11,8 @@ from inspect import isfunction
 from typing import Any, TypedDict
 
 from adrf_sse import validators
+from adrf_sse.events.event import ERROR_EVENT
+from adrf_sse.events.frames import checked_event
 from adrf_sse.settings import setting_check, sse_settings
 
 Duration = float | timedelta
@@ -46,6 +48,10 @@ def _option(check: validators.Validate, default: Any) -> Any:
     return Option(check, default=default)
 
 
+def _end_event(name: str, value: Any) -> Any:
+    return None if value is None else checked_event(name, value)
+
+
 def _option_with_setting(setting: str) -> Any:
     return Option(setting_check(setting), setting=setting)
 
@@ -68,7 +74,10 @@ class StreamOptions:
     """Seconds (up to 10 % less) between two checks of authentication and permissions. ``None`` never checks again."""
     finite: bool = _option(validators.flag, False)
     """Whether the stream has an end, after which browsers don't reconnect."""
-    error_event: str = _option(validators.event_name, "error")
+    end_event: Any = _option(_end_event, None)
+    """Event after the last event of a source that completed: anything that a source may yield. ``None`` sends none,
+    unless the stream is finite."""
+    error_event: str = _option(validators.event_name, ERROR_EVENT)
     """Name of the event that reports an error."""
     compress: bool = _option(validators.flag, False)
     """Whether the stream is compressed for clients that accept it."""
@@ -87,6 +96,7 @@ class ResponseOptions(TypedDict, total=False):
     max_duration: Duration | None
     send_timeout: Duration | None
     finite: bool
+    end_event: Any
     error_event: str
     compress: bool
 
@@ -110,6 +120,7 @@ class Options:
     send_timeout: float | None
     reauthorize_interval: float | None
     finite: bool
+    end_event: Any
     error_event: str
     compress: bool
 
@@ -132,13 +143,16 @@ def options(given: Mapping[str, Any]) -> Options:
             "reauthorize_interval must be an option of a view, whose permissions it checks, got "
             f"{chosen['reauthorize_interval']!r} without one. Set it on an AsyncSSEAPIView, or in @event_stream."
         )
-    return _shared(*_complete(chosen))
+    return _complete(chosen)
 
 
-def _complete(chosen: Mapping[str, Any]) -> list[Any]:
-    """Return the value of each option, in the order of ``OPTIONS``."""
+def _complete(chosen: Mapping[str, Any]) -> Options:
+    """Return the given options, with defaults for the rest."""
     # A default is read only where it is needed: to read a setting checks all settings.
-    return [chosen[name] if name in chosen else OPTIONS[name].default for name in OPTIONS]
+    values = [chosen[name] if name in chosen else OPTIONS[name].default for name in OPTIONS]
+    # Equal values may be different events, such as 1 and True, and a dict has no hash.
+    can_share = chosen.get("end_event") is None or type(chosen["end_event"]) in (str, bytes)
+    return _shared(*values) if can_share else _of(*values)
 
 
 def options_of(view: Any) -> Options:
@@ -148,7 +162,7 @@ def options_of(view: Any) -> Options:
     ``options()``, and what a property raises.
     """
     given = {name: getattr(view, name) for name in OPTIONS if has_option(view, name)}
-    return _shared(*_complete(checked(given)))
+    return _complete(checked(given))
 
 
 def has_option(view: Any, name: str) -> bool:
@@ -169,11 +183,19 @@ def check_attributes(cls: type) -> None:
                 "Decorate it with @property."
             )
     checked({name: value for name, value in own.items() if not hasattr(value, "__get__")})
+    for name in ("wants_stream", "format_error"):
+        value = vars(cls).get(name)
+        if value is not None and not hasattr(value, "__get__"):
+            raise TypeError(f"{name} must be a method, got {value!r}. Write def {name}(self, …).")
 
 
 @lru_cache(maxsize=128)
 def _shared(*values: Any) -> Options:
     """Return the same object for all streams with the same options. Saves 0.3 KiB for each idle stream."""
+    return _of(*values)
+
+
+def _of(*values: Any) -> Options:
     return Options(dict(zip(OPTIONS, values, strict=True)))
 
 

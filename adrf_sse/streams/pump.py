@@ -37,11 +37,10 @@ def running_stream() -> "Lifecycle | None":
 class Pump:
     """Run a source in one task, put its frames into a buffer, and pause the source while the buffer is full.
 
-    ``serialize`` is applied to each item before it is encoded. ``last`` is the frame after the last event of a source
-    that completed.
+    ``serialize`` is applied to each item before it is encoded.
     """
 
-    __slots__ = ("_encode", "_last", "_owner", "_serialize", "_warned", "buffer", "source", "stopping", "task")
+    __slots__ = ("_encode", "_owner", "_serialize", "_warned", "buffer", "source", "stopping", "task")
 
     def __init__(
         self,
@@ -50,7 +49,6 @@ class Pump:
         buffer: FrameBuffer,
         encode: Encode,
         serialize: Serialize | None = None,
-        last: bytes = b"",
     ) -> None:
         self.source = Source(source)
         self.buffer = buffer
@@ -61,7 +59,6 @@ class Pump:
         self._owner = owner
         self._encode = encode
         self._serialize = serialize
-        self._last = last
         self._warned = False  # of text that is a frame
 
     @property
@@ -113,7 +110,7 @@ class Pump:
                             await self._put_paused(frame, items)
                         del item, frame  # a silent stream must not keep its last event alive
             if not self.stopping:
-                await self._put(self._last)
+                await self._put(self._owner.end_frame())
         except Exception as exc:
             await self._owner.source_failed(sole_cause(exc))
         finally:

@@ -1,4 +1,4 @@
-"""Reports of a stream, to the log, to Django's signals and to the client."""
+"""Reports of a stream, to the log and to Django's signals."""
 
 import logging
 from collections.abc import Coroutine
@@ -12,8 +12,6 @@ from django.dispatch import Signal
 from django.http import Http404
 from rest_framework import exceptions
 
-from adrf_sse.events.event import ServerSentEvent
-from adrf_sse.events.frames import Encode
 from adrf_sse.logs import about, log, logger
 from adrf_sse.runtime.stream_threads import run_in_stream_thread
 from adrf_sse.signals import Reason, stream_closed, stream_opened
@@ -86,15 +84,6 @@ def report_framed_text(stream: "Lifecycle", source: object, text: str) -> None:
     log(logging.WARNING, _FRAMED_TEXT, stream.request, source=repr(source), text=text[:SHOWN])
 
 
-def failure_frame(stream: "Lifecycle", source: object, error: Exception, name: str, encode: Encode) -> bytes:
-    """Return the frame of the event that tells the client of a failure."""
-    try:
-        return encode(failure_event(error, name))
-    except Exception:  # an APIException may have a detail of any kind
-        logger.exception("The detail of %r can't be encoded.", error, extra=about(stream.request, source=repr(source)))
-        return encode(failure_event(Exception(), name))
-
-
 def is_refusal(error: Exception) -> bool:
     """Return whether an exception refuses a client: before the first event, it would be a response with 4xx."""
     if isinstance(error, exceptions.APIException):
@@ -107,21 +96,3 @@ def sole_cause(error: Exception) -> Exception:
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
-
-
-def failure_event(error: Exception, name: str) -> ServerSentEvent:
-    """Return the event that reports a failure: ``{"detail": …, "code": …}``."""
-    shown = _shown(error)
-    return ServerSentEvent({"detail": shown.detail, "code": shown.get_codes()}, event=name)
-
-
-def _shown(error: Exception) -> exceptions.APIException:
-    match error:
-        case exceptions.APIException():
-            return error
-        case Http404():
-            return exceptions.NotFound()
-        case PermissionDenied():
-            return exceptions.PermissionDenied()
-        case _:
-            return exceptions.APIException()

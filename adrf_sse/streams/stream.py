@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from adrf_sse.events.event import END_ID, ServerSentEvent
-from adrf_sse.events.frames import Encode, FrameEncoder
+from adrf_sse.events.event import END_EVENT, END_ID, ServerSentEvent
+from adrf_sse.events.frames import Encode, FrameEncoder, with_id
 from adrf_sse.events.wire_formats import WireFormat, event_stream
 from adrf_sse.runtime.contexts import release_request
 from adrf_sse.runtime.loops import run_on
 from adrf_sse.streams.buffer import FrameBuffer
+from adrf_sse.streams.failures import FormatError
 from adrf_sse.streams.lifecycle import Lifecycle, Phase
 from adrf_sse.streams.open_streams import pop_unread
 from adrf_sse.streams.options import Options
@@ -18,6 +19,9 @@ from adrf_sse.streams.pump import DirectPump, Pump, Serialize
 from adrf_sse.streams.sources import DirectSource
 from adrf_sse.streams.timers import Timers
 from adrf_sse.streams.wsgi import WSGIReader
+
+_END = ServerSentEvent({}, event=END_EVENT, id=END_ID)
+"""The last event of a finite stream without ``end_event``."""
 
 
 class EventStream(Lifecycle):
@@ -36,17 +40,37 @@ class EventStream(Lifecycle):
         wire_format: WireFormat | None = None,
         *,
         serialize: Serialize | None = None,
+        format_error: FormatError | None = None,
     ) -> None:
         self.wire_format = wire_format or event_stream()
         """What encodes the events; server-sent events by default."""
-        super().__init__(options, self.wire_format.encoder())
+        super().__init__(options, self.wire_format.encoder(), format_error)
+        self._check_end_event()
         self._pump = self._new_pump(source, self._encode, serialize)
 
     def _new_pump(self, source: Any, encode: Encode, serialize: Serialize | None) -> Pump:
         if isinstance(source, DirectSource) and isinstance(encode, FrameEncoder) and serialize is None:
             return DirectPump(source, self, encode, on_lag=self.disconnect)
-        last = encode(ServerSentEvent(id=END_ID)) if self._options.finite else b""
-        return Pump(source, self, FrameBuffer(), encode, serialize, last)
+        return Pump(source, self, FrameBuffer(), encode, serialize)
+
+    def _check_end_event(self) -> None:
+        """Encode ``end_event`` before the stream begins, so that one that can't be encoded is an HTTP error."""
+        if self._options.end_event is not None:
+            try:
+                self._encode(self._options.end_event)
+            except (TypeError, ValueError) as exc:
+                raise type(exc)(f"end_event must be an event: {exc}") from exc
+
+    def last_frame(self, item: Any) -> bytes:
+        """Return the last frame. In a finite stream's response to GET, it has the ID of the end.
+
+        Only an ``EventSource`` reconnects by itself, and it has no other method.
+        """
+        if self._options.finite and (self.request is None or self.request.method == "GET"):
+            if item is None:
+                return self._encode(_END) if self.wire_format.names else b""
+            item = with_id(item, END_ID)
+        return super().last_frame(item)
 
     @property
     def compress(self) -> bool:

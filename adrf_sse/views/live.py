@@ -19,12 +19,13 @@ from adrf_sse.events.json_encoders import json_encoder
 from adrf_sse.live.live_list import LiveList
 from adrf_sse.renderers.console import EventStreamConsoleRenderer
 from adrf_sse.renderers.event_stream import EventStreamRenderer
+from adrf_sse.streams.failures import ErrorFormat
 from adrf_sse.streams.options import StreamOptions
 
 _NOT_ROWS = ("last_event_id", "format")
 
 
-class LiveModelMixin(StreamOptions):
+class LiveModelMixin(ErrorFormat, StreamOptions):
     """Add a live list to a model viewset, at the route ``live/``. Put the mixin in front of the viewset class.
 
     The stream begins with the event ``snapshot``: the rows of ``get_queryset()`` that the viewset's filters let

@@ -17,13 +17,13 @@ from adrf_sse.events.event import END_ID
 from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.renderers.console import EventStreamConsoleRenderer
 from adrf_sse.renderers.event_stream import EventStreamRenderer
-from adrf_sse.renderers.json_lines import JSONLinesRenderer
 from adrf_sse.renderers.json_list import is_json, list_format
 from adrf_sse.renderers.streaming import StreamingRenderer, stream_in_place_of
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.runtime.loops import loop_of
 from adrf_sse.serializers.event_serializers import Declared, check_declarations, event_serializers
 from adrf_sse.streams.collector import Collector, StreamTooLong
+from adrf_sse.streams.failures import ErrorFormat, format_error_of
 from adrf_sse.streams.lifecycle import Lifecycle
 from adrf_sse.streams.limits import reserve
 from adrf_sse.streams.open_streams import add_unread
@@ -33,6 +33,7 @@ from adrf_sse.streams.shutdown import shutdown
 from adrf_sse.streams.sources import discard, is_source
 from adrf_sse.streams.stream import EventStream
 from adrf_sse.views.handlers import Handler, call, checked_response
+from adrf_sse.views.negotiation import StreamNegotiation
 from adrf_sse.views.requests import last_event_id
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ else:
 NOT_A_STREAM = "This endpoint is a stream."
 
 
-class EventStreamMixin(StreamOptions, Base):
+class EventStreamMixin(StreamNegotiation, ErrorFormat, StreamOptions, Base):
     """Let the handlers of an adrf view or viewset be sources. Put the mixin in front of the view class.
 
     A handler may be an asynchronous or synchronous generator, or a method decorated with ``@asynccontextmanager``. It
@@ -90,14 +91,6 @@ class EventStreamMixin(StreamOptions, Base):
         """
         check_client(self, request)
 
-    def get_renderers(self) -> list[BaseRenderer]:
-        """Return the view's renderers, with a renderer of JSON Lines for each of its media types."""
-        return [
-            each
-            for renderer in super().get_renderers()
-            for each in (renderer.alternatives() if isinstance(renderer, JSONLinesRenderer) else [renderer])
-        ]
-
     async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Dispatch as adrf does, to a handler of any kind."""
         shutdown.listen()
@@ -124,19 +117,21 @@ class EventStreamMixin(StreamOptions, Base):
         async def answer(request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if self.finite and request.method != "OPTIONS" and self.last_event_id == END_ID:
                 return HttpResponse(status=status.HTTP_204_NO_CONTENT)
+            wanted = await self._negotiated(request) if request.method != "OPTIONS" else None
             result = await call(handler, request, *args, **kwargs)
             if is_source(result):
-                return await self._stream(Response(result))
+                return await self._stream(Response(result), wanted)
             if isinstance(result, Response) and is_source(result.data):
-                return await self._stream(result)
+                return await self._stream(result, wanted)
             if isinstance(result, EventStreamResponse):
                 await self._open(result.stream, options_of(self))
             return checked_response(result, handler)
 
         return answer
 
-    async def _stream(self, response: Response) -> HttpResponseBase:
+    async def _stream(self, response: Response, wanted: bool | None) -> HttpResponseBase:
         """Open the source in the response's data, and return the response that streams it, or that lists its events."""
+        self._select_renderer(self.request, wanted)
         renderer = self.request.accepted_renderer
         if isinstance(renderer, EventStreamConsoleRenderer):
             return renderer.page_for(response)
@@ -146,7 +141,7 @@ class EventStreamMixin(StreamOptions, Base):
             discard(response.data)
             raise NotAcceptable(f"{NOT_A_STREAM}{self._advice()}")
         chosen = options_of(self)
-        stream = renderer.event_stream(response.data, chosen, event_serializers(self))
+        stream = renderer.event_stream(response.data, chosen, event_serializers(self), format_error_of(self))
         await self._open(stream, chosen)
         return stream_in_place_of(response, stream, self.request)
 

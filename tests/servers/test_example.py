@@ -23,7 +23,7 @@ COUNTDOWN = b"".join(b"event: tick\ndata: %d\n\n" % number for number in range(1
 SECTION = re.compile(r"<h2[^>]*><code>(.*?)</code>.*?<pre[^>]*><code>(.*?)</code></pre>", re.DOTALL)
 """The name and the code of a file on a source page."""
 LINE = re.compile(r'<span [^>]*data-number="(\d+)">(.*)</span>')
-BLASTOFF = b"event: blastoff\ndata: Blastoff!\n\nid: adrf-sse-end\n\n"
+BLASTOFF = b"event: blastoff\ndata: Blastoff!\n\nid: adrf-sse-end\nevent: end\ndata: {}\n\n"
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_a_view_can_be_read_in_three_formats(quick: httpx.Client) -> None:
         for accept in ("text/event-stream", "application/jsonl", "application/json")
     )
     assert stream.content.startswith(b'id: 1\nevent: planet\ndata: {"name":"Mercury","moons":0}\n\n')
-    assert stream.content.endswith(b'data: {"name":"Mars","moons":2}\n\nid: adrf-sse-end\n\n')
+    assert stream.content.endswith(b'data: {"name":"Mars","moons":2}\n\nid: adrf-sse-end\nevent: end\ndata: {}\n\n')
     assert lines.content == (
         b'{"event":"planet","id":"1","data":{"name":"Mercury","moons":0}}\n'
         b'{"event":"planet","id":"2","data":{"name":"Venus","moons":0}}\n'
@@ -157,7 +157,7 @@ def test_a_job_reports_its_progress_until_it_is_done(quick: httpx.Client) -> Non
     assert percents == sorted(set(percents))
     assert percents[-1] == 100
     assert done == ("done", '{"percent":100}')
-    assert body.endswith(b"\n\nid: adrf-sse-end\n\n")
+    assert body.endswith(b"\n\nid: adrf-sse-end\nevent: end\ndata: {}\n\n")
 
 
 def test_a_late_client_receives_the_current_state_first(quick: httpx.Client) -> None:

@@ -72,7 +72,7 @@ async def with_options(request, **kwargs):
 
 async def test_the_decorator_sets_methods_and_options(visit):
     async with visit(with_options) as stream:
-        assert await stream.body() == b"retry: 5\n\ndata: GET\n\nid: adrf-sse-end\n\n"
+        assert await stream.body() == b"retry: 5\ndata: GET\n\nid: adrf-sse-end\nevent: end\ndata: {}\n\n"
     async with visit(with_options, method="post") as stream:
         assert b"data: POST\n\n" in await stream.body()
     async with visit(with_options, method="put") as stream:
@@ -149,7 +149,7 @@ def test_a_policy_that_an_older_rest_framework_sets_above_the_decorator_is_refus
             {"hartbeat": 3},
             TypeError,
             "options must be among heartbeat, retry, first_event_timeout, max_duration, send_timeout, "
-            "reauthorize_interval, finite, error_event, compress, got 'hartbeat'. Remove or rename it.",
+            "reauthorize_interval, finite, end_event, error_event, compress, got 'hartbeat'. Remove or rename it.",
         ),
         (
             {"permission_classes": [IsAuthenticated]},

@@ -53,7 +53,7 @@ async def one():
 async def test_the_options_are_attributes_of_the_viewset(visit):
     options = {"heartbeat": 0.01, "retry": 7, "finite": True, "max_duration": 100, "send_timeout": 100}
     async with visit(view_of(one, **options), served=True) as stream:
-        assert await stream.body() == b"retry: 7\n\ndata: 1\n\nid: adrf-sse-end\n\n"
+        assert await stream.body() == b"retry: 7\ndata: 1\n\nid: adrf-sse-end\nevent: end\ndata: {}\n\n"
 
 
 async def test_a_heartbeat_option_is_used(visit):

@@ -72,13 +72,23 @@ def test_the_packages_parser_decodes_every_event(sent):
     assert parser.retry == (retries[-1] if retries else None)
 
 
-def as_httpx_sse_dispatches(events):
-    """Differences of httpx-sse: it dispatches frames without data, and any frame after an id was set."""
-    last_id = ""
+def received_by_a_library(events):
+    """Yield the events that a client library receives, each with the ID and the delay of the lines before it."""
+    id = retry = None
     for event in events:
-        last_id = last_id if event.id is None else event.id
-        if event.data is not None or event.event is not None or last_id or event.retry is not None:
-            yield event.event or "message", wire_data(event), last_id, event.retry
+        id = id if event.id is None else event.id
+        retry = retry if event.retry is None else event.retry
+        if event.dispatches:
+            yield event.event or "message", wire_data(event), id, retry
+            id = retry = None
+
+
+def as_httpx_sse_dispatches(events):
+    """Difference of httpx-sse: an ID applies to the events after it, too."""
+    last_id = ""
+    for name, data, id, retry in received_by_a_library(events):
+        last_id = last_id if id is None else id
+        yield name, data, last_id, retry
 
 
 @given(events_in_chunks())
@@ -95,8 +105,7 @@ def test_sseclient_py_decodes_every_event(sent):
     events, chunks = sent
     received = list(SSEClient(iter(chunks)).events())
     expected = [
-        (event.event or "message", wire_data(event), event.id, None if event.retry is None else str(event.retry))
-        for event in events
-        if event.data is not None or event.event is not None
+        (name, data, id, None if retry is None else str(retry))
+        for name, data, id, retry in received_by_a_library(events)
     ]
     assert [(e.event, e.data, e.id, e.retry) for e in received] == expected

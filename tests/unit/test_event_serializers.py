@@ -204,9 +204,9 @@ async def test_events_without_data_are_not_serialized(visit):
         retry=5,
     )
     assert await body_of(visit, view) == (
-        b"retry: 5\n\ndata: encoded\n\n: Hm\n\nid: 4\n\nretry: 9\n\n"
+        b"retry: 5\ndata: encoded\n\n: Hm\nid: 4\nretry: 9\n"
         b"event: price\ndata:\n\nevent: price\ndata: null\n\n"
-        b'event: reset\ndata: {"last_event_id":4}\n\nid: adrf-sse-end\n\n'
+        b'event: reset\ndata: {"last_event_id":4}\n\nid: adrf-sse-end\nevent: end\ndata: {}\n\n'
     )
 
 
@@ -523,7 +523,10 @@ async def test_a_source_can_end_when_its_timeout_expires(visit):
         except TimeoutError:
             return
 
-    assert await body_of(visit, waiting_view(get, finite=True)) == b"event: n\ndata: 1\n\nid: adrf-sse-end\n\n"
+    assert (
+        await body_of(visit, waiting_view(get, finite=True))
+        == b"event: n\ndata: 1\n\nid: adrf-sse-end\nevent: end\ndata: {}\n\n"
+    )
 
 
 async def test_events_yielded_before_a_task_group_fails_are_delivered(visit, caplog):

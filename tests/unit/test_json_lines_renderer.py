@@ -225,10 +225,10 @@ async def test_an_error_after_an_event_is_a_line(visit, error, line):
         assert await stream.body() == b'"before"\n' + data
 
 
-async def test_the_retry_delay_and_the_end_id_are_not_sent_as_lines(visit):
+async def test_the_end_of_a_finite_stream_is_a_line_and_the_retry_delay_is_none(visit):
     view = type("View", (Prices,), {"finite": True, "retry": 500})
     async with visit(view.as_view(), headers=JSONL) as stream:
-        assert await stream.body() == LINES
+        assert await stream.body() == LINES + b'{"event":"end","id":"adrf-sse-end","data":{}}\n'
     async with visit(view.as_view(), headers=JSONL | {"Last-Event-ID": "adrf-sse-end"}) as stream:
         assert (stream.status_code, await stream.body()) == (204, b"")
 

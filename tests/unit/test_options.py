@@ -22,8 +22,8 @@ from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
 from tests.support.sources import Recorder
 
 NAMES = (
-    "heartbeat, retry, first_event_timeout, max_duration, send_timeout, reauthorize_interval, finite, error_event, "
-    "compress"
+    "heartbeat, retry, first_event_timeout, max_duration, send_timeout, reauthorize_interval, finite, end_event, "
+    "error_event, compress"
 )
 REFUSED = [
     ({"hearbeat": 3}, TypeError, f"options must be among {NAMES}, got 'hearbeat'. Remove or rename it."),

@@ -60,7 +60,7 @@ async def test_any_django_view_can_return_the_response(visit, kind):
         return EventStreamResponse(source.run(), retry=3, finite=True)
 
     async with visit(view if kind == "async view" else sync_view, middleware=SECURITY) as stream:
-        assert await stream.body() == b"retry: 3\n\ndata: a\n\nid: adrf-sse-end\n\n"
+        assert await stream.body() == b"retry: 3\ndata: a\n\nid: adrf-sse-end\nevent: end\ndata: {}\n\n"
         assert "Content-Length" not in stream.headers
         assert "Connection" not in stream.headers
 

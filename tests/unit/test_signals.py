@@ -122,8 +122,8 @@ async def test_shutdown_ends_the_stream_with_a_retry(visit, recording, settings)
         await stream.next()
         recording.opened[0].shut_down()
         recording.opened[0].shut_down()
-        assert await stream.body() == b"data: a\n\nretry: 7\n\n"
-    assert recording.ends == [["shutdown", 1, A + len(b"retry: 7\n\n")]]
+        assert await stream.body() == b"data: a\n\nretry: 7\n"
+    assert recording.ends == [["shutdown", 1, A + len(b"retry: 7\n")]]
     assert source.closed
 
 

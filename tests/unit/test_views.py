@@ -477,7 +477,7 @@ async def test_retry_is_sent_first(visit):
             yield "a"
 
     async with visit(View.as_view()) as stream:
-        assert await stream.body() == b"retry: 1234\n\ndata: a\n\n"
+        assert await stream.body() == b"retry: 1234\ndata: a\n\n"
         assert stream.headers["Content-Type"].startswith("text/event-stream")
 
 
@@ -493,11 +493,11 @@ async def test_class_attributes_override_the_settings(visit, settings):
 
     assert (Defaults.retry, Own.retry) == (7, None)
     async with visit(Defaults.as_view()) as stream:
-        assert await stream.body() == b"retry: 7\n\ndata: a\n\n"
+        assert await stream.body() == b"retry: 7\ndata: a\n\n"
     async with visit(Own.as_view()) as stream:
         assert await stream.body() == b"data: a\n\n"
     async with visit(Own.as_view(retry=9)) as stream:
-        assert await stream.body() == b"retry: 9\n\ndata: a\n\n"
+        assert await stream.body() == b"retry: 9\ndata: a\n\n"
 
 
 def test_an_invalid_class_attribute_is_refused_when_the_class_is_created():
@@ -519,7 +519,7 @@ class Finite(AsyncSSEAPIView):
 
 async def test_a_finite_stream_ends_with_the_end_id(visit):
     async with visit(Finite.as_view()) as stream:
-        assert await stream.body() == b"id: 1\nevent: a\ndata: 1\n\nid: adrf-sse-end\n\n"
+        assert await stream.body() == b"id: 1\nevent: a\ndata: 1\n\nid: adrf-sse-end\nevent: end\ndata: {}\n\n"
 
 
 @pytest.mark.parametrize(
@@ -533,7 +533,7 @@ async def test_a_client_that_reconnects_after_the_end_gets_204(visit, request_):
         assert await stream.body() == b""
 
 
-async def test_a_finite_stream_that_failed_can_be_requested_again(visit, reported):
+async def test_the_end_of_a_finite_stream_that_failed_is_its_error_event(visit, reported):
     class View(AsyncSSEAPIView):
         finite = True
 
@@ -541,8 +541,13 @@ async def test_a_finite_stream_that_failed_can_be_requested_again(visit, reporte
             yield "a"
             raise ValueError
 
+        post = get
+
+    error = b'event: error\ndata: {"detail":"A server error occurred.","code":"error"}\n\n'
     async with visit(View.as_view()) as stream:
-        assert b"adrf-sse-end" not in await stream.body()
+        assert await stream.body() == b"data: a\n\nid: adrf-sse-end\n" + error
+    async with visit(View.as_view(), method="post") as stream:
+        assert await stream.body() == b"data: a\n\n" + error
 
 
 # Methods and negotiation
@@ -578,7 +583,8 @@ async def test_a_method_without_a_handler_is_a_405_response_in_json(visit):
 
 
 async def test_a_request_that_no_renderer_matches_is_a_406_response_in_json(visit):
-    async with visit(Finite.as_view(), headers={"Accept": "application/json"}) as stream:
+    view = type("View", (Finite,), {"renderer_classes": [EventStreamRenderer, Text]})
+    async with visit(view.as_view(), headers={"Accept": "application/json"}) as stream:
         assert (stream.status_code, stream.headers["Content-Type"]) == (406, "application/json")
         assert await stream.json() == {"detail": "Could not satisfy the request Accept header."}
 
