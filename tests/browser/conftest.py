@@ -1,4 +1,4 @@
-"""Fixtures of the tests of ``sse.js``."""
+"""Fixtures for the tests in Chromium. The server is for the tests of ``sse.js``."""
 
 from collections.abc import AsyncIterator
 

@@ -10,15 +10,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
 from adrf_sse.testing import EventParser
 from tests.project.console_views import EVIL, FLOOD, TORN
 from tests.servers.test_servers import ROOT
-from tests.support.browsers import WatchedPage, chromium, watched_page
+from tests.support.browsers import WatchedPage, watched_page
 from tests.support.servers import Server, serve
 
-pytestmark = [pytest.mark.browser, pytest.mark.server]
+pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
 
 UVICORN = ["-m", "uvicorn", "tests.project.console_asgi:application", "--fd", "{fd}"]
 MAX_ROWS = 300
@@ -37,13 +38,7 @@ def server() -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def watched(browser: Browser, server: Server) -> AsyncIterator[WatchedPage]:
     async with watched_page(browser, base_url=server.url) as watched:
         await watched.page.context.add_init_script(VIOLATIONS)

@@ -1,16 +1,19 @@
 """Tests of streams with Chromium's EventSource."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import django
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
 
 from tests.project.views import WORDS
 from tests.servers.test_servers import ROOT, UVICORN
-from tests.support.browsers import chromium, watched_page
+from tests.support.browsers import watched_page
 from tests.support.servers import serve
 
-pytestmark = [pytest.mark.server, pytest.mark.browser]
+pytestmark = [pytest.mark.server, pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 LISTEN = """url => {
     window.events = [];
@@ -34,19 +37,16 @@ FETCH = """url => {
 GZIP = "django.middleware.gzip.GZipMiddleware"
 
 
-@pytest.fixture
-async def browse():
+@pytest_asyncio.fixture(loop_scope="module")
+async def browse(browser: Browser):
     """Open a page of the test project with the given middleware."""
 
     async def browse(*middleware):
         environment = {"DJANGO_SETTINGS_MODULE": "tests.project.settings", "TEST_MIDDLEWARE": " ".join(middleware)}
         server = stack.enter_context(serve(UVICORN, env=environment, cwd=ROOT))
-        browser = await stack.enter_async_context(chromium())
         watched = await stack.enter_async_context(watched_page(browser))
         await watched.page.goto(f"{server.url}/page/")
         return watched
-
-    from contextlib import AsyncExitStack
 
     async with AsyncExitStack() as stack:
         yield browse

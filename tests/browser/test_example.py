@@ -5,30 +5,25 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, Request, expect
 
-from tests.support.browsers import WatchedPage, chromium, watched_page
+from tests.support.browsers import WatchedPage, watched_page
 from tests.support.servers import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.server]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
 
 MESSAGES = [f"Message {number} of 5" for number in range(1, 6)]
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def quick(browser: Browser, quick_server: Server) -> AsyncIterator[WatchedPage]:
     async with watched_page(browser, base_url=quick_server.url) as watched:
         yield watched
     print(quick_server.described())  # pytest shows it if the test fails
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def slow(browser: Browser, slow_server: Server) -> AsyncIterator[WatchedPage]:
     async with watched_page(browser, base_url=slow_server.url) as watched:
         yield watched

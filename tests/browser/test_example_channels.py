@@ -11,14 +11,15 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, FloatRect, Locator, Page, Route, expect
 
-from tests.support.browsers import WatchedPage, chromium, watched_page
+from tests.support.browsers import WatchedPage, watched_page
 from tests.support.example import TWO_WORKERS, manage, serve_example
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.servers import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.server]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
 
 LIVE = "/orders/api/live/"
 MAX_WINDOWS = 40
@@ -70,17 +71,17 @@ def two_workers(example_database: Path) -> Iterator[tuple[Server, RedisServer]]:
         yield server, redis
 
 
-@pytest.fixture
-async def memory_windows(quick_server: Server) -> AsyncIterator[Windows]:
-    async with chromium() as browser, AsyncExitStack() as stack:
+@pytest_asyncio.fixture(loop_scope="module")
+async def memory_windows(browser: Browser, quick_server: Server) -> AsyncIterator[Windows]:
+    async with AsyncExitStack() as stack:
         yield Windows(browser, quick_server, stack)
     print(quick_server.described())  # pytest shows it if the test fails
 
 
-@pytest.fixture
-async def redis_windows(two_workers: tuple[Server, RedisServer]) -> AsyncIterator[Windows]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def redis_windows(browser: Browser, two_workers: tuple[Server, RedisServer]) -> AsyncIterator[Windows]:
     server, redis = two_workers
-    async with chromium() as browser, AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
         yield Windows(browser, server, stack, redis)
     print(server.described())
 
