@@ -1,5 +1,6 @@
 """Tickets: authentication for ``EventSource``, which can't send the header ``Authorization``."""
 
+from collections.abc import Mapping
 from secrets import token_urlsafe
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -103,7 +104,7 @@ class TicketView(APIView):
 
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return a ticket of the request's user."""
-        path = request.data.get("path") if hasattr(request.data, "get") else None
+        path = request.data.get("path") if isinstance(request.data, Mapping) else None
         ticket = self.authentication.issue(request.user, _checked_path(path))
         body = {"ticket": ticket, "expires_in": self.authentication.lifetime}
         return Response(body, headers={"Cache-Control": "no-store"})
