@@ -14,6 +14,7 @@ from adrf_sse.channels.disconnection import control
 from adrf_sse.events.json_encoders import default_json_encoder
 from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import TooManyClientStreams, TooManyStreams
+from adrf_sse.logs import view_name
 from adrf_sse.runtime.loops import served_by_loop
 from adrf_sse.streams.compression import CompressedChunks, compressed, negotiated_coding
 from adrf_sse.streams.failures import FormatError, checked_format_error
@@ -137,6 +138,7 @@ class EventStreamResponse(StreamingHttpResponse):
         if request is None:
             return
         _forget_caches(request)
+        _refuse_without_checks(self._stream, request)
         if request.method == "HEAD":
             self._coding = None  # which would give the body an end
             self._stream.close()
@@ -177,6 +179,20 @@ def _forget_caches(request: HttpRequest) -> None:
     cached.pop("headers", None)
     if hasattr(type(request), "GET") and not cached.get("GET") and not request.META.get("QUERY_STRING"):
         cached.pop("GET", None)
+
+
+def _refuse_without_checks(stream: EventStream, request: HttpRequest) -> None:
+    """Raise ``TypeError`` if the view of a request wants reauthorization, and knows nothing of the stream."""
+    route = getattr(request.resolver_match, "func", None)
+    view_class = getattr(route, "cls", None)
+    attribute = getattr(view_class, "reauthorize_interval", None)
+    interval = getattr(route, "initkwargs", {}).get("reauthorize_interval", attribute)
+    if interval is not None and not isinstance(interval, property) and not stream.is_reauthorized:
+        stream.close()
+        raise TypeError(
+            f"{view_name(request)} must return Response(source), or have EventStreamMixin, because its "
+            f"reauthorize_interval is {interval!r}: got an EventStreamResponse, which is not checked again."
+        )
 
 
 def _headers_of(refusal: TooManyStreams | TooManyClientStreams) -> dict[str, str]:

@@ -104,6 +104,11 @@ class Lifecycle:
         return self._timers is not None
 
     @property
+    def is_reauthorized(self) -> bool:
+        """Whether the client's permissions are checked again while the stream is open."""
+        return self._reauthorization is not None
+
+    @property
     def view_name(self) -> str:
         """The name of the view's URL pattern, with namespaces; without a name, the view's dotted path."""
         return view_name(self.request)

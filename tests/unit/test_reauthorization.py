@@ -7,6 +7,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from adrf.views import APIView
 from adrf.viewsets import ViewSet
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user, get_user_model
@@ -450,6 +451,23 @@ async def test_checks_apply_to_a_response_returned_by_a_handler(visit, reasons):
     async with visit(View.as_view()) as stream:
         await stream.body()
     assert reasons == ["revoked"]
+
+
+@pytest.mark.parametrize("interval_of_route", [{}, {"reauthorize_interval": 5}])
+async def test_an_unmodified_view_with_an_interval_cannot_return_a_response_that_is_not_checked(
+    visit, interval_of_route
+):
+    class View(APIView):
+        reauthorize_interval = None if interval_of_route else 60
+
+        async def get(self, request):
+            return EventStreamResponse(source.run_for_ever())
+
+    source = Recorder("a")
+    with pytest.raises(TypeError, match=r"View must return Response\(source\), or have EventStreamMixin"):
+        async with visit(View.as_view(**interval_of_route)) as stream:
+            await stream.body()
+    assert not source.started
 
 
 async def test_checks_apply_to_function_views(visit, reasons):
