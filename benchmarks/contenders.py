@@ -125,3 +125,20 @@ FANOUT = (
         "paced pattern, pipelined in the burst",
     ),
 )
+
+COMPRESS_OFF = "adrf_sse"
+
+COMPRESS_ON = "adrf_sse, compress"
+
+COMPRESS = (
+    Contender(name=BASELINE, module="compress_raw", note="not compressed"),
+    Contender(
+        name=COMPRESS_OFF, module="compress_off", note="not compressed; a view that yields, and a `ChannelStreamView`"
+    ),
+    Contender(name=COMPRESS_ON, module="compress_on", note="the same views with `compress = True`"),
+    Contender(
+        name="GZipMiddleware",
+        module="compress_middleware",
+        note="Django's, on a `StreamingHttpResponse`; before Django 6.0, each chunk is a gzip member of its own",
+    ),
+)
