@@ -1,8 +1,8 @@
 """Clients of Redis, through redis-py: the only module that imports it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Collection
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from django.core.exceptions import ImproperlyConfigured
@@ -46,6 +46,8 @@ _ADVICE = (
 )
 
 _ERRORS = (redis.RedisError, OSError)
+
+_Result = TypeVar("_Result")
 
 _open: set["_LoopClient"] = set()
 """Kept until their loop ends, even if the settings name another broker before."""
@@ -115,7 +117,7 @@ class RedisClient:
         """Return a connection for pub/sub."""
         client = self._new_async()
         try:
-            return PubSubConnection(self, client, await client.connection_pool.get_connection())
+            return PubSubConnection(self, client, await _cancellable(client.connection_pool.get_connection()))
         except BaseException as exc:
             await _close(client)
             if isinstance(exc, _ERRORS):
@@ -182,7 +184,7 @@ class _LoopClient:
         async with asyncio.timeout(self._timeout):
             await turn.acquire()
         try:
-            return await command(**arguments)
+            return await _cancellable(command(**arguments))
         finally:
             turn.release()
 
@@ -200,9 +202,11 @@ class PubSubConnection:
         self._connection = connection
 
     async def send(self, *command: str) -> None:
-        """Send a command."""
+        """Send a command. If the task is cancelled meanwhile, the connection is closed."""
         try:
-            await self._connection.send_command(*command, check_health=False)
+            if not self._connection.is_connected:  # otherwise, redis-py would connect again, and hide that
+                raise redis.ConnectionError("a closed connection")
+            await _cancellable(self._connection.send_command(*command, check_health=False))
         except _ERRORS as exc:
             raise self._owner.unavailable("accept subscriptions", exc) from exc
 
@@ -217,6 +221,21 @@ class PubSubConnection:
         """Close the connection."""
         await self._connection.disconnect(nowait=True)
         await _close(self._client)
+
+
+async def _cancellable(operation: Awaitable[_Result]) -> _Result:
+    """Await an operation of redis-py. Raises ``CancelledError`` if the task is cancelled, even if redis-py goes on.
+
+    redis-py sends with ``asyncio.wait_for()``, which may drop a cancellation before Python 3.12 (bpo-37658).
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    requests = task.cancelling()
+    try:
+        return await operation
+    finally:
+        if task.cancelling() > requests:
+            raise asyncio.CancelledError
 
 
 async def _close(client: Any) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,8 @@ class RedisListener:
         self._confirmations: dict[str, asyncio.Future[None]] = {}  # of channels with such commands
         self._connection: PubSubConnection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()  # commands are sent one after another
         self._outage = Outage("receiving events from Redis")
         self._last_number = 0  # ID of the last event that the connection has received
         self._confirmed = False  # whether Redis has confirmed a subscription since the last attempt
@@ -61,7 +64,7 @@ class RedisListener:
         if self._task is None:
             self._task = loop.create_task(self._run(), name="adrf_sse redis")
         elif new:
-            await self._send("SUBSCRIBE", new)
+            self._send("SUBSCRIBE", new)
         for confirmation in [self._confirmations[channel] for channel in channels if channel in self._confirmations]:
             await asyncio.shield(confirmation)
 
@@ -70,23 +73,30 @@ class RedisListener:
         self._channels.difference_update(channels)
         for channel in channels:
             self._restored(channel)
-        await self._send("UNSUBSCRIBE", list(channels))
+        self._send("UNSUBSCRIBE", list(channels))
 
     async def aclose(self) -> None:
         """Close the connection."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            tasks = [self._task, *self._sending]
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
-    async def _send(self, command: str, channels: list[str]) -> None:
+    def _send(self, command: str, channels: list[str]) -> None:
+        """Send a command in a task of its own, because a subscriber that is cancelled must not close the connection."""
         if self._connection is None:
             return  # the next connection subscribes to all channels
-        try:
-            for start in range(0, len(channels), CHANNELS_PER_COMMAND):
-                names = [self._prefix + channel for channel in channels[start : start + CHANNELS_PER_COMMAND]]
-                await self._connection.send(command, *names)
-        except BrokerUnavailable:
-            pass  # receiving fails too, and the connection is replaced
+        task = asyncio.get_running_loop().create_task(self._send_parts(self._connection, command, channels))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send_parts(self, connection: "PubSubConnection", command: str, channels: list[str]) -> None:
+        async with self._turn:
+            with suppress(Exception):  # redis-py closes the connection, so receiving fails too, and it is replaced
+                for start in range(0, len(channels), CHANNELS_PER_COMMAND):
+                    names = [self._prefix + channel for channel in channels[start : start + CHANNELS_PER_COMMAND]]
+                    await connection.send(command, *names)
 
     async def _run(self) -> None:
         first, attempts = True, 0
@@ -110,12 +120,14 @@ class RedisListener:
             self._not_restored = set() if first else set(self._channels)
             self._last_number = 0
             self._connection = connection
-            await self._send("SUBSCRIBE", list(self._channels))
+            self._send("SUBSCRIBE", list(self._channels))
             if not first and not self._channels:
                 self._outage.succeeded()
             await self._receive(connection)
         finally:
             self._connection = None
+            for task in self._sending:
+                task.cancel()
             await connection.aclose()
 
     def _expect(self, channels: Collection[str]) -> None:
