@@ -319,6 +319,20 @@ async def test_the_source_is_closed_when_the_client_disconnects(visit):
     assert source.close_task is source.start_task
 
 
+async def test_a_client_that_stops_reading_a_compressed_stream_is_disconnected(visit):
+    random = Random(1)
+    source = Recorder(*[random.randbytes(30_000).hex() for _ in range(40)])
+
+    async def view(request):
+        return EventStreamResponse(source.run(), compress=True, send_timeout=0.01)
+
+    async with visit(view, headers=GZIP, served=True) as stream, asyncio.timeout(30):
+        await stream.next_chunk()
+        while not source.closed:
+            await asyncio.sleep(0)
+    assert source.yielded < len(source.items)
+
+
 # Other responses
 
 
