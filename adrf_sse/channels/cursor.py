@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from adrf_sse.brokers.messages import ChannelEvent, Page, message_body
-from adrf_sse.events.event import RESET_EVENT
+from adrf_sse.events.event import READY_EVENT, RESET_EVENT
 from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.signals import subscriber_dropped
 from adrf_sse.streams.buffer import CHUNK_SIZE, FrameBuffer
@@ -157,10 +157,9 @@ class Cursor(FrameBuffer):
             self._keep_events()
         super().put(frame, first=first)
 
-    def put_position(self) -> None:
-        """Add a frame with the last ID, so that a client that receives no event can resume from here."""
-        self._keep_events()
-        super().put(b"id: %d\n\n" % (self.last_id or 0))
+    def ready_event(self) -> ChannelEvent:
+        """Return the event with the last ID, so that a client that receives no other event can resume from here."""
+        return ChannelEvent("", self.last_id or 0, message_body({}, READY_EVENT))
 
     def _keep_events(self) -> None:
         while chunk := self._take_events():

@@ -57,6 +57,7 @@ class Subscription(DirectSource):
         self._hub: Joined | None = None
         self._catching_up: asyncio.Task[None] | None = None
         self._stream: Lifecycle | None = None  # whose source has entered this
+        self._begins_stream = False  # with ready, once what was missed is read
 
     def __repr__(self) -> str:
         return f"subscribe({', '.join(sorted(self.channels))})"
@@ -89,6 +90,9 @@ class Subscription(DirectSource):
         while (event := cursor.next_event()) is None:
             if cursor.ended:
                 raise StopAsyncIteration  # it was left meanwhile
+            if self._begins_stream and cursor.state is State.LIVE:
+                self._begins_stream = False
+                return cursor.ready_event()
             if cursor.state is State.BEHIND:
                 await hub.catch_up(cursor)
             else:
@@ -96,6 +100,10 @@ class Subscription(DirectSource):
         return event
 
     # Read by a stream
+
+    def begin_stream(self) -> None:
+        """Let a task that iterates this receive ``ready``, as a stream does that reads the events directly."""
+        self._begins_stream = True
 
     def new_buffer(self, on_lag: Callable[[], None]) -> Cursor:
         """Return a cursor that catches up by itself whenever it is behind."""
@@ -111,7 +119,7 @@ class Subscription(DirectSource):
             await self.leave()
             raise
         if self._cursor.state is State.LIVE:
-            self._cursor.put_position()
+            self._cursor.put(self._cursor.ready_event().frame)
 
     async def leave(self) -> None:
         """Receive nothing more; the stream can still take what is in the cursor."""

@@ -13,6 +13,10 @@ JSON_ERRORS = (TypeError, ValueError, RecursionError)
 """Exceptions that a ``JSONEncode`` raises for a value that it can't encode."""
 
 
+_LINE_BREAKS = {character.encode(): b"\\u%04x" % ord(character) for character in "\x85\u2028\u2029"}
+"""Characters that JSON may contain unescaped but at which ``str.splitlines()`` breaks a line, and their escapes."""
+
+
 class NotData(TypeError):
     """A value is never data. The message is complete: it says what to do."""
 
@@ -41,9 +45,18 @@ def data_field(data: Any, to_json: JSONEncode) -> bytes:
         payload = to_json(data)
     except JSON_ERRORS as exc:
         raise json_error(data, exc) from exc
+    if not payload.isascii():
+        payload = without_line_breaks(payload)
     if 10 in payload or 13 in payload:  # Searching for LF and CR as integers is the fastest way.
         return _field(b"data", payload.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
     return b"data: " + payload + b"\n"
+
+
+def without_line_breaks(json: bytes) -> bytes:
+    """Return the same JSON with escapes for U+0085, U+2028 and U+2029, at which some readers break a line."""
+    for line_break, escape in _LINE_BREAKS.items():
+        json = json.replace(line_break, escape)
+    return json
 
 
 def json_error(data: Any, exc: Exception) -> TypeError | ValueError:

@@ -6,12 +6,9 @@ from typing import Any
 
 from adrf_sse import validators
 from adrf_sse.events.event import ServerSentEvent, default_json
-from adrf_sse.events.fields import JSON_ERRORS, JSONEncode, json_error
+from adrf_sse.events.fields import JSON_ERRORS, JSONEncode, json_error, without_line_breaks
 from adrf_sse.events.frames import complete_frames, tuple_fields
 from adrf_sse.events.parsers import FrameParser
-
-_LINE_BREAKS = {character.encode(): b"\\u%04x" % ord(character) for character in "\x85\u2028\u2029"}
-"""Characters that JSON may contain unescaped but at which ``str.splitlines()`` breaks a line, and their escapes."""
 
 
 class LineEncoder:
@@ -66,7 +63,4 @@ def _on_one_line(json: bytes) -> bytes:
     """Return the same JSON without line breaks. Between tokens, they become spaces; inside strings, escapes."""
     if 10 in json or 13 in json:
         json = json.replace(b"\r", b" ").replace(b"\n", b" ")
-    if not json.isascii():
-        for line_break, escape in _LINE_BREAKS.items():
-            json = json.replace(line_break, escape)
-    return json
+    return json if json.isascii() else without_line_breaks(json)

@@ -39,6 +39,9 @@ class LiveList(Subscription):
     def __repr__(self) -> str:
         return f"LiveList({self._channel})"
 
+    def begin_stream(self) -> None:
+        """Change nothing: a live list begins with its snapshot."""
+
     async def open(self) -> None:
         """Join the clients that see the same rows."""
         assert self._cursor is not None

@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adrf_sse.events.event import ServerSentEvent
+from adrf_sse.events.parsers import FrameParser
+
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
@@ -11,6 +14,11 @@ ERROR_RESPONSE: Schema = {"type": "object", "properties": {"detail": TEXT}, "req
 """The body of REST framework's error responses."""
 ERROR_DATA: Schema = {"type": "object", "properties": {"detail": {}, "code": {}}, "required": ["detail", "code"]}
 """The data of the event that reports an error."""
+
+RESET_DATA: Schema = {"type": "object", "properties": {"last_event_id": {}}, "required": ["last_event_id"]}
+"""The data of the event that tells a client that events it missed are lost."""
+NO_DATA: Schema = {"type": "object", "maxProperties": 0}
+"""The data of events whose name says everything."""
 
 _ID: Schema = {"type": "string", "description": "The ID to send as Last-Event-ID to resume after this event."}
 _RETRY: Schema = {"type": "integer", "minimum": 0, "description": "Reconnection delay in milliseconds."}
@@ -26,6 +34,18 @@ class EventDescription:
     """The event name, or ``None`` for events without a name."""
     data: Schema
     """The schema of the data before it is encoded as JSON. ``{}`` allows any data."""
+
+
+def end_event_description(item: Any) -> EventDescription:
+    """Return the description of an ``end_event``."""
+    if isinstance(item, bytes):
+        item = FrameParser().feed(item)[-1]
+    name, data = None, item
+    if isinstance(item, ServerSentEvent):
+        name, data = item.event, "" if item.data is None else item.data
+    elif isinstance(item, tuple):
+        name, data = item[:2]
+    return EventDescription(name, TEXT if isinstance(data, str) else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,17 @@ except ImportError as exc:
         "adrf_sse.openapi needs drf-spectacular, which is not installed. Run: pip install 'adrf-sse[openapi]'"
     ) from exc
 
-from adrf_sse.openapi.descriptions import ERROR_DATA, ERROR_RESPONSE, EventDescription, Events, Schema
+from adrf_sse.events.event import END_EVENT, READY_EVENT, RESET_EVENT
+from adrf_sse.openapi.descriptions import (
+    ERROR_DATA,
+    ERROR_RESPONSE,
+    NO_DATA,
+    RESET_DATA,
+    EventDescription,
+    Events,
+    Schema,
+    end_event_description,
+)
 from adrf_sse.openapi.operations import (
     LINE_TYPES,
     SEQUENTIAL_TYPES,
@@ -31,7 +41,7 @@ from adrf_sse.openapi.operations import (
 )
 from adrf_sse.serializers.event_serializers import Declared, has_serializer, serializer_of_unnamed
 from adrf_sse.streams.options import OPTIONS
-from adrf_sse.views import EventStreamMixin
+from adrf_sse.views import ChannelStreamView, EventStreamMixin
 
 LAST_EVENT_ID = OpenApiParameter(
     "Last-Event-ID",
@@ -141,41 +151,53 @@ class EventStreamSchema(AutoSchema):
 
     def _stream_schemas(self) -> Iterator[tuple[str, Schema]]:
         allowed = super().map_renderers("media_type")
-        events, error = self._events()
+        events = self._events()
         for renderer in self.view.get_renderers():
             media_type = (renderer.media_type or "").partition(";")[0]
             if media_type in allowed:
-                schema = self._stream_schema(renderer, media_type, events, error)
+                schema = self._stream_schema(renderer, media_type, events)
                 if schema is not None:
                     yield media_type, schema
 
-    def _stream_schema(
-        self, renderer: BaseRenderer, media_type: str, events: Events, error: EventDescription
-    ) -> Schema | None:
+    def _stream_schema(self, renderer: BaseRenderer, media_type: str, events: Events) -> Schema | None:
         """Return the schema of the events as one renderer sends them, or ``None`` if it does not send streams.
 
-        A JSON list contains no error event, because an error in its source is an HTTP error.
+        A JSON list contains none of the events that the package adds: an error in its source is an HTTP error, and its
+        end is its bracket.
         """
         json_schema = not spectacular_settings.OAS_VERSION.startswith("3.0")
         envelope = getattr(renderer, "envelope", True)
-        add_error = events.declared and error.name not in {event.name for event in events.declared}
-        with_error = Events([*events.declared, error], events.others) if add_error else events
+        names = {event.name for event in events.declared}
+        added = [event for event in self._added(envelope) if event.name not in names] if names else []
+        streamed = Events([*events.declared, *added], events.others)
         if media_type == STREAM_TYPE:
-            return ItemSchema(with_error.frame(json_schema=json_schema))
+            return ItemSchema(streamed.frame(json_schema=json_schema))
         if media_type in LINE_TYPES:
-            return ItemSchema(with_error.line(json_schema=json_schema, envelope=envelope))
+            return ItemSchema(streamed.line(json_schema=json_schema, envelope=envelope))
         if isinstance(renderer, JSONRenderer) and isinstance(self.view, EventStreamMixin):
             return {"type": "array", "items": events.line(json_schema=json_schema, envelope=envelope)}
         return None
 
-    def _events(self) -> tuple[Events, EventDescription]:
-        """Return the events that the view sends, and the event that reports an error."""
+    def _events(self) -> Events:
+        """Return the events that the view declares."""
         named, unnamed = self._declared()
         described = [EventDescription(name, self._data(declared)) for name, declared in (named or {}).items()]
         if unnamed is not None:
             described.append(EventDescription(None, self._data(unnamed)))
-        name = getattr(self.view, "error_event", OPTIONS["error_event"].default)
-        return Events(described, others=named is None), EventDescription(name, ERROR_DATA)
+        return Events(described, others=named is None)
+
+    def _added(self, envelope: bool) -> Iterator[EventDescription]:
+        """Yield the events that the package adds to those of the view. Without envelopes, some have no line."""
+        if isinstance(self.view, ChannelStreamView):
+            yield EventDescription(RESET_EVENT, RESET_DATA)
+            if envelope:
+                yield EventDescription(READY_EVENT, NO_DATA)
+        end_event = getattr(self.view, "end_event", None)
+        if end_event is not None:
+            yield end_event_description(end_event)
+        elif envelope and self.method == "GET" and getattr(self.view, "finite", False):
+            yield EventDescription(END_EVENT, NO_DATA)
+        yield EventDescription(getattr(self.view, "error_event", OPTIONS["error_event"].default), ERROR_DATA)
 
     def _declared(self) -> tuple[Mapping[str, Declared] | None, Declared | None]:
         if not isinstance(self.view, EventStreamMixin):

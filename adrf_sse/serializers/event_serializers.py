@@ -1,6 +1,6 @@
 """Typed events: the serializer that a view declares for an event's name serializes the event's data."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from copy import deepcopy
 from inspect import isclass
 from typing import Any
@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 from rest_framework import fields, serializers
 from rest_framework.generics import GenericAPIView
 
-from adrf_sse.events.event import RESET_EVENT, ServerSentEvent
+from adrf_sse.events.event import OWN_EVENTS, ServerSentEvent
 from adrf_sse.serializers.plain import is_plain, is_plain_data
 from adrf_sse.validators import event_name, shown_briefly
 
@@ -25,7 +25,19 @@ def event_serializers(view: Any) -> "EventSerializers | None":
     named, unnamed = view.event_serializers, serializer_of_unnamed(view)
     if named is None and unnamed is None:
         return None
-    return EventSerializers(named, unnamed, lambda: _context_of(view))
+    return EventSerializers(named, unnamed, lambda: _context_of(view), _own_names(view))
+
+
+def _own_names(view: Any) -> Iterable[str | None]:
+    """Return the names of the events that a view's options name: ``error_event`` and ``end_event``."""
+    return getattr(view, "error_event", None), event_name_of(getattr(view, "end_event", None))
+
+
+def event_name_of(item: Any) -> str | None:
+    """Return the name of an event that a source may yield, or ``None`` if it has none, or is bytes."""
+    if isinstance(item, tuple) and item and isinstance(item[0], str):
+        return item[0]
+    return item.event if isinstance(item, ServerSentEvent) else None
 
 
 def serializer_of_unnamed(view: Any) -> Declared | None:
@@ -93,18 +105,24 @@ class EventSerializers:
     """Serialize the data of one stream's events by the serializers that the view declares.
 
     ``named`` has a serializer for each event name, and ``unnamed`` is for events without a name. If ``named`` is not
-    ``None``, an event that has no serializer raises ``ValueError``. A serializer is created with the result of
+    ``None``, an event that has no serializer raises ``ValueError``, except the package's own events, and those in
+    ``own_names``: their data is sent as it is. A serializer is created with the result of
     ``context()`` when its first event is yielded. The same instance then serializes all later events of that name.
     """
 
-    __slots__ = ("_context", "_named", "_representers", "_unnamed")
+    __slots__ = ("_context", "_named", "_own_names", "_representers", "_unnamed")
 
     def __init__(
-        self, named: Mapping[str, Declared] | None, unnamed: Declared | None, context: Callable[[], dict[str, Any]]
+        self,
+        named: Mapping[str, Declared] | None,
+        unnamed: Declared | None,
+        context: Callable[[], dict[str, Any]],
+        own_names: Iterable[str | None] = (),
     ) -> None:
         self._named = None if named is None else declared_serializers(named)
         self._unnamed = None if unnamed is None else declared_serializer("serializer_class", unnamed)
         self._context = context
+        self._own_names = OWN_EVENTS | {name for name in own_names if name is not None}
         self._representers: dict[str | None, Represent] = {}
 
     async def __call__(self, item: Any) -> Any:
@@ -128,8 +146,6 @@ class EventSerializers:
         if not item.dispatches:
             return item
         before = item.data
-        if item.event == RESET_EVENT and RESET_EVENT not in (self._named or {}):
-            return item  # The package itself sends this event.
         data = await self._represented(item.event, before)
         return item if data is before else item.with_data(data)
 
@@ -151,6 +167,8 @@ class EventSerializers:
             return None
         if event is not None and event in self._named:
             return self._named[event]
+        if event in self._own_names:
+            return None
         names = ", ".join(map(repr, self._named)) or "none"
         got, fix = (
             ("an event without a name", "Name it, or declare serializer_class")

@@ -69,6 +69,10 @@ class DirectSource(ABC):
         """Return the buffer for the stream. It calls ``on_lag`` when its client reads too slowly."""
 
     @abstractmethod
+    def begin_stream(self) -> None:
+        """Prepare to be iterated as the source of a stream whose events are not these frames."""
+
+    @abstractmethod
     async def open(self) -> None:
         """Begin to put frames into the buffer; return when nothing more has to be awaited."""
 

@@ -51,6 +51,8 @@ class EventStream(Lifecycle):
     def _new_pump(self, source: Any, encode: Encode, serialize: Serialize | None) -> Pump:
         if isinstance(source, DirectSource) and isinstance(encode, FrameEncoder) and serialize is None:
             return DirectPump(source, self, encode, on_lag=self.disconnect)
+        if isinstance(source, DirectSource) and self.wire_format.names:
+            source.begin_stream()
         return Pump(source, self, FrameBuffer(), encode, serialize)
 
     def _check_end_event(self) -> None:

@@ -40,6 +40,8 @@ class AsyncOnlyOrders(BasePermission):
 async def test_a_channel_view_streams_published_events(visit):
     async with visit(Orders.as_view()) as stream:
         assert stream.status_code == 200
+        ready = await stream.next()
+        assert (ready.event, ready.data) == ("ready", "{}")
         number = await apublish("orders.42", {"status": "paid"}, event="order")
         event = await stream.next()
         assert (event.event, event.data, event.id) == ("order", '{"status":"paid"}', str(number))
@@ -49,18 +51,20 @@ async def test_a_channel_view_streams_published_events(visit):
 async def test_a_client_that_reconnects_receives_the_events_that_it_missed(visit):
     async with visit(Orders.as_view()) as stream:
         await apublish("orders.42", "1")
-        last = await stream.next()
+        _, last = await stream.take(2)
     await apublish("orders.42", "2")
     for request in ({"headers": {"Last-Event-ID": last.id}}, {"url": f"/?last_event_id={last.id}"}):
         async with visit(Orders.as_view(), **request) as stream:
-            assert (await stream.next()).data == "2"
+            missed, ready = await stream.take(2)
+            assert (missed.data, ready.event, ready.id) == ("2", "ready", missed.id)
 
 
 async def test_a_client_that_received_no_event_resumes_from_where_its_stream_started(visit):
     async with visit(Orders.as_view()) as stream:
-        start_id = (await stream.next_chunk()).removeprefix(b"id: ").decode().strip()
+        ready = await stream.next()
+        assert ready.event == "ready"
     await apublish("orders.42", "missed")
-    async with visit(Orders.as_view(), headers={"Last-Event-ID": start_id}) as stream:
+    async with visit(Orders.as_view(), headers={"Last-Event-ID": ready.id}) as stream:
         assert (await stream.next()).data == "missed"
 
 
@@ -129,6 +133,7 @@ async def test_get_channels_can_be_a_coroutine_function(visit):
             return ["news"]
 
     async with visit(Async.as_view()) as stream:
+        assert (await stream.next()).event == "ready"
         await apublish("news", "x")
         assert (await stream.next()).data == "x"
 
@@ -161,7 +166,7 @@ async def test_a_plain_view_can_return_a_subscription(visit):
         return EventStreamResponse(subscribe("news"))
 
     async with visit(view) as stream:
-        await stream.next_chunk()
+        assert (await stream.next()).event == "ready"
         await apublish("news", "x")
         assert (await stream.next()).data == "x"
     assert subscriber_counts() == {}
@@ -174,6 +179,7 @@ async def test_thousands_of_events_arrive_once_each_and_in_order(visit):
             for n in range(2000):
                 await apublish("orders.42", str(n))
 
+        assert (await stream.next()).event == "ready"
         publishing = asyncio.create_task(publisher())
         assert [event.data for event in await stream.take(2000, timeout=30)] == [str(n) for n in range(2000)]
         await publishing
@@ -189,7 +195,7 @@ async def test_a_client_that_stops_reading_is_disconnected_and_can_reconnect(vis
     stream_closed.connect(closed)
     async with visit(Orders.as_view()) as stream:
         await apublish("orders.42", "1")
-        last = await stream.next()
+        _, last = await stream.take(2)
         while reasons.empty():  # the client does not read
             await apublish("orders.42", "more" * 1000)
             await asyncio.sleep(0)
@@ -222,7 +228,7 @@ async def test_permissions_for_channels_are_checked_again_while_the_stream_is_op
         allowed.add("news")
         async with visit(News.as_view(), url=url) as stream:
             await apublish("news", "x")
-            assert (await stream.next()).data == "x"
+            assert [event.event or event.data for event in await stream.take(2)] == ["ready", "x"]
             allowed.remove("news")
             assert await reasons.get() == "revoked"
     stream_closed.disconnect(closed)
@@ -267,6 +273,8 @@ async def test_event_serializers_apply_to_events_of_channels(visit):
     async with visit(Prices.as_view(), headers={"Last-Event-ID": str(first - 1)}) as stream:
         event = await stream.next()
         assert (event.data, event.id) == ('{"eur":"1.50"}', str(first))
+        ready = await stream.next()
+        assert (ready.event, ready.data, ready.id) == ("ready", "{}", str(first))
         await apublish("prices", "x", event="undeclared")
         assert (await stream.next()).event == "error"
 
@@ -282,6 +290,7 @@ async def test_a_channel_can_be_streamed_as_json_lines(visit):
     first = await apublish("news", "old")
     headers = {"Accept": "application/jsonl", "Last-Event-ID": str(first)}
     async with visit(News.as_view(), headers=headers) as stream:
+        assert await stream.next_chunk() == b'{"event":"ready","id":"%d","data":{}}\n' % first
         number = await apublish("news", {"n": [1]}, event="story")
         assert await stream.next_chunk() == b'{"event":"story","id":"%d","data":{"n":[1]}}\n' % number
     assert subscriber_counts() == {}

@@ -67,7 +67,7 @@ class Client:
         if event.event == "reset":
             self.resets += 1
             self._announced = set(self.channels)
-        elif event.event is None and event.data:
+        elif event.event is None:
             data = json.loads(event.data) if isinstance(event.data, str) else event.data
             self._receive_number(data["channel"], data["number"])
 

@@ -44,10 +44,10 @@ class Site:
 
     @contextmanager
     def open_stream(self, url: str, **headers: str) -> Iterator[Iterator[ServerSentEvent]]:
-        """Open a stream and yield its events."""
+        """Open a stream and yield its events, without ``ready``."""
         with self.client.stream("GET", url, headers=headers) as response:
             assert response.status_code == 200
-            yield parse_events(response)
+            yield (event for event in parse_events(response) if event.event != "ready")
 
 
 def parse_events(response: httpx.Response) -> Iterator[ServerSentEvent]:

@@ -37,7 +37,7 @@ class Subscriber:
 
     def __init__(self, url):
         self._host, self._port = url.removeprefix("http://").split(":")
-        self._events = re.compile(rb"id: (\d+)\n(?:data: (\d+)\n)?\n")
+        self._events = re.compile(rb"id: (\d+)\n(?:event: ready\ndata: {}|data: (\d+))\n\n")
         self._last_id = b""
         self.connected = asyncio.Event()
         self.connections = 0

@@ -27,6 +27,7 @@ FRAMES = [
     (ServerSentEvent("\n"), b"data:\ndata:\n\n"),
     (ServerSentEvent(" two  spaces"), b"data:  two  spaces\n\n"),
     (ServerSentEvent("a\u2028b\u2029c\x85d\x0be\x0cf"), "data: a\u2028b\u2029c\x85d\x0be\x0cf\n\n".encode()),
+    (ServerSentEvent(["é\x85\u2028\u2029"]), 'data: ["é\\u0085\\u2028\\u2029"]\n\n'.encode()),
     (ServerSentEvent("née ☃"), "data: née ☃\n\n".encode()),
     (ServerSentEvent("née\n☃"), "data: née\ndata: ☃\n\n".encode()),
     (ServerSentEvent(event="ping"), b"event: ping\ndata:\n\n"),

@@ -39,7 +39,7 @@ def wire_data(event):
     if isinstance(event.data, str):
         return event.data.replace("\r\n", "\n").replace("\r", "\n")
     return json.dumps(event.data, ensure_ascii=False, separators=(",", ":")).translate(
-        {0x2028: "\\u2028", 0x2029: "\\u2029"}
+        {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
     )
 
 

@@ -603,3 +603,34 @@ async def test_a_response_without_a_stream_is_not_serialized(visit):
     async with visit(View.as_view(), method="options") as stream:
         assert stream.status_code == 200
         assert (await stream.json())["name"] == "View"
+
+
+async def test_the_names_of_the_package_and_of_the_options_are_always_allowed(visit):
+    own = [(name, {"n": 1}) for name in ("ready", "reset", "end", "error", "failed", "complete")]
+    view = view_of(*own, event_serializers=DECLARED, error_event="failed", end_event=("complete", ""))
+    frames = [f'event: {name}\ndata: {{"n":1}}\n\n'.encode() for name, _ in own]
+    assert await body_of(visit, view) == b"".join(frames) + b"event: complete\ndata:\n\n"
+
+
+async def test_an_own_event_that_is_declared_is_serialized(visit):
+    view = view_of(("end", {"eur": 1, "secret": 2}), event_serializers={"end": PriceSerializer})
+    assert await body_of(visit, view) == b'event: end\ndata: {"eur":"1.00"}\n\n'
+
+
+async def test_the_end_event_and_a_formatted_error_are_not_serialized(visit):
+    class View(AsyncSSEAPIView):
+        event_serializers = DECLARED
+        end_event = ("over", {"n": 1})
+
+        async def get(self, request):
+            yield "price", {"eur": 1}
+            if "fail" in request.GET:
+                raise ValueError
+
+        def format_error(self, exc):
+            return "oops", {"n": 2}
+
+    price = b'event: price\ndata: {"eur":"1.00"}\n\n'
+    assert await body_of(visit, View.as_view()) == price + b'event: over\ndata: {"n":1}\n\n'
+    async with visit(View.as_view(), url="/?fail=1") as stream:
+        assert await stream.body() == price + b'event: oops\ndata: {"n":2}\n\n'

@@ -29,11 +29,12 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView as SyncAPIView
 
+from adrf_sse import ServerSentEvent
 from adrf_sse.decorators import event_stream
 from adrf_sse.openapi.extension import EventStreamViewExtension
 from adrf_sse.openapi.schema import EventStreamSchema
 from adrf_sse.renderers import EventStreamRenderer
-from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
+from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView, EventStreamMixin
 from tests.support.example import OAS, manage
 
 ID = {"type": "string", "description": "The ID to send as Last-Event-ID to resume after this event."}
@@ -187,6 +188,40 @@ def test_the_error_event_is_described_with_the_views_error_event():
 
     assert [schema["title"] for schema in content(View.as_view())["schema"]["oneOf"]][-1] == "failure"
     assert [schema["title"] for schema in content(Own.as_view())["schema"]["oneOf"]] == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "titles"),
+    [
+        ({"finite": True}, ["end", "error"]),
+        ({"finite": True, "end_event": ("complete", "")}, ["complete", "error"]),
+        ({"end_event": ("complete", {"n": 1})}, ["complete", "error"]),
+        ({"end_event": ServerSentEvent(event="complete")}, ["complete", "error"]),
+        ({"end_event": b"event: complete\ndata: x\n\n"}, ["complete", "error"]),
+        ({"end_event": "[DONE]"}, ["message", "error"]),
+        ({"end_event": ("price", {})}, ["error"]),
+    ],
+    ids=repr,
+)
+def test_the_end_of_a_stream_is_described(options, titles):
+    view = type("View", (Prices,), options)
+    declared = list(Prices.event_serializers)
+    described = content(view.as_view())["schema"]["oneOf"]
+    assert [schema["title"] for schema in described] == [*declared, *titles]
+
+
+def test_the_events_that_begin_a_stream_of_channels_are_described():
+    class View(ChannelStreamView):
+        event_serializers = {"price": PriceSerializer}
+
+    described = content(View.as_view())["schema"]["oneOf"]
+    assert [schema["title"] for schema in described] == ["price", "reset", "ready", "error"]
+
+
+def test_the_list_of_a_stream_has_no_end():
+    view = type("View", (SeveralFormats,), {"finite": True})
+    items = content(view.as_view(), "application/json")["schema"]["items"]["oneOf"]
+    assert "end" not in [schema["title"] for schema in items]
 
 
 async def test_the_events_of_a_stream_match_its_schema(visit):
@@ -590,7 +625,7 @@ def test_the_example_is_described_without_a_warning(tmp_path, version):
     assert {"/test/", "/countdown/events/", "/progress/jobs/{id}/events/", "/members/events/"} <= streams
     progress = schema["paths"]["/progress/jobs/{id}/events/"]["get"]["responses"]
     (items,) = progress["200"]["content"]["text/event-stream"].values()
-    assert [one["title"] for one in items["oneOf"]] == ["progress", "done", "error"]
+    assert [one["title"] for one in items["oneOf"]] == ["progress", "done", "end", "error"]
     assert {"204", "404"} < set(progress)
 
 

@@ -220,6 +220,7 @@ def test_the_source_is_closed_when_no_event_arrives_in_time(visit):
 
 def test_the_error_of_a_timeout_says_that_on_commit_needs_a_commit(db, visit):
     with visit(News.as_view()) as stream:
+        assert stream.next().event == "ready"
         transaction.on_commit(lambda: publish("news", "never"))
         with pytest.raises(TimeoutError) as caught:
             stream.next(timeout=0.01)
