@@ -95,15 +95,11 @@ class RedisServer:
                 thread.join()
 
     @contextmanager
-    def sentinel(self, folder: Path, name: str, *lines: str) -> Iterator[int]:
-        """Run a sentinel that monitors this server as ``name``, and yield the sentinel's port.
-
-        ``lines`` are more lines of its configuration.
-        """
+    def sentinel(self, folder: Path, name: str) -> Iterator[int]:
+        """Run a sentinel that monitors this server as ``name``, and yield the sentinel's port."""
         port = free_port()
         config = folder / "sentinel.conf"
-        monitor = f"sentinel monitor {name} 127.0.0.1 {self.port} 1"
-        config.write_text("\n".join([f"port {port}", monitor, *lines, ""]))
+        config.write_text(f"port {port}\nsentinel monitor {name} 127.0.0.1 {self.port} 1\n")
         process = subprocess.Popen([self._command[0], str(config), "--sentinel"], stdout=subprocess.DEVNULL)
         try:
             with redis.Redis(port=port, protocol=2, retry=Retry(ConstantBackoff(0.01), 2000)) as client:

@@ -47,6 +47,12 @@ class Server:
         assert found, f"The server should have printed its URL:\n{self.described()}"
         self.url = found[0]
 
+    def wait_for(self, text: str) -> None:
+        """Wait until the server prints a text. Raises ``AssertionError`` if it does not."""
+        with self._printed:
+            self._printed.wait_for(lambda: self._ended or text in self.output, START_TIMEOUT)
+        assert text in self.output, f"The server should have printed {text!r}:\n{self.described()}"
+
     def terminate(self) -> int:
         """Send SIGTERM if the process still runs, and return its exit status.
 
