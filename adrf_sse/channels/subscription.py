@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from adrf_sse.streams.lifecycle import Lifecycle
 
 _NUMBER = re.compile(r"[0-9]{1,16}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Joined(Protocol):
@@ -52,7 +53,7 @@ class Subscription(DirectSource):
         self._on_behind = on_behind
         self._number = _event_number(last_event_id)
         self._unknown_id = last_event_id not in (None, "") and self._number is None
-        self._last_event_id = None if is_too_long(str(last_event_id)) else last_event_id
+        self._last_event_id = last_event_id if _can_be_repeated(str(last_event_id)) else None
         self._cursor: Cursor | None = None
         self._hub: Joined | None = None
         self._catching_up: asyncio.Task[None] | None = None
@@ -173,6 +174,11 @@ class Subscription(DirectSource):
     def _begin_to_catch_up(self) -> None:
         if self._catching_up is None or self._catching_up.done():
             self._catching_up = asyncio.get_running_loop().create_task(self._catch_up())
+
+
+def _can_be_repeated(last_event_id: str) -> bool:
+    """Return whether a ``reset`` may contain an unknown ID: it must be short, and UTF-8 must be able to encode it."""
+    return not is_too_long(last_event_id) and _SURROGATE.search(last_event_id) is None
 
 
 def _event_number(last_event_id: str | int | None) -> int | None:

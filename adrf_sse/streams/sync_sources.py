@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -21,20 +22,32 @@ class SourceLimit:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.sources = 0
+        self._sources = 0
+        self._released: deque[None] = deque()  # sources that are still in the count
+
+    @property
+    def sources(self) -> int:
         """Synchronous sources that exist."""
+        with self._lock:
+            self._take_back()
+            return self._sources
 
     def acquire(self) -> None:
         """Count one more source. Raises ``TooManySyncStreams`` if there are ``MAX_SYNC_STREAMS``."""
         with self._lock:
-            if self.sources >= sse_settings.MAX_SYNC_STREAMS:
+            self._take_back()
+            if self._sources >= sse_settings.MAX_SYNC_STREAMS:
                 raise TooManySyncStreams
-            self.sources += 1
+            self._sources += 1
 
     def release(self) -> None:
         """Count one source less."""
-        with self._lock:
-            self.sources -= 1
+        self._released.append(None)  # atomic: the garbage collector may call this while the lock is held
+
+    def _take_back(self) -> None:
+        while self._released:
+            self._released.pop()
+            self._sources -= 1
 
 
 source_limit = SourceLimit()

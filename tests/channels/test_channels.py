@@ -148,6 +148,12 @@ async def test_an_id_that_the_broker_did_not_assign_causes_a_reset(last_event_id
         assert (await anext(events)).data == "after"
 
 
+async def test_an_unknown_id_that_utf_8_can_not_encode_causes_a_reset_without_it():
+    async with subscribe("news", last_event_id="\udbfb") as events:
+        reset = await anext(events)
+        assert (reset.event, reset.data) == ("reset", {"last_event_id": None})
+
+
 async def test_an_id_older_than_the_history_causes_a_reset_and_the_whole_history():
     await apublish("news", "kept")
     async with subscribe("news", last_event_id=5) as events:

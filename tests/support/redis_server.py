@@ -95,11 +95,15 @@ class RedisServer:
                 thread.join()
 
     @contextmanager
-    def sentinel(self, folder: Path, name: str) -> Iterator[int]:
-        """Run a sentinel that monitors this server as ``name``, and yield the sentinel's port."""
+    def sentinel(self, folder: Path, name: str, *lines: str) -> Iterator[int]:
+        """Run a sentinel that monitors this server as ``name``, and yield the sentinel's port.
+
+        ``lines`` are more lines of its configuration.
+        """
         port = free_port()
         config = folder / "sentinel.conf"
-        config.write_text(f"port {port}\nsentinel monitor {name} 127.0.0.1 {self.port} 1\n")
+        monitor = f"sentinel monitor {name} 127.0.0.1 {self.port} 1"
+        config.write_text("\n".join([f"port {port}", monitor, *lines, ""]))
         process = subprocess.Popen([self._command[0], str(config), "--sentinel"], stdout=subprocess.DEVNULL)
         try:
             with redis.Redis(port=port, protocol=2, retry=Retry(ConstantBackoff(0.01), 2000)) as client:

@@ -14,7 +14,7 @@ from adrf_sse.responses import EventStreamResponse
 from adrf_sse.streams.options import options
 from adrf_sse.streams.sources import Source, is_source
 from adrf_sse.streams.stream import EventStream
-from adrf_sse.streams.sync_sources import source_limit
+from adrf_sse.streams.sync_sources import SourceLimit, source_limit
 from tests.support.sources import Recorder
 
 
@@ -345,3 +345,11 @@ class Promising(Iterator):
 
 async def test_only_the_packages_own_sources_are_asked_for_more_than_events():
     assert await chunks_of(Promising()) == b"data: a\n\ndata: b\n\n"
+
+
+def test_the_garbage_collector_may_release_a_source_while_another_is_counted():
+    limit = SourceLimit()
+    limit.acquire()
+    with limit._lock:
+        limit.release()  # as Source.__del__() does, in the thread that holds the lock
+    assert limit.sources == 0
