@@ -51,7 +51,10 @@ async def with_numbers(request: Request, pk: int) -> AsyncGenerator[tuple[str, d
     max_duration=timedelta(hours=1),
     send_timeout=None,
     reauthorize_interval=timedelta(minutes=1),
+    end_event=("complete", ""),
     error_event="failure",
+    wants_stream=lambda request: request.query_params.get("stream") == "1",
+    format_error=lambda exc: {"error": type(exc).__name__},
     compress=True,
     event_serializers={
         "closed": serializers.CharField(),

@@ -49,6 +49,7 @@ def views() -> None:
         send_timeout = [30]  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
         reauthorize_interval = "60"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
         finite = "yes"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+        wants_stream = True  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
         error_event = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
         compress = "gzip"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
         event_serializers = {"price": "PriceSerializer"}  # type: ignore[dict-item]  # pyright: ignore[reportAssignmentType]

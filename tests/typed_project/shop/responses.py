@@ -59,7 +59,9 @@ def every_option(request: HttpRequest) -> EventStreamResponse:
         max_duration=None,
         send_timeout=30,
         finite=True,
+        end_event=b"data: [DONE]\n\n",
         error_event="failure",
+        format_error=lambda exc: ("failed", type(exc).__name__),
         compress=True,
     )
     response["X-More"] = "1"

@@ -36,6 +36,7 @@ class Numbers(AsyncSSEAPIView):
     send_timeout = 10.0
     reauthorize_interval = 60
     finite = True
+    end_event = "[DONE]"
     error_event = "failure"
     compress = True
 
@@ -60,6 +61,31 @@ class Durations(AsyncSSEAPIView):
             raise NotFound()
         yield "text"
         yield ServerSentEvent({"pk": pk}, event="order", id=pk, retry=timedelta(seconds=1), comment="a comment")
+
+
+class Hooks(AsyncSSEAPIView):
+    """Methods that decide what clients receive."""
+
+    end_event = ("complete", {"reason": "stop"})
+
+    def wants_stream(self, request: Request) -> bool | None:
+        return request.query_params.get("stream") == "1"
+
+    def format_error(self, exc: Exception) -> tuple[str, dict[str, str]] | None:
+        return None if isinstance(exc, NotFound) else ("failed", {"type": type(exc).__name__})
+
+    async def post(self, request: Request) -> AsyncIterator[str]:
+        yield "text"
+
+
+class AsyncHooks(AsyncSSEAPIView):
+    """The same as coroutine functions."""
+
+    async def wants_stream(self, request: Request) -> bool:
+        return True
+
+    async def format_error(self, exc: Exception) -> object:
+        return super().format_error(exc)
 
 
 class NoLimits(AsyncSSEAPIView):
