@@ -26,9 +26,11 @@ class Encoder(Protocol):
 
     def add(self, chunk: bytes) -> bytes:
         """Return what a client needs to decode the chunk, after what was returned before."""
+        ...
 
     def end(self) -> bytes:
         """Return the end of the encoded stream."""
+        ...
 
 
 class GzipEncoder:
@@ -114,7 +116,7 @@ class ClosableChunks(Protocol):
 
     def __anext__(self) -> Awaitable[bytes]: ...
 
-    async def aclose(self) -> None: ...
+    def aclose(self) -> Awaitable[None]: ...
 
 
 class CompressedChunks(AsyncIterator[bytes]):
