@@ -20,6 +20,7 @@ pytestmark = pytest.mark.server
 
 MESSAGES = b"".join(b"data: Message %d of 5\n\n" % number for number in range(1, 6))
 COUNTDOWN = b"".join(b"event: tick\ndata: %d\n\n" % number for number in range(10, 0, -1))
+DONE, END = ("done", '{"percent":100}'), ("end", "{}")
 SECTION = re.compile(r"<h2[^>]*><code>(.*?)</code>.*?<pre[^>]*><code>(.*?)</code></pre>", re.DOTALL)
 """The name and the code of a file on a source page."""
 LINE = re.compile(r'<span [^>]*data-number="(\d+)">(.*)</span>')
@@ -136,8 +137,10 @@ def test_a_view_can_be_read_in_three_formats(quick: httpx.Client) -> None:
         b'{"event":"planet","id":"2","data":{"name":"Venus","moons":0}}\n'
         b'{"event":"planet","id":"3","data":{"name":"Earth","moons":1}}\n'
         b'{"event":"planet","id":"4","data":{"name":"Mars","moons":2}}\n'
+        b'{"event":"end","id":"adrf-sse-end","data":{}}\n'
     )
-    assert whole.json() == [json.loads(line) for line in lines.iter_lines()]
+    *planets, _ = lines.iter_lines()
+    assert whole.json() == [json.loads(line) for line in planets]
     assert whole.headers["content-type"] == "application/json"
 
 
@@ -151,19 +154,19 @@ def test_the_first_line_arrives_before_the_second_exists(slow: httpx.Client) -> 
 
 def test_a_job_reports_its_progress_until_it_is_done(quick: httpx.Client) -> None:
     body = quick.get(start_job(quick)).content
-    *progress, done = parse_events(body)
+    *progress, done, end = parse_events(body)
     percents = [int(re.fullmatch(r'\{"percent":(\d+)\}', data)[1]) for _, data in progress]
     assert {name for name, _ in progress} == {"progress"}
     assert percents == sorted(set(percents))
     assert percents[-1] == 100
-    assert done == ("done", '{"percent":100}')
+    assert (done, end) == (DONE, END)
     assert body.endswith(b"\n\nid: adrf-sse-end\nevent: end\ndata: {}\n\n")
 
 
 def test_a_late_client_receives_the_current_state_first(quick: httpx.Client) -> None:
     url = start_job(quick)
     quick.get(url)
-    assert parse_events(quick.get(url).content) == [("progress", '{"percent":100}'), ("done", '{"percent":100}')]
+    assert parse_events(quick.get(url).content) == [("progress", '{"percent":100}'), DONE, END]
 
 
 def test_two_clients_can_watch_one_job(slow: httpx.Client) -> None:
@@ -331,7 +334,7 @@ def test_runserver_streams_under_wsgi(example_database: Path) -> None:
         for url in ("/countdown/events/", "/countdown/sync/events/"):
             assert client.get(url).content == COUNTDOWN + BLASTOFF
         assert {event.event for event in take(client, "/news-and-weather/events/", 9)} == {"news", "weather"}
-        assert parse_events(client.get(start_job(client)).content)[-1] == ("done", '{"percent":100}')
+        assert parse_events(client.get(start_job(client)).content)[-2:] == [DONE, END]
         log_in(client)
         assert take(client, "/members/events/", 1)[0].data == "Hello, demo!"
 
