@@ -12,6 +12,7 @@ from protocols.mcp import MCP
 from protocols.messages import Messages
 from protocols.plain import Words
 from protocols.responses import Responses
+from protocols.resumable_chat import ResumableChat
 from protocols.turbo import TurboStreams
 from protocols.ui_messages import Chat
 
@@ -21,6 +22,8 @@ urlpatterns = [
     path("anthropic/v1/messages", Messages.as_view()),
     path("mcp", MCP.as_view()),
     path("chat", Chat.as_view()),
+    path("resumable-chat", ResumableChat.as_view()),
+    path("resumable-chat/<str:id>/stream", ResumableChat.as_view()),
     path("graphql", GraphQL.as_view()),
     path("ag-ui", ag_ui.Agent.as_view()),
     path("a2a/.well-known/agent-card.json", a2a.agent_card),

@@ -20,6 +20,7 @@ BODIES = {
     "anthropic/v1/messages": {"model": "words", "stream": True, "messages": MESSAGE},
     "mcp": CALL | {"params": {"name": "spell", "arguments": {"text": "TEXT"}, "_meta": {"progressToken": 1}}},
     "chat": {"id": "1", "messages": [{"role": "user", "parts": PARTS}]},
+    "resumable-chat": {"id": "2", "messages": [{"role": "user", "parts": PARTS}]},
     "graphql": {"query": "subscription …", "variables": {"text": "TEXT"}},
     "ag-ui": {"threadId": "1", "runId": "1", "messages": MESSAGE},
     "a2a": {"jsonrpc": "2.0", "id": 1, "params": {"message": {"parts": PARTS}}},
@@ -63,7 +64,7 @@ def test_an_error_names_nothing_of_the_server(url, path):
 
 def test_each_module_of_the_example_has_a_recipe_of_its_own_in_the_documentation():
     page = (EXAMPLE.parent / "docs" / "protocols.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```python\n(?!urlpatterns)(.*?)^```", page, re.DOTALL | re.MULTILINE)
     modules = [path for path in (EXAMPLE / "protocols").glob("*.py") if path.stem not in ("__init__", "urls")]
     assert sorted(blocks) == sorted(map(code_of, modules))
 

@@ -2,11 +2,19 @@ import { DefaultChatTransport, readUIMessageStream } from "ai";
 
 import { endless, FAILING, run, url, WHOLE } from "./scenarios.mjs";
 
-async function send(text, { abortSignal } = {}) {
-    const transport = new DefaultChatTransport({ api: `${url}/chat` });
+const chat = new DefaultChatTransport({ api: `${url}/chat` });
+const resumable = new DefaultChatTransport({ api: `${url}/resumable-chat` });
+
+async function send(text, { abortSignal, chatId = crypto.randomUUID(), transport = chat } = {}) {
     const message = { id: "1", role: "user", parts: [{ type: "text", text }] };
-    const options = { trigger: "submit-message", chatId: crypto.randomUUID(), messages: [message], abortSignal };
-    return transport.sendMessages(options);
+    return transport.sendMessages({ trigger: "submit-message", chatId, messages: [message], abortSignal });
+}
+
+async function abortAfterOneWord(text, options) {
+    const controller = new AbortController();
+    const stream = await send(text, { ...options, abortSignal: controller.signal });
+    for await (const chunk of stream) if (chunk.type === "text-delta") break;
+    controller.abort();
 }
 
 async function collect(stream) {
@@ -23,11 +31,22 @@ await run({
     failing: async () => collect(await send(FAILING)),
     async aborted() {
         const prompt = endless();
-        const controller = new AbortController();
-        for await (const chunk of await send(prompt, { abortSignal: controller.signal })) {
-            if (chunk.type === "text-delta") break;
-        }
-        controller.abort();
+        await abortAfterOneWord(prompt);
         return prompt;
+    },
+    wholeOfResumable: async () => collect(await send(WHOLE, { transport: resumable })),
+    failingOfResumable: async () => collect(await send(FAILING, { transport: resumable })),
+    async resumed() {
+        const chatId = crypto.randomUUID();
+        await abortAfterOneWord("one two three forever", { chatId, transport: resumable });
+        const stream = await resumable.reconnectToStream({ chatId });
+        for await (const message of readUIMessageStream({ stream })) {
+            if (textOf(message).endsWith("three ")) return textOf(message);
+        }
+    },
+    async resumedAfterTheEnd() {
+        const chatId = crypto.randomUUID();
+        await collect(await send("one", { chatId, transport: resumable }));
+        return resumable.reconnectToStream({ chatId });
     },
 });
