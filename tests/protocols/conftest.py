@@ -4,16 +4,27 @@ import os
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.example import EXAMPLE, UVICORN, environment, migrated
-from tests.support.node import missing, run_client
+from tests.support.node import TIMEOUT, missing, run_client
 from tests.support.servers import Server, serve
 
 ROOT = EXAMPLE.parent
+MARKS = [pytest.mark.server, pytest.mark.protocols, pytest.mark.timeout(TIMEOUT)]
 _numbers = count()
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder. The first of them that needs Node installs the clients."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            for mark in MARKS:
+                item.add_marker(mark)
 
 
 @pytest.fixture(scope="session")
@@ -58,19 +69,18 @@ def in_node(protocols_server: Server) -> Callable[[str], dict[str, Any]]:
     return results
 
 
-class _Missing:
-    """Takes the place of a package that is not installed, and skips the tests that use it."""
+class Package:
+    """A package that is imported when a test first uses it: some of the clients take a second to import.
 
-    def __init__(self, package: str) -> None:
-        self._package = package
+    If it is missing, the test is skipped, or fails if ``ADRF_SSE_REQUIRE_ALL=1`` is set.
+    """
 
-    def __getattr__(self, name: str) -> Any:
-        missing(f"{self._package} is not installed: pip install -e '.[protocols]'")
+    def __init__(self, name: str) -> None:
+        self._name = name
 
-
-def require(package: str) -> Any:
-    """Import a client. If it is missing, the tests that use it are skipped, or fail if ``ADRF_SSE_REQUIRE_ALL=1``."""
-    try:
-        return import_module(package)
-    except ImportError:
-        return _Missing(package)
+    def __getattr__(self, attribute: str) -> Any:
+        try:
+            package = import_module(self._name)
+        except ImportError:
+            missing(f"{self._name} is not installed: pip install -e '.[protocols]'")
+        return getattr(package, attribute)

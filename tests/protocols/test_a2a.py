@@ -4,13 +4,12 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from tests.protocols.conftest import require
+from tests.protocols.conftest import Package
 from tests.protocols.prompts import FAILING, WHOLE
 
-pytestmark = [pytest.mark.server, pytest.mark.protocols]
-client = require("a2a.client")
-errors = require("a2a.utils.errors")
-types = require("a2a.types")
+client = Package("a2a.client")
+errors = Package("a2a.utils.errors")
+types = Package("a2a.types")
 
 
 @asynccontextmanager

@@ -1,9 +1,5 @@
 """AG-UI's client runs an agent."""
 
-import pytest
-
-pytestmark = [pytest.mark.server, pytest.mark.protocols]
-
 
 def test_a_whole_run(in_node):
     seen = in_node("ag_ui")["whole"]

@@ -9,8 +9,6 @@ import pytest
 from tests.protocols.prompts import FAILING, WHOLE
 from tests.support.example import EXAMPLE
 
-pytestmark = [pytest.mark.server, pytest.mark.protocols]
-
 MESSAGE = [{"role": "user", "content": "TEXT"}]
 PARTS = [{"text": "TEXT"}]
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}

@@ -1,9 +1,5 @@
 """graphql-sse's client subscribes."""
 
-import pytest
-
-pytestmark = [pytest.mark.server, pytest.mark.protocols]
-
 
 def test_a_whole_subscription(in_node):
     assert in_node("graphql")["whole"] == ["one ", "pause ", "two "]

@@ -4,11 +4,10 @@ from contextlib import aclosing
 
 import pytest
 
-from tests.protocols.conftest import require
+from tests.protocols.conftest import Package
 from tests.protocols.prompts import FAILING, WHOLE
 
-pytestmark = [pytest.mark.server, pytest.mark.protocols]
-langgraph_sdk = require("langgraph_sdk")
+langgraph_sdk = Package("langgraph_sdk")
 
 
 @pytest.fixture

@@ -4,11 +4,10 @@ from asyncio import Event, create_task, gather, to_thread
 
 import pytest
 
-from tests.protocols.conftest import require
+from tests.protocols.conftest import Package
 from tests.protocols.prompts import FAILING, WHOLE
 
-pytestmark = [pytest.mark.server, pytest.mark.protocols]
-mcp = require("mcp")
+mcp = Package("mcp")
 
 
 @pytest.fixture(params=["2026-07-28", "legacy"])

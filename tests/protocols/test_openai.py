@@ -2,11 +2,10 @@
 
 import pytest
 
-from tests.protocols.conftest import require
+from tests.protocols.conftest import Package
 from tests.protocols.prompts import FAILING, WHOLE
 
-pytestmark = [pytest.mark.server, pytest.mark.protocols]
-openai = require("openai")
+openai = Package("openai")
 
 
 @pytest.fixture

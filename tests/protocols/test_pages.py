@@ -12,7 +12,7 @@ from tests.protocols.prompts import FAILING, WHOLE
 from tests.support.browsers import WatchedPage, chromium, watched_page
 from tests.support.node import require_node
 
-pytestmark = [pytest.mark.server, pytest.mark.protocols, pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 PAGES = {"htmx2": "closed: message", "htmx4": "closed: message", "turbo": "closed", "datastar": "closed"}
 """Each page, and its title after the client has ended its connection for good."""

@@ -1,12 +1,9 @@
 """Clients of any stream: httpx-sse, and fetch-event-source. Each frame that they see has data."""
 
 import httpx
-import pytest
 from httpx_sse import aconnect_sse
 
 from tests.protocols.prompts import FAILING, WHOLE
-
-pytestmark = [pytest.mark.server, pytest.mark.protocols]
 
 WORDS = [("word", {"word": word}) for word in ("one ", "pause ", "two ")]
 ERROR = ("error", {"detail": "A server error occurred.", "code": "error"})

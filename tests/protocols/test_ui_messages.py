@@ -1,9 +1,5 @@
 """The chat transport of Vercel's AI SDK reads UI message streams."""
 
-import pytest
-
-pytestmark = [pytest.mark.server, pytest.mark.protocols]
-
 
 def test_a_whole_message(in_node):
     seen = in_node("ui_messages")["whole"]
