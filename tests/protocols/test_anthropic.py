@@ -1,4 +1,4 @@
-"""Anthropic's client reads messages."""
+"""Anthropic's clients read messages."""
 
 import pytest
 
@@ -36,3 +36,16 @@ def test_an_aborted_message_stops_the_model(ask, endless_prompt, wait_until_stop
     with ask(endless_prompt) as stream:
         assert next(stream.text_stream) == "one "
     wait_until_stopped(endless_prompt)
+
+
+def test_a_whole_message_in_node(in_node):
+    assert in_node("anthropic")["whole"] == {"seen": ["one ", "pause ", "two "], "final": "one pause two "}
+
+
+def test_a_failed_message_in_node(in_node):
+    seen = in_node("anthropic")["failing"]
+    assert (seen["seen"], seen["error"]["error"]["message"]) == (["one "], "The model has failed.")
+
+
+def test_an_aborted_message_in_node_stops_the_model(in_node, wait_until_stopped):
+    wait_until_stopped(in_node("anthropic")["aborted"])

@@ -1,4 +1,4 @@
-"""MCP's client calls a tool, whose answer is a stream."""
+"""MCP's clients call a tool, whose answer is a stream."""
 
 from asyncio import Event, create_task, gather, to_thread
 
@@ -57,3 +57,17 @@ async def test_a_client_that_leaves_stops_the_tool(connect, endless_prompt, wait
         await begun.wait()
     wait_until_stopped(endless_prompt)
     assert isinstance((await gather(call, return_exceptions=True))[0], mcp.MCPError)
+
+
+def test_a_whole_tool_call_in_node(in_node):
+    assert in_node("mcp")["whole"] == {"seen": ["one ", "pause ", "two "], "result": "one pause two "}
+
+
+def test_a_failed_tool_call_in_node(in_node):
+    seen = in_node("mcp")["failing"]
+    assert (seen["seen"], seen["code"]) == (["one "], -32603)
+    assert "The tool has failed." in seen["message"]
+
+
+def test_a_client_in_node_that_leaves_stops_the_tool(in_node, wait_until_stopped):
+    wait_until_stopped(in_node("mcp")["closed"])
