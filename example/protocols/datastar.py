@@ -8,11 +8,16 @@ from protocols.model import words
 
 class Patches(AsyncSSEAPIView):
     event = "datastar-patch-elements"
-    lines = "selector #words\nmode append\nelements <li>{}</li>"
+    target = "selector #words", "mode append"
+    argument = "elements"
 
     async def get(self, request):
         async for word in words(request.GET["text"]):
-            yield self.event, format_html(self.lines, word)
+            yield self.patch(word)
+
+    def patch(self, text):
+        html = format_html("<li>{}</li>", text)
+        return self.event, "\n".join([*self.target, *(f"{self.argument} {line}" for line in html.splitlines())])
 
     def format_error(self, exc):
-        return self.event, format_html(self.lines, "The model has failed.")
+        return self.patch("The model has failed.")

@@ -9,7 +9,6 @@ from protocols.model import words
 
 class Fragments(AsyncSSEAPIView):
     finite = True
-    end_event = "end", ""
 
     async def get(self, request):
         async for word in words(request.GET["text"]):

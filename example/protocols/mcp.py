@@ -23,17 +23,18 @@ class MCP(AsyncSSEAPIView):
         if self.id is None:
             return Response(status=status.HTTP_202_ACCEPTED)  # a notification
         if method == "tools/call":
-            return self.spell(**request.data["params"])
+            return self.spell(request.data["params"])
         if method in RESULTS:
             return Response({"jsonrpc": "2.0", "id": self.id, "result": RESULTS[method]})
         return Response(self.error(-32601, "Method not found"))
 
-    async def spell(self, arguments, _meta, **params):
-        number, text = 0, ""
-        async for word in words(arguments["text"]):
-            number, text = number + 1, text + word
-            progress = {"progressToken": _meta["progressToken"], "progress": number, "message": word}
-            yield {"jsonrpc": "2.0", "method": "notifications/progress", "params": progress}
+    async def spell(self, params):
+        token, text = params.get("_meta", {}).get("progressToken"), ""
+        async for word in words(params["arguments"]["text"]):
+            text += word
+            if token is not None:
+                progress = {"progressToken": token, "progress": len(text), "message": word}
+                yield {"jsonrpc": "2.0", "method": "notifications/progress", "params": progress}
         yield {"jsonrpc": "2.0", "id": self.id, "result": {"content": [{"type": "text", "text": text}], **COMPLETE}}
 
     def error(self, code, message):

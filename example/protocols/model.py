@@ -14,7 +14,7 @@ async def words(prompt: str) -> AsyncIterator[str]:
     try:
         for word in prompt.split(" "):
             if word == "fail":
-                raise RuntimeError("the password of the model's database is 12345")
+                raise RuntimeError("a text that clients must not see")
             if word == "forever":
                 await asyncio.Event().wait()
             await asyncio.sleep(settings.EXAMPLE_TICK * (20 if word == "pause" else 0.2))

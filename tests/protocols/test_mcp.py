@@ -33,6 +33,12 @@ async def test_a_whole_tool_call(connect):
     assert (words, result.content[0].text) == (["one ", "pause ", "two "], "one pause two ")
 
 
+async def test_a_tool_call_without_reports_of_progress(connect):
+    async with connect() as client:
+        result = await client.call_tool("spell", {"text": WHOLE})
+    assert result.content[0].text == "one pause two "
+
+
 async def test_a_failed_tool_call_is_a_json_rpc_error(connect):
     words = []
     async with connect() as client:

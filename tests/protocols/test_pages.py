@@ -64,3 +64,10 @@ async def test_a_page_that_is_left_stops_the_model(opened, name, endless_prompt,
         await expect(watched.page.locator("li")).to_have_text(["one"])
         await watched.page.goto("about:blank")
     wait_until_stopped(endless_prompt)
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_line_breaks_and_markup_in_a_word_are_text(opened, name):
+    async with opened(name, "one\nselector:ul\n\nevent:end\n<b>") as watched:
+        await expect(watched.page.locator("li")).to_have_text(["one selector:ul event:end <b>"])
+        await expect(watched.page).to_have_title(PAGES[name])

@@ -20,7 +20,8 @@ class BetaPatches(Patches):
     """The same patches for the newest version of Datastar on npm, 1.0.0-beta.11, which has other names for them."""
 
     event = "datastar-merge-fragments"
-    lines = "selector #words\nmergeMode append\nfragments <li>{}</li>"
+    target = "selector #words", "mergeMode append"
+    argument = "fragments"
 
 
 urlpatterns = [
