@@ -59,7 +59,7 @@ class Lifecycle:
     """
 
     __slots__ = ("__weakref__", "_closing", "_encode", "_error", "_format_error", "_opened_at", "_opening",
-                 "_options", "_pump", "_reader", "_reason", "_reauthorization", "_timers", "bytes", "loop", "phase",
+                 "_options", "_pump", "_reason", "_reauthorization", "_timers", "bytes", "loop", "phase", "reader",
                  "request", "slot", "subscriptions")  # fmt: skip
 
     _pump: Pump
@@ -68,6 +68,8 @@ class Lifecycle:
         self.phase = Phase.NEW
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop that runs the source, once it has started."""
+        self.reader: asyncio.Task[Any] | None = None
+        """The task of the request, which reads the stream and sends what it reads."""
         self.request: HttpRequest | None = None
         """The request, for signals and error reports."""
         self.bytes: int = 0
@@ -84,7 +86,6 @@ class Lifecycle:
         self._opened_at: float | None = None
         self._opening: asyncio.Task[None] | None = None  # sends stream_opened
         self._timers: Timers | None = None  # while the stream is read
-        self._reader: asyncio.Task[Any] | None = None  # the server's task, which pulls and sends
         self._reauthorization: Reauthorization | None = None
         self._closing: asyncio.Task[None] | None = None
 
@@ -216,8 +217,8 @@ class Lifecycle:
         if self.phase is Phase.CLOSED or self._pump.buffer.awaited:
             return
         self._advance(Phase.ENDING, "timeout")
-        if self._reader is not None and not self._reader.done():
-            self._reader.get_loop().call_soon_threadsafe(self._reader.cancel)
+        if self.reader is not None and not self.reader.done():
+            self.reader.get_loop().call_soon_threadsafe(self.reader.cancel)
         else:
             hold_task(asyncio.get_running_loop().create_task(self._close("timeout")))
 

@@ -96,16 +96,25 @@ class Shutdown:
             self._ending = loop.create_task(self._end_and_call_server(number))
 
     async def _end_and_call_server(self, number: int) -> None:
-        if len(self._streams):
-            self._end_streams()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SHUTDOWN_PATIENCE):
-                    await self._streams.wait_until_empty()
-            await asyncio.sleep(LAST_BYTES)
         try:
-            self._call_server(number, None)
+            if len(self._streams):
+                await self._end_and_wait()
         finally:
-            self._ending = None
+            try:
+                self._call_server(number, None)
+            finally:
+                self._ending = None
+
+    async def _end_and_wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        readers = [stream.reader for stream in self._streams if stream.reader and stream.reader.get_loop() is loop]
+        self._end_streams()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SHUTDOWN_PATIENCE):
+                await self._streams.wait_until_empty()
+                if readers:  # the requests have yet to send the ends of their responses
+                    await asyncio.wait(readers)
+        await asyncio.sleep(LAST_BYTES)
 
     def _end_streams(self) -> None:
         self._ended = max(self._ended, len(self._streams))

@@ -130,7 +130,7 @@ class EventStream(Lifecycle):
         """Release what the request used before its stream, and remember the server's task."""
         pop_unread()
         await release_request()
-        self._reader = self._reader or asyncio.current_task()
+        self.reader = self.reader or asyncio.current_task()
 
     def __aiter__(self) -> "EventStream":
         return self

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from adrf_sse.streams import shutdown as shutdown_module
 from adrf_sse.streams.open_streams import OpenStreams
 from adrf_sse.streams.shutdown import Shutdown
 
@@ -15,6 +16,7 @@ class Stream:
     def __init__(self, streams):
         self._streams = streams
         self.loop = asyncio.get_running_loop()
+        self.reader = None
 
     def shut_down(self):
         self._streams.discard(self)
@@ -58,6 +60,24 @@ async def test_a_signal_ends_the_streams_and_then_reaches_the_server(server):
     assert server.received.empty()
     assert await server.received.get() == signal.SIGTERM
     assert not len(streams)
+
+
+async def test_a_signal_reaches_the_server_after_the_ends_of_the_responses(server, monkeypatch):
+    async def send_the_end():
+        while len(streams):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        assert server.received.empty()
+
+    monkeypatch.setattr(shutdown_module, "LAST_BYTES", 0)
+    monkeypatch.setattr(shutdown_module, "SHUTDOWN_PATIENCE", 30)
+    streams = OpenStreams()
+    stream = Stream(streams)
+    stream.reader = asyncio.create_task(send_the_end())
+    Shutdown(streams).track(stream)
+    signal.raise_signal(signal.SIGTERM)
+    await server.received.get()
+    stream.reader.result()
 
 
 async def test_a_stream_that_opens_after_the_signal_ends_at_once(server):
