@@ -137,7 +137,7 @@ async def test_the_page_shows_why_a_message_was_refused(memory_windows: Windows)
     window = await memory_windows.open("/chat/refused/")
     await send_message(window.page, "Ada", " ")
     await expect(window.page.get_by_role("alert")).to_have_text("This field may not be blank.")
-    assert [error for error in window.errors if "400" not in error] == []
+    assert [error for error in window.errors if "status of 400" not in error] == []
     window.errors.clear()
     await send_message(window.page, "Ada", "Better")
     await expect_messages(window.page, "Better")

@@ -64,7 +64,7 @@ class RedisBroker(Broker):
             missed = {**missed, **page.missed}
             events = [event for event in page.events if not isinstance(event, ForeignEntry)]
             if events or page.complete:
-                return page._replace(events=events, missed=missed)
+                return Page(events, page.position, page.complete, missed)
             after = page.events[-1].number
 
     async def _read(self, names: list[str], after: int | None, limit: int) -> Page:
