@@ -79,6 +79,8 @@ class Package:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)  # pytest looks for "__wrapped__" in modules
         try:
             package = import_module(self._name)
         except ImportError:
