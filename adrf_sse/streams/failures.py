@@ -1,5 +1,6 @@
 """Failures: the event that tells a client that the source of its stream has failed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 FormatError = Callable[[Exception], Any]
 """Returns what a stream sends for an error, as ``format_error()`` of a view. It may be a coroutine function."""
+
+FORMAT_TIMEOUT = 5.0
+"""Seconds that ``format_error()`` may take at most. A client whose check has failed must not read for longer."""
 
 
 class ErrorFormat:
@@ -66,13 +70,14 @@ async def failure_frame(
 ) -> bytes:
     """Return the last frame of a stream whose source has failed.
 
-    If ``format_error`` raises, or returns what can't be sent, this is logged, and the frame is the default one.
+    If ``format_error`` raises, hangs, or returns what can't be sent, this is logged, and the frame is the default one.
     ``name`` is the name of the default event.
     """
     details = about(stream.request, source=repr(source))
     if format_error is not None:
         try:
-            item = await _formatted(format_error, error)
+            async with asyncio.timeout(FORMAT_TIMEOUT):
+                item = await _formatted(format_error, error)
             return stream.last_frame(None if item is None else checked_event("what format_error() returns", item))
         except Exception:
             logger.exception("format_error() has failed for %r.", error, extra=details)

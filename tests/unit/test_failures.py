@@ -1,6 +1,8 @@
 """Tests of ``format_error()``, which decides what a stream sends for an error after the first event."""
 
+import asyncio
 import logging
+import threading
 
 import pytest
 from adrf.views import APIView
@@ -12,6 +14,7 @@ from rest_framework.views import exception_handler
 from adrf_sse.decorators import event_stream
 from adrf_sse.renderers import EventStreamRenderer, JSONLinesRenderer
 from adrf_sse.responses import EventStreamResponse
+from adrf_sse.streams import failures
 from adrf_sse.views import AsyncSSEAPIView
 
 WORD = b"data: word\n\n"
@@ -156,6 +159,20 @@ async def test_the_data_of_an_error_is_the_answer_of_the_projects_exception_hand
 
     async with visit(View.as_view()) as stream:
         assert await stream.body() == WORD + b"event: error\ndata: " + data + b"\n\n"
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+async def test_a_format_error_that_hangs_is_logged_and_the_default_is_sent(visit, monkeypatch, caplog, synchronous):
+    class View(Failing):
+        def format_error(self, exc):
+            return go_on.wait() if synchronous else asyncio.Event().wait()
+
+    go_on = threading.Event()
+    monkeypatch.setattr(failures, "FORMAT_TIMEOUT", 0.01)
+    async with visit(View.as_view()) as stream:
+        assert await stream.body() == WORD + DEFAULT
+        go_on.set()
+    assert "format_error() has failed" in caplog.text
 
 
 async def test_an_exception_handler_that_fails_is_logged_and_the_default_is_sent(visit, caplog):
