@@ -14,7 +14,7 @@ from tests.support.node import TIMEOUT, missing, run_client
 from tests.support.servers import Server, serve
 
 ROOT = EXAMPLE.parent
-MARKS = [pytest.mark.server, pytest.mark.protocols, pytest.mark.timeout(TIMEOUT)]
+MARKS = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(TIMEOUT)]
 _numbers = count()
 
 

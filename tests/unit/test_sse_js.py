@@ -1,7 +1,6 @@
 """Tests that ``sse.js``, its types and its documentation list the same names."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 import adrf_sse
 from adrf_sse.events import END_ID
+from tests.support.node import MODULES, require_node
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = Path(adrf_sse.__file__).parent / "static/adrf_sse"
@@ -56,13 +56,16 @@ def test_the_script_knows_the_id_of_the_end() -> None:
     assert f'export const END_ID: "{END_ID}";' in TYPES
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(shutil.which("tsc") is None, reason="TypeScript is missing: npm install --global typescript")
 def test_typescript_accepts_the_script_and_its_types(tmp_path: Path) -> None:
+    require_node()
     (tmp_path / "package.json").write_text('{"type": "module"}')
     (tmp_path / "script.js").write_text(SCRIPT)
     (tmp_path / "sse.d.ts").write_text(TYPES)
     (tmp_path / "program.ts").write_text(PROGRAM)
     for arguments in (["--allowJs", "--checkJs", "script.js"], ["--module", "nodenext", "program.ts", "sse.d.ts"]):
-        result = subprocess.run(["tsc", *STRICT, *arguments], cwd=tmp_path, capture_output=True, text=True)
+        result = subprocess.run(
+            [MODULES / ".bin" / "tsc", *STRICT, *arguments], cwd=tmp_path, capture_output=True, text=True
+        )
         assert result.returncode == 0, result.stdout
