@@ -7,14 +7,16 @@ from functools import partial
 
 import pytest
 from adrf.views import APIView
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.response import Response
 
 from adrf_sse import ServerSentEvent
 from adrf_sse.channels import apublish, subscribe
 from adrf_sse.decorators import event_stream
+from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.responses import EventStreamResponse
+from adrf_sse.streams import reauthorization
 from adrf_sse.streams.options import options
 from adrf_sse.streams.stream import EventStream
 from adrf_sse.testing import EventParser
@@ -139,6 +141,35 @@ async def test_a_stream_that_is_ended(end, finite, source):
     async for chunk in stream:
         reader.feed(chunk)
     assert reader.end() in ([None], ["ready"])
+
+
+async def read(stream):
+    """Return the names of the events of a whole stream."""
+    reader = StrictReader()
+    async for chunk in stream:
+        reader.feed(chunk)
+    return reader.end()
+
+
+@pytest.mark.parametrize("finite", [False, True])
+async def test_a_stream_whose_subscriber_is_too_far_behind(finite):
+    async def lagging():
+        yield "word"
+        raise SubscriberLagged(7)
+
+    assert await read(EventStream(lagging(), options({"retry": 3, "finite": finite}))) == [None]
+
+
+@pytest.mark.parametrize("finite", [False, True])
+@pytest.mark.parametrize(("error", "last"), [(PermissionDenied, []), (OSError, ["error"])])
+async def test_a_stream_whose_client_cannot_be_checked(monkeypatch, error, last, finite):
+    async def check():
+        raise error
+
+    monkeypatch.setattr(reauthorization, "MAX_FAILURES", 1)
+    stream = EventStream(endless(), options({"retry": 3, "finite": finite}))
+    stream.reauthorize(0.001, check)
+    assert await read(stream) == [None, *last]
 
 
 async def test_a_stream_that_is_silent():
