@@ -161,6 +161,11 @@ class Cursor(FrameBuffer):
         """Return the event with the last ID, so that a client that receives no other event can resume from here."""
         return ChannelEvent("", self.last_id or 0, message_body({}, READY_EVENT))
 
+    def put_ready(self) -> None:
+        """Add ``ready`` after the events that can be read now, with the ID of the last one."""
+        self._keep_events()
+        super().put(self.ready_event().frame)
+
     def _keep_events(self) -> None:
         while chunk := self._take_events():
             super().put(chunk)

@@ -120,7 +120,7 @@ class Subscription(DirectSource):
             await self.leave()
             raise
         if self._cursor.state is State.LIVE:
-            self._cursor.put(self._cursor.ready_event().frame)
+            self._cursor.put_ready()
 
     async def leave(self) -> None:
         """Receive nothing more; the stream can still take what is in the cursor."""

@@ -63,6 +63,7 @@ class Client:
         self._announced = set()
 
     def receive(self, event):
+        assert int(event.id) >= int(self.last_id or 0), "a client would resume before what it has received"
         self.last_id = event.id
         if event.event == "reset":
             self.resets += 1
