@@ -187,7 +187,7 @@ def _refuse_without_checks(stream: EventStream, request: HttpRequest) -> None:
     view_class = getattr(route, "cls", None)
     attribute = getattr(view_class, "reauthorize_interval", None)
     interval = getattr(route, "initkwargs", {}).get("reauthorize_interval", attribute)
-    if interval is not None and not isinstance(interval, property) and not stream.is_reauthorized:
+    if interval is not None and not hasattr(interval, "__get__") and not stream.is_reauthorized:
         stream.close()
         raise TypeError(
             f"{view_name(request)} must return Response(source), or have EventStreamMixin, because its "

@@ -11,7 +11,7 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.views import exception_handler
 
-from adrf_sse.events.event import ServerSentEvent
+from adrf_sse.events.event import ERROR_EVENT, ServerSentEvent
 from adrf_sse.events.frames import checked_event
 from adrf_sse.logs import about, logger
 
@@ -57,7 +57,7 @@ def format_error_of(view: Any) -> FormatError | None:
 
 def _answer_of_handler(view: Any, error: Exception) -> ServerSentEvent:
     """Return the event that reports an error, with the data of the view's exception handler."""
-    name = getattr(view, "error_event", None) or "error"
+    name = getattr(view, "error_event", ERROR_EVENT)
     handler = view.get_exception_handler()
     if handler is exception_handler:
         return failure_event(error, name)

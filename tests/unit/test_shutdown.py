@@ -66,7 +66,8 @@ async def test_a_signal_reaches_the_server_after_the_ends_of_the_responses(serve
     async def send_the_end():
         while len(streams):
             await asyncio.sleep(0)
-        await asyncio.sleep(0.05)
+        for _ in range(100):  # turns in which the signal could reach the server
+            await asyncio.sleep(0)
         assert server.received.empty()
 
     monkeypatch.setattr(shutdown_module, "LAST_BYTES", 0)
