@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from adrf_sse import signals
 from adrf_sse.streams.stream import EventStream
-from adrf_sse.streams.sync_sources import source_limit
+from adrf_sse.streams.sync_sources import count_sync_sources
 
 try:
     import prometheus_client as prometheus
@@ -165,7 +165,7 @@ class StreamMetrics:
         """Add what the open streams have sent since the last count to the metrics. Thread-safe."""
         for view, sent in self._totals.count().items():
             self._add(view, sent)
-        self._sync_sources.set(source_limit.sources)
+        self._sync_sources.set(count_sync_sources())
 
     def _add(self, view: str, sent: Sent) -> None:
         events, size = sent

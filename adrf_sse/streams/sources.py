@@ -10,7 +10,8 @@ from typing import Any, Literal
 from adrf_sse.runtime.contexts import thread_context
 from adrf_sse.runtime.executors import SingleThreadExecutor
 from adrf_sse.streams.buffer import FrameBuffer
-from adrf_sse.streams.sync_sources import ThreadedIterator, source_limit
+from adrf_sse.streams.limits import Slot
+from adrf_sse.streams.sync_sources import ThreadedIterator, reserve_thread
 
 AnySource = (
     AsyncIterable[Any] | Iterator[Any] | AbstractAsyncContextManager[AsyncIterable[Any]] | Awaitable[AsyncIterable[Any]]
@@ -89,14 +90,14 @@ class Source:
     ``TooManySyncStreams`` if there is no thread for a synchronous source.
     """
 
-    __slots__ = ("_holds_thread", "_iterator", "_manager", "_value")
+    __slots__ = ("_iterator", "_manager", "_thread", "_value")
 
     def __init__(self, value: Any) -> None:
-        self._holds_thread = False
+        self._thread: Slot | None = None  # counts the source, until an iterator does
         self._manager: Any = None
         self._value = checked_source(value)
         if kind_of(value) == "sync":
-            self._reserve_thread()
+            self._thread = reserve_thread()
 
     def __repr__(self) -> str:
         return getattr(self._value, "__qualname__", None) or type(self._value).__qualname__
@@ -128,11 +129,9 @@ class Source:
 
     def discard(self) -> None:
         """Release a source that was never opened."""
-        self._release_thread()
+        if self._thread is not None:
+            self._thread.release()
         discard(self._value)
-
-    def __del__(self) -> None:
-        self._release_thread()
 
     async def _close_iterator(self) -> None:
         close = getattr(self._iterator, "aclose", None)
@@ -158,18 +157,7 @@ class Source:
         return iterator
 
     def _threaded(self, value: Any) -> AsyncIterator[Any]:
-        if not self._holds_thread:
-            self._reserve_thread()
-        self._holds_thread = False  # the iterator releases it when it is closed
+        slot, self._thread = self._thread or reserve_thread(), None  # the iterator releases it when it is closed
         # In a test, the source runs where the test's data can be seen.
         executor = SingleThreadExecutor("adrf_sse source") if thread_context() is not None else None
-        return ThreadedIterator(value, executor, source_limit.release)
-
-    def _reserve_thread(self) -> None:
-        source_limit.acquire()
-        self._holds_thread = True
-
-    def _release_thread(self) -> None:
-        if self._holds_thread:
-            self._holds_thread = False
-            source_limit.release()
+        return ThreadedIterator(value, executor, slot.release)

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextvars
-import threading
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -13,44 +11,25 @@ from django.db import connections
 from adrf_sse.exceptions import TooManySyncStreams
 from adrf_sse.runtime.executors import SingleThreadExecutor
 from adrf_sse.settings import sse_settings
+from adrf_sse.streams.limits import Limit, Slot, stream_counts
 
 _END: Any = object()
 
 
-class SourceLimit:
-    """Count the synchronous sources of this process, each of which needs a thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._sources = 0
-        self._released: deque[None] = deque()  # sources that are still in the count
-
-    @property
-    def sources(self) -> int:
-        """Synchronous sources that exist."""
-        with self._lock:
-            self._take_back()
-            return self._sources
-
-    def acquire(self) -> None:
-        """Count one more source. Raises ``TooManySyncStreams`` if there are ``MAX_SYNC_STREAMS``."""
-        with self._lock:
-            self._take_back()
-            if self._sources >= sse_settings.MAX_SYNC_STREAMS:
-                raise TooManySyncStreams
-            self._sources += 1
-
-    def release(self) -> None:
-        """Count one source less."""
-        self._released.append(None)  # atomic: the garbage collector may call this while the lock is held
-
-    def _take_back(self) -> None:
-        while self._released:
-            self._released.pop()
-            self._sources -= 1
+_COUNT = "synchronous sources"
 
 
-source_limit = SourceLimit()
+def reserve_thread() -> Slot:
+    """Count one more synchronous source, which needs a thread, until its slot is released.
+
+    Raises ``TooManySyncStreams`` if there are ``MAX_SYNC_STREAMS``.
+    """
+    return stream_counts.take([Limit(_COUNT, sse_settings.MAX_SYNC_STREAMS, TooManySyncStreams)])
+
+
+def count_sync_sources() -> int:
+    """Return how many synchronous sources exist in this process."""
+    return stream_counts.count(_COUNT)
 
 
 class ThreadedIterator(AsyncIterator[Any]):

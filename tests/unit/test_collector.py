@@ -29,7 +29,7 @@ from adrf_sse.runtime import contexts
 from adrf_sse.signals import stream_opened
 from adrf_sse.streams import collector as collectors
 from adrf_sse.streams.open_streams import open_streams
-from adrf_sse.streams.sync_sources import source_limit
+from adrf_sse.streams.sync_sources import count_sync_sources
 from adrf_sse.views import AsyncSSEAPIView
 from tests.project.views import SOURCES
 from tests.servers.test_servers import ROOT, SERVERS, UVICORN
@@ -97,7 +97,7 @@ async def test_every_kind_of_handler_and_source_can_be_collected(visit):
             assert await stream.json() == [{"data": "one"}, {"data": "two"}, {"data": "three"}]
     async with visit(View.as_view(), method="put", headers=JSON) as stream:
         assert await stream.json() == [{"data": "one"}, {"data": "two"}, {"data": "three"}]
-    assert source_limit.sources == 0
+    assert count_sync_sources() == 0
 
 
 async def test_a_function_view_can_be_collected(visit):
@@ -150,7 +150,7 @@ async def test_a_head_request_does_not_start_the_source(visit, kind):
             "Vary": "Accept",
         }
     assert not source.started
-    assert source_limit.sources == 0
+    assert count_sync_sources() == 0
 
 
 async def test_events_are_encoded_as_soon_as_they_are_yielded(visit):
@@ -344,7 +344,7 @@ async def test_a_synchronous_source_with_too_many_events_is_closed(visit):
         assert stream.status_code == 406
     assert source.closed
     assert source.yielded < 1_000
-    assert source_limit.sources == 0
+    assert count_sync_sources() == 0
 
 
 # Reauthorization

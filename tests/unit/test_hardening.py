@@ -27,7 +27,7 @@ from adrf_sse.streams.buffer import CHUNK_SIZE
 from adrf_sse.streams.open_streams import open_streams
 from adrf_sse.streams.options import options
 from adrf_sse.streams.stream import EventStream
-from adrf_sse.streams.sync_sources import source_limit
+from adrf_sse.streams.sync_sources import count_sync_sources
 from adrf_sse.testing import EventParser
 from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
 from tests.support.sources import Recorder
@@ -78,7 +78,7 @@ def test_a_replaced_response_is_closed_under_wsgi(settings, kind):
         assert Client().get("/").content == b"replaced"
     assert source.closed
     assert len(open_streams) == 0
-    assert source_limit.sources == 0
+    assert count_sync_sources() == 0
 
 
 async def test_a_response_rewrapped_by_middleware_is_closed_after_send_timeout(visit):

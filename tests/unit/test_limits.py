@@ -502,3 +502,11 @@ async def test_a_bad_limit_is_an_error_that_names_it(visit, caplog):
     async with visit(Bad.as_view()) as response:
         assert response.status_code == 500
     assert "THROTTLE_STREAMS must be a whole number, got 'two'" in caplog.text
+
+
+def test_the_garbage_collector_may_release_a_slot_while_another_is_counted():
+    counts = StreamCounts()
+    slot = counts.take([Limit("key", 1, TooManyStreams)])
+    with counts._lock:
+        slot.release()  # as Slot.__del__() does, in the thread that holds the lock
+    assert counts.count("key") == 0

@@ -93,7 +93,7 @@ class RedisListener:
 
     async def _send_parts(self, connection: "PubSubConnection", command: str, channels: list[str]) -> None:
         async with self._turn:
-            with suppress(BrokerUnavailable):  # redis-py closes the connection, so receiving fails too, and it is replaced
+            with suppress(BrokerUnavailable):  # receiving fails too, and the connection is replaced
                 for start in range(0, len(channels), CHANNELS_PER_COMMAND):
                     names = [self._prefix + channel for channel in channels[start : start + CHANNELS_PER_COMMAND]]
                     await connection.send(command, *names)
