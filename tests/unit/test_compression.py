@@ -445,6 +445,7 @@ shouting.sync_capable = False
 
 @pytest.mark.parametrize("kind", views(None))
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.django_db  # The handler sends request_started, which looks at each connection to a database of the thread.
 def test_a_stream_is_compressed_under_wsgi(settings, kind, method):
     settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [path("", views(Recorder("a", "b"))[kind])]})
     settings.MIDDLEWARE = []
