@@ -25,10 +25,10 @@ def comparison(a: dict[str, Any], b: dict[str, Any]) -> Iterator[str]:
 
 def _rows(suite: str, a: list[Any], b: list[Any]) -> Iterator[tuple[str, ...]]:
     for contender in SUITES[suite].contenders:
-        for column in (column for table in SUITES[suite].tables for column in table.columns):
-            ours, theirs = (_figures(rounds, contender.name, column.key) for rounds in (a, b))
+        for key in dict.fromkeys(column.key for table in SUITES[suite].tables for column in table.columns):
+            ours, theirs = (_figures(rounds, contender.name, key) for rounds in (a, b))
             if ours and theirs:
-                yield contender.name, column.key, *_cells(ours, theirs)
+                yield contender.name, key, *_cells(ours, theirs)
 
 
 def _figures(rounds: list[Any], name: str, key: str) -> list[float]:

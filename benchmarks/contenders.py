@@ -16,6 +16,8 @@ class Contender:
     """Python modules, and programs of ``benchmarks.programs``, that have to be installed."""
     database: bool = False
     """It reads and writes rows of an SQLite database in a file."""
+    sessions: bool = False
+    """It has Django's ordinary middleware, and a user's session in an SQLite database in a file."""
     note: str = ""
     """What a reader of its figures should know."""
 
@@ -29,16 +31,22 @@ BASELINE = "raw ASGI"
 
 VIEW = "adrf_sse, async view"
 
+DJANGO = "plain Django"
+
+RENDERER = "adrf_sse, renderer only"
+
+FASTAPI = "FastAPI"
+
 STREAMS = (
     Contender(name=BASELINE, module="raw", note="one `send` for each event"),
     Contender(name=VIEW, module="sse_view"),
     Contender(name="adrf_sse, async view, orjson", module="sse_orjson", needs=("orjson",)),
     Contender(
-        name="adrf_sse, renderer only",
+        name=RENDERER,
         module="sse_renderer",
         note="an unmodified adrf view with `EventStreamRenderer` in `renderer_classes`",
     ),
-    Contender(name="plain Django", module="plain_django", note="a `StreamingHttpResponse` of an async generator"),
+    Contender(name=DJANGO, module="plain_django", note="a `StreamingHttpResponse` of an async generator"),
     Contender(
         name="adrf, StreamingHttpResponse", module="plain_adrf", note="returned by the view, so that it is not rendered"
     ),
@@ -51,7 +59,7 @@ STREAMS = (
         "publisher waits where 10 are pending",
     ),
     Contender(name="sse-starlette", module="starlette_sse", needs=("sse_starlette",)),
-    Contender(name="FastAPI", module="fastapi_sse", needs=("fastapi",), note="`EventSourceResponse` of `fastapi.sse`"),
+    Contender(name=FASTAPI, module="fastapi_sse", needs=("fastapi",), note="`EventSourceResponse` of `fastapi.sse`"),
 )
 
 LIVE_USERS = "adrf_sse, live_by, a user each"
@@ -141,4 +149,28 @@ COMPRESS = (
         module="compress_middleware",
         note="Django's, on a `StreamingHttpResponse`; before Django 6.0, each chunk is a gzip member of its own",
     ),
+)
+
+ANSWER = "adrf, a JSON answer"
+
+CHANNEL = "adrf_sse, channel"
+
+STORMS = (
+    Contender(name=BASELINE, module="raw"),
+    Contender(
+        name=DJANGO,
+        module="storm_django",
+        sessions=True,
+        note="a `StreamingHttpResponse` of an async generator; the view reads the user with `auser()`",
+    ),
+    Contender(name=ANSWER, module="storm_adrf", sessions=True, note="`Response(event)` of an async view, not a stream"),
+    Contender(name=VIEW, module="sse_view", sessions=True),
+    Contender(name=RENDERER, module="sse_renderer", sessions=True),
+    Contender(
+        name=CHANNEL,
+        module="storm_channel",
+        sessions=True,
+        note="a `ChannelStreamView`, memory broker; its streams do not end, so the client leaves after `ready`",
+    ),
+    Contender(name=FASTAPI, module="fastapi_sse", needs=("fastapi",), note="without middleware, sessions and users"),
 )

@@ -41,7 +41,8 @@ class Results:
         """Return a contender's figures of the runs that have them."""
         return [one[name].figures[key] for one in self.rounds if key in one[name].figures]
 
-    def ratios(self, name: str, key: str) -> list[float]:
-        """Return the ratios of a contender's figures to those of the baseline in the same run."""
-        pairs = [(one[name].figures.get(key), one[BASELINE].figures.get(key)) for one in self.rounds]
-        return [figure / baseline for figure, baseline in pairs if figure is not None and baseline]
+    def ratios(self, name: str, key: str, to: str = BASELINE) -> list[float]:
+        """Return the ratios of a contender's figures to those of another in the same run."""
+        rounds = [one for one in self.rounds if to in one]
+        pairs = [(one[name].figures.get(key), one[to].figures.get(key)) for one in rounds]
+        return [figure / other for figure, other in pairs if figure is not None and other]

@@ -3,19 +3,25 @@
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.apps.sessions import create_database
 from benchmarks.clients.connections import is_answered
 from benchmarks.contenders import Contender
-from benchmarks.processes import running
+from benchmarks.processes import child, running
 from benchmarks.programs import NGINX, REDIS, nginx, redis
 
 SETTLE = 0.3
 """Seconds that a server gets to finish what came before a measure."""
+
+IDLE = 0.02
+"""Share of a core that a server may need that has nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,19 @@ class Server:
     contender: Contender
     pid: int
     port: int
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of all threads of the process, also of those that have ended."""
+        # The process's own clock, see clock_getcpuclockid(3): /proc counts in steps of 10 ms.
+        return time.clock_gettime((~self.pid << 3) | 2)
+
+    def idle_cpu_seconds(self) -> float:
+        """Return the same once the process has nothing to do."""
+        seconds, before = self.cpu_seconds(), 0.0
+        while seconds - before > IDLE * SETTLE:
+            time.sleep(SETTLE)
+            seconds, before = self.cpu_seconds(), seconds
+        return seconds
 
 
 @contextmanager
@@ -38,8 +57,28 @@ def serving(contender: Contender, path: str) -> Iterator[Server]:
             if contender.database:
                 folder = stack.enter_context(TemporaryDirectory(prefix="adrf_sse-database-"))
                 environment = {**environment, "BENCHMARK_DATABASE": os.path.join(folder, "rows.sqlite3")}
+            if contender.sessions:
+                environment = {**environment, **stack.enter_context(sessions())}
             program = _worker(contender.module, path, environment)
         yield Server(contender, *stack.enter_context(program))
+
+
+@contextmanager
+def sessions() -> Iterator[dict[str, str]]:
+    """Create a database with a user's session, and yield the environment that names it."""
+    with TemporaryDirectory(prefix="adrf_sse-sessions-") as folder:
+        database = Path(folder, "sessions.sqlite3")
+        database.write_bytes(_signed_in())
+        yield {"BENCHMARK_SESSIONS": str(database)}
+
+
+@cache
+def _signed_in() -> bytes:
+    with TemporaryDirectory(prefix="adrf_sse-sessions-") as folder:
+        database = Path(folder, "sessions.sqlite3")
+        with child(create_database, str(database)) as pipe:
+            pipe.recv()
+        return database.read_bytes()
 
 
 @contextmanager

@@ -64,12 +64,15 @@ def _row(cells: list[str]) -> str:
 
 
 def _cell(name: str, results: Results, column: Column) -> str:
-    figures = results.figures(name, column.key)
-    if not figures:
-        return NONE
-    written = format(median(figures) + 0.0, column.form)
+    if column.to:
+        return _median(results.ratios(name, column.key, column.to), column.form) if name != column.to else NONE
+    written = _median(results.figures(name, column.key), column.form)
     ratios = results.ratios(name, column.key) if column.ratio and name != BASELINE else []
     return f"{written} ({median(ratios):.2f}{TIMES})" if ratios else written
+
+
+def _median(figures: list[float], form: str) -> str:
+    return format(median(figures) + 0.0, form) if figures else NONE
 
 
 def _medians(runs: int) -> str:

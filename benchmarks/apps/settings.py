@@ -40,6 +40,19 @@ if "BENCHMARK_DATABASE" in os.environ:
             },
         }
     }
+if "BENCHMARK_SESSIONS" in os.environ:
+    MIDDLEWARE += [
+        "django.middleware.security.SecurityMiddleware",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ]
+    INSTALLED_APPS += ["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions"]
+    DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["BENCHMARK_SESSIONS"]}}
+    REST_FRAMEWORK |= {
+        "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+        "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    }
 if "BENCHMARK_POSTGRES" in os.environ:
     INSTALLED_APPS += ["django.contrib.contenttypes"]
     DATABASES = {

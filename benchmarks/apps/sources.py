@@ -36,6 +36,12 @@ def made(number: int) -> Event:
     return {"n": number, "price": 101.25}
 
 
+async def few(count: int) -> AsyncIterator[Event]:
+    """Yield a few events, and end."""
+    for number in range(count):
+        yield made(number)
+
+
 async def pulse(count: int) -> AsyncIterator[Event]:
     """Yield events one by one, each with the time at which it was made."""
     for number in range(count):
@@ -50,7 +56,7 @@ async def hold(count: int) -> AsyncIterator[Event]:
     await asyncio.get_running_loop().create_future()
 
 
-KINDS = {kind.__name__: kind for kind in (flood, release, pulse, hold)}
+KINDS = {kind.__name__: kind for kind in (flood, release, few, pulse, hold)}
 
 
 def source(kind: str, count: str | int) -> AsyncIterator[Event]:

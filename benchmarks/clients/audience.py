@@ -53,7 +53,7 @@ class Subscriber:
         self.user = user
         address = local_address(number)
         self.connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE, source_address=address)
-        self.connection.sendall(request("/subscribe", "text/event-stream", user))
+        self.connection.sendall(request("/subscribe", "text/event-stream", f"user={user}"))
         self.expect(0)
 
     def expect(self, events: int) -> None:

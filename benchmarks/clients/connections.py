@@ -10,10 +10,10 @@ PER_ADDRESS = 4000
 """Connections from one loopback address, so that its ports suffice."""
 
 
-def request(path: str, accept: str = "*/*", user: int | None = None) -> bytes:
-    """Return the bytes of a request, by a user if one is given."""
-    cookie = "" if user is None else f"Cookie: user={user}\r\n"
-    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n{cookie}\r\n".encode()
+def request(path: str, accept: str = "*/*", cookie: str = "") -> bytes:
+    """Return the bytes of a request, with a cookie if one is given."""
+    cookies = f"Cookie: {cookie}\r\n" if cookie else ""
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n{cookies}\r\n".encode()
 
 
 def local_address(number: int) -> tuple[str, int] | None:

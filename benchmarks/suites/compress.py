@@ -33,10 +33,10 @@ async def chat(server: Server, sizes: Sizes) -> Figures:
     """How many times smaller the chunks of a chat are, and the processor time of the server for each."""
     async with readers(server, "/chat/1", 20):
         await asyncio.sleep(SETTLE)
-    before = _cpu_seconds(server)
+    before = server.cpu_seconds()
     async with readers(server, f"/chat/{sizes.events}", sizes.streams, sizes.events) as streams:
         await _all(streams)
-        cpu = _cpu_seconds(server) - before
+        cpu = server.cpu_seconds() - before
     return {"chat": _ratio(streams), "chat_cpu": 1e6 * cpu / sum(stream.events for stream in streams)}
 
 
@@ -64,12 +64,12 @@ async def fan_out(server: Server, sizes: Sizes) -> Figures:
     async with readers(server, "/subscribe", sizes.subscribers, 1) as streams:
         for stream in streams:
             stream.restart(sizes.published)
-        before = _cpu_seconds(server)
+        before = server.cpu_seconds()
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         try:
             writer.write(request(f"/publish/{sizes.published}"))
             await _all(streams)
-            cpu = _cpu_seconds(server) - before
+            cpu = server.cpu_seconds() - before
         finally:
             writer.close()
         return {"fan_out": 1e6 * cpu / sum(stream.events for stream in streams)}
@@ -81,11 +81,6 @@ async def _all(streams: list[Reader]) -> None:
 
 def _ratio(streams: list[Reader]) -> float:
     return sum(stream.text for stream in streams) / sum(stream.bytes for stream in streams)
-
-
-def _cpu_seconds(server: Server) -> float:
-    times = psutil.Process(server.pid).cpu_times()
-    return times.user + times.system
 
 
 def _method(results: Results) -> str:

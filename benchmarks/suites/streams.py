@@ -99,9 +99,9 @@ async def crowd(server: Server, sizes: Sizes) -> Figures:
 async def _flooded(server: Server, count: int, events: int, seconds: float) -> tuple[float, float]:
     """Return the events a second, and the server's microseconds for each, of floods that begin together."""
     async with many(server, f"/flood/{events}", count, NEVER) as streams:
-        cpu = _cpu_seconds(server)
+        cpu = server.cpu_seconds()
         elapsed = await _released(server, streams, events, seconds)
-        cpu = _cpu_seconds(server) - cpu
+        cpu = server.cpu_seconds() - cpu
         came = sum(stream.events for stream in streams)
         return came / elapsed, 1e6 * cpu / came
 
@@ -127,11 +127,6 @@ async def _held(name: str, server: Server, count: int) -> Figures:
         await asyncio.sleep(SETTLE)
         memory, threads = process.memory_info().rss - memory, process.num_threads() - threads
     return {f"{name}_memory": memory / 1024 / count, f"{name}_threads": threads / count}
-
-
-def _cpu_seconds(server: Server) -> float:
-    times = psutil.Process(server.pid).cpu_times()
-    return times.user + times.system
 
 
 def _method(results: Results) -> str:

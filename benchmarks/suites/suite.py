@@ -33,6 +33,8 @@ class Column:
     form: str
     ratio: bool = True
     """Each figure is followed by its ratio to the baseline."""
+    to: str = ""
+    """Name of a contender: the column has only the ratios to its figures."""
 
 
 @dataclass(frozen=True, slots=True)

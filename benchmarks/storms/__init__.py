@@ -1,0 +1,1 @@
+"""The measures of the suite ``storms``: many streams that are opened, held and closed."""
