@@ -11,8 +11,12 @@ PATIENCE = 20
 """Seconds to wait for an answer that should take no time."""
 
 
+def open_files() -> int:
+    """Return how many files and connections a process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
 def limit_process() -> None:
     """Limit the lifetime of this process, and allow it as many open connections as the system permits."""
     signal.alarm(LIFETIME)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files(), open_files()))

@@ -14,7 +14,7 @@ from benchmarks.results import Report, Results, Round
 from benchmarks.servers import Server, serving
 from benchmarks.suites.suite import Sitting, Suite
 
-TIME_LIMIT = 60
+TIME_LIMIT = 150
 """Seconds that a measure in an event loop may take."""
 
 
@@ -50,7 +50,7 @@ def _report(suite: Suite, contender: Contender, sitting: Sitting, sizes: Any) ->
     if contender.missing:
         return _failed(sitting, f"{contender.missing} is not installed")
     try:
-        with serving(contender, suite.path) as server, child(_measure, sitting, server, sizes) as client:
+        with serving(contender, suite.path, suite.backlog) as server, child(_measure, sitting, server, sizes) as client:
             report: Report = client.recv()
             return report
     except EOFError:

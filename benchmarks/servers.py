@@ -11,6 +11,8 @@ from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psutil
+
 from benchmarks.apps.sessions import create_database
 from benchmarks.clients.connections import is_answered
 from benchmarks.contenders import Contender
@@ -37,6 +39,11 @@ class Server:
         # The process's own clock, see clock_getcpuclockid(3): /proc counts in steps of 10 ms.
         return time.clock_gettime((~self.pid << 3) | 2)
 
+    def memory(self) -> int:
+        """Return the bytes of the process's resident set."""
+        rss: int = psutil.Process(self.pid).memory_info().rss
+        return rss
+
     def idle_cpu_seconds(self) -> float:
         """Return the same once the process has nothing to do."""
         seconds, before = self.cpu_seconds(), 0.0
@@ -47,7 +54,7 @@ class Server:
 
 
 @contextmanager
-def serving(contender: Contender, path: str) -> Iterator[Server]:
+def serving(contender: Contender, path: str, backlog: int) -> Iterator[Server]:
     """Run a contender's server and what it needs. Yield the server once it answers a request for the path."""
     with ExitStack() as stack:
         if NGINX in contender.needs:
@@ -59,7 +66,7 @@ def serving(contender: Contender, path: str) -> Iterator[Server]:
                 environment = {**environment, "BENCHMARK_DATABASE": os.path.join(folder, "rows.sqlite3")}
             if contender.sessions:
                 environment = {**environment, **stack.enter_context(sessions())}
-            program = _worker(contender.module, path, environment)
+            program = _worker(contender.module, path, backlog, environment)
         yield Server(contender, *stack.enter_context(program))
 
 
@@ -82,10 +89,10 @@ def _signed_in() -> bytes:
 
 
 @contextmanager
-def _worker(module: str, path: str, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
-    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
+def _worker(module: str, path: str, backlog: int, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+    with socket.create_server(("127.0.0.1", 0), backlog=backlog) as listener:
         fd, port = listener.fileno(), listener.getsockname()[1]
-        command = [sys.executable, "-m", "benchmarks.worker", module, str(fd)]
+        command = [sys.executable, "-m", "benchmarks.worker", module, str(fd), str(backlog)]
         is_ready = partial(is_answered, port, path)
         with running(command, is_ready, pass_fds=[fd], env={**os.environ, **environment}) as pid:
             yield pid, port

@@ -54,6 +54,7 @@ def _table(table: Table, results: Results) -> str:
     rows = [
         _row([contender.name, *(_cell(contender.name, results, column) for column in table.columns)])
         for contender in results.contenders
+        if not table.only or contender.name in table.only
     ]
     heading = [table.heading, ""] if table.heading else []
     return "\n".join([*heading, _row(["", *titles]), _row(["---", *["---:"] * len(titles)]), *rows])

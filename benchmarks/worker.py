@@ -1,4 +1,7 @@
-"""The server process: ``python -m benchmarks.worker MODULE FD`` serves ``benchmarks.apps.MODULE`` on an open socket."""
+"""The server process: ``python -m benchmarks.worker MODULE FD [BACKLOG]`` serves ``benchmarks.apps.MODULE``.
+
+FD is an open socket, and BACKLOG how many connections may wait to be accepted.
+"""
 
 import os
 import socket
@@ -9,7 +12,7 @@ import uvicorn
 from benchmarks.limits import LIFETIME, limit_process
 
 
-def main(module: str, fd: str) -> None:
+def main(module: str, fd: str, backlog: str = "4096") -> None:
     """Serve with one worker until killed."""
     limit_process()
     os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.apps.settings"
@@ -21,7 +24,7 @@ def main(module: str, fd: str) -> None:
         lifespan="off",
         access_log=False,
         log_level="warning",
-        backlog=4096,
+        backlog=int(backlog),
         timeout_keep_alive=LIFETIME,
     )
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(fd))])

@@ -17,22 +17,28 @@ class Refused(Exception):
     """The server answered with a status other than 200, or ended the stream early."""
 
 
+class Cut(Refused):
+    """The connection ended early."""
+
+
 class Stream(asyncio.Protocol):
     """Request a path, and count events until a number of them has come."""
 
-    def __init__(self, path: str, goal: int, on_data: Callable[[bytes], object] | None = None) -> None:
+    def __init__(
+        self, path: str, goal: int, on_data: Callable[[bytes], object] | None = None, cookie: str = ""
+    ) -> None:
         self.goal = goal
         self.events = 0
         self.last = 0.0
         self.begun = asyncio.get_running_loop().create_future()
         self.done = asyncio.get_running_loop().create_future()
-        self._path = path
+        self._request = request(path, cookie=cookie)
         self._on_data = on_data
         self._status = ""
         self._tail = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        transport.write(request(self._path))
+        transport.write(self._request)
 
     def restart(self, goal: int) -> None:
         """Start to count anew."""
@@ -57,24 +63,30 @@ class Stream(asyncio.Protocol):
     def _check(self, data: bytes) -> None:
         self._status = data.partition(b"\r\n")[0].decode("latin-1")
         if " 200 " not in self._status:
-            self._fail(self._status)
+            self._fail(Refused(self._status))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(f"the stream ended after {self.events} of {self.goal} events")
+        self._fail(Cut(f"the stream ended after {self.events} of {self.goal} events"))
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, exc: Refused) -> None:
         for future in (self.begun, self.done):
             if not future.done():
-                future.set_exception(Refused(reason))
+                future.set_exception(exc)
                 future.exception()  # not every future is awaited
 
 
 @asynccontextmanager
 async def connected(
-    server: Server, path: str, goal: int = 1, *, number: int = 0, on_data: Callable[[bytes], object] | None = None
+    server: Server,
+    path: str,
+    goal: int = 1,
+    *,
+    number: int = 0,
+    on_data: Callable[[bytes], object] | None = None,
+    cookie: str = "",
 ) -> AsyncIterator[Stream]:
     """Request a stream, and cut its connection at the end of the block."""
-    stream = Stream(path, goal, on_data)
+    stream = Stream(path, goal, on_data, cookie)
     transport, _ = await asyncio.get_running_loop().create_connection(
         lambda: stream, "127.0.0.1", server.port, local_addr=local_address(number)
     )
@@ -85,22 +97,26 @@ async def connected(
 
 
 @asynccontextmanager
-async def opened(server: Server, path: str, goal: int = 1, *, number: int = 0) -> AsyncIterator[Stream]:
+async def opened(
+    server: Server, path: str, goal: int = 1, *, number: int = 0, cookie: str = ""
+) -> AsyncIterator[Stream]:
     """Request a stream, and wait for its first event."""
-    async with connected(server, path, goal, number=number) as stream:
+    async with connected(server, path, goal, number=number, cookie=cookie) as stream:
         async with asyncio.timeout(PATIENCE):
             await stream.begun
         yield stream
 
 
 @asynccontextmanager
-async def many(server: Server, path: str, count: int, goal: int = 1) -> AsyncIterator[list[Stream]]:
+async def many(
+    server: Server, path: str, count: int, goal: int = 1, *, cookie: str = ""
+) -> AsyncIterator[list[Stream]]:
     """Request streams, and wait for the first event of each."""
     gate = asyncio.Semaphore(OPENERS)
     async with AsyncExitStack() as stack:
 
         async def enter(number: int) -> Stream:
             async with gate:
-                return await stack.enter_async_context(opened(server, path, goal, number=number))
+                return await stack.enter_async_context(opened(server, path, goal, number=number, cookie=cookie))
 
         yield list(await asyncio.gather(*map(enter, range(count))))

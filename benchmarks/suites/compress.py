@@ -3,8 +3,6 @@
 import asyncio
 from dataclasses import dataclass
 
-import psutil
-
 from benchmarks.clients.compressed import Reader, readers
 from benchmarks.clients.connections import request
 from benchmarks.contenders import COMPRESS, COMPRESS_OFF, COMPRESS_ON
@@ -51,12 +49,11 @@ async def idle(server: Server, sizes: Sizes) -> Figures:
     """Memory in KiB of each idle stream that has sent some events."""
     async with readers(server, "/hold/1", 20):
         await asyncio.sleep(SETTLE)
-    process = psutil.Process(server.pid)
-    memory = process.memory_info().rss
+    memory = server.memory()
     async with readers(server, "/hold/20", sizes.idle, 20) as streams:
         await _all(streams)
         await asyncio.sleep(SETTLE)
-        return {"idle": (process.memory_info().rss - memory) / 1024 / sizes.idle}
+        return {"idle": (server.memory() - memory) / 1024 / sizes.idle}
 
 
 async def fan_out(server: Server, sizes: Sizes) -> Figures:

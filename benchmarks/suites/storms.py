@@ -2,13 +2,24 @@
 
 from dataclasses import dataclass
 
+from benchmarks.clients.arrivals import AGAIN
 from benchmarks.clients.visitors import VISITORS
-from benchmarks.contenders import ANSWER, DJANGO, STORMS
+from benchmarks.contenders import ANSWER, BASELINE, CHANNEL, DJANGO, FASTAPI, STORMS, VIEW
+from benchmarks.limits import open_files
 from benchmarks.results import Results
 from benchmarks.storms import opening
+from benchmarks.storms.crowd import crowd
+from benchmarks.storms.holding import held
 from benchmarks.suites.suite import TIMES, Column, Sitting, Suite, Table
 
 OPENINGS = ("signed_in", "kept", "anonymous")
+
+HELD = (BASELINE, DJANGO, VIEW, CHANNEL, FASTAPI)
+
+CROWD = (BASELINE, DJANGO, VIEW)
+
+BACKLOG = 2048
+"""That of uvicorn, if it is not told another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +28,14 @@ class Sizes:
 
     warm_up: float = 0.5
     """Seconds before streams that are opened and closed count."""
-    visits: float = 2.5
+    visits: float = 1.5
     """Seconds in which streams are opened and closed."""
+    idle: int = 2_000
+    """Idle streams."""
+    clients: int = 5_000
+    """Clients that open a stream each."""
+    rate: int = 1_000
+    """Clients that arrive in a second."""
 
 
 def _costs(opening: str) -> tuple[Column, ...]:
@@ -37,13 +54,18 @@ def _method(results: Results) -> str:
         for one in results.contenders
     }
     busiest = max(busy, key=busy.__getitem__)
+    others = max([0, *(share for name, share in busy.items() if name != busiest)])
     return (
         f"Each server is a fresh process with one uvicorn worker on loopback. The Django projects have the middleware "
         f"of security, sessions, `CommonMiddleware` and authentication, `SessionAuthentication`, and sessions and "
         f"users in an SQLite database. {VISITORS} clients of one process request streams for {sizes.visits:g} s, each "
         f"the next when its last has ended. CPU is that of the server's process over all of them, until it has "
         f"nothing left to do. The process of the clients needed {busy[busiest]:.0f} % of a core with {busiest}, and "
-        f"at most {max([0, *(busy[name] for name in busy if name != busiest)]):.0f} % with others."
+        f"at most {others:.0f} % with others. Memory is the growth of the server's resident set. The "
+        f"crowd is {sizes.clients:,} clients; {sizes.rate:,} arrive each second. Refused and reset are first "
+        f"attempts; such a client tries again {AGAIN:g} s later. Its first event is timed from its first attempt. The "
+        f"listen queue has uvicorn's default length, {BACKLOG:,}. Each process may have {open_files():,} open files, "
+        f"because the limit is raised to the system's hard limit."
     )
 
 
@@ -52,9 +74,14 @@ STORMS_SUITE = Suite(
     marker="storms",
     contenders=STORMS,
     path=opening.PATH,
-    sittings=(Sitting((opening.signed_in, opening.kept, opening.anonymous)),),
+    backlog=BACKLOG,
+    sittings=(
+        Sitting((opening.signed_in, opening.kept, opening.anonymous)),
+        Sitting((held,), only=HELD),
+        Sitting((crowd,), only=CROWD),
+    ),
     full=Sizes(),
-    quick=Sizes(warm_up=0.2, visits=0.4),
+    quick=Sizes(warm_up=0.2, visits=0.4, idle=100, clients=200),
     tables=(
         Table(
             _costs("signed_in"),
@@ -65,6 +92,26 @@ STORMS_SUITE = Suite(
         Table(
             _costs("anonymous"),
             "The same over a connection each, without a session, so that there are no queries:",
+        ),
+        Table(
+            (
+                Column("held_memory", "KiB/stream, {sizes.idle:,} idle", ",.1f"),
+                Column("close_cpu", "CPU ms/close", ",.3f"),
+            ),
+            "Idle streams of a user with a session, whose clients then leave:",
+            HELD,
+        ),
+        Table(
+            (
+                Column("crowd_refused", "refused", ",.0f", ratio=False),
+                Column("crowd_reset", "reset", ",.0f", ratio=False),
+                Column("crowd_overflows", "overflows of the listen queue", ",.0f", ratio=False),
+                Column("crowd_seconds", "last stream open, s", ",.1f", ratio=False),
+                Column("crowd_p50", "first event, p50, s", ",.2f", ratio=False),
+                Column("crowd_p99", "p99, s", ",.2f", ratio=False),
+            ),
+            "A crowd of clients without a session, who arrive faster than a Django project can serve them:",
+            CROWD,
         ),
     ),
     method=_method,

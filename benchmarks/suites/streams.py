@@ -122,10 +122,10 @@ async def _released(server: Server, streams: list[Stream], events: int, seconds:
 
 async def _held(name: str, server: Server, count: int) -> Figures:
     process = psutil.Process(server.pid)
-    memory, threads = process.memory_info().rss, process.num_threads()
+    memory, threads = server.memory(), process.num_threads()
     async with many(server, "/hold/1", count):
         await asyncio.sleep(SETTLE)
-        memory, threads = process.memory_info().rss - memory, process.num_threads() - threads
+        memory, threads = server.memory() - memory, process.num_threads() - threads
     return {f"{name}_memory": memory / 1024 / count, f"{name}_threads": threads / count}
 
 

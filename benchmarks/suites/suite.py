@@ -44,6 +44,8 @@ class Table:
     columns: tuple[Column, ...]
     heading: str = ""
     """A sentence that stands before the table."""
+    only: tuple[str, ...] = ()
+    """Names of contenders; empty for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ class Suite:
     contenders: tuple[Contender, ...]
     path: str
     """Path that a Python server answers once it is ready."""
+    backlog: int = 4096
+    """Connections that may wait until a Python server accepts them."""
     sittings: tuple[Sitting, ...]
     full: Any
     """The sizes, a dataclass of the suite."""
