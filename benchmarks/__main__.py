@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.results import Results
 from benchmarks.rounds import play
 from benchmarks.suites import SUITES
 from benchmarks.table import markdown, surroundings, write
@@ -47,8 +48,8 @@ def _contenders(suite: str) -> str:
     return "\n  ".join([f"contenders of {suite}:", *(contender.name for contender in SUITES[suite].contenders)])
 
 
-def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Measure a suite, show its tables, and return its raw figures."""
+def measure(name: str, options: argparse.Namespace) -> Results:
+    """Measure a suite, show its tables, and return its figures."""
     suite = SUITES[name]
     runs, sizes = (1, suite.quick) if options.quick else (max(options.runs, 1), suite.full)
     results = play(suite, options.only, runs, sizes)
@@ -56,7 +57,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     print(text)
     if options.write:
         write(options.write, text, suite.marker)
-    return asdict(results)
+    return results
 
 
 def main() -> int:
@@ -65,14 +66,19 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     options = arguments()
     raw: dict[str, Any] = {"surroundings": surroundings(), "suites": {}}
+    failures: list[str] = []
     try:
         for name in [options.suite] if options.suite else SUITES:
-            raw["suites"][name] = measure(name, options)
+            results = measure(name, options)
+            failures += SUITES[name].failures(results)
+            raw["suites"][name] = asdict(results)
             if options.json:
                 options.json.write_text(json.dumps(raw, indent=1))
     except KeyboardInterrupt:
         return 130
-    return 0
+    for failure in failures:
+        print(f"FAILED: {failure}", file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

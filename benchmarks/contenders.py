@@ -155,6 +155,8 @@ ANSWER = "adrf, a JSON answer"
 
 CHANNEL = "adrf_sse, channel"
 
+PROCESSES = "adrf_sse, Redis, two processes"
+
 STORMS = (
     Contender(name=BASELINE, module="raw"),
     Contender(
@@ -173,4 +175,10 @@ STORMS = (
         note="a `ChannelStreamView`, memory broker; its streams do not end, so the client leaves after `ready`",
     ),
     Contender(name=FASTAPI, module="fastapi_sse", needs=("fastapi",), note="without middleware, sessions and users"),
+    Contender(
+        name=PROCESSES,
+        module="every_source",
+        needs=("redis", REDIS),
+        note="a `ChannelStreamView`; the processes and Redis share a machine with the clients and the publisher",
+    ),
 )

@@ -2,6 +2,7 @@
 
 import sys
 from asyncio import wait_for
+from contextlib import AbstractContextManager, nullcontext
 from inspect import isawaitable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -50,13 +51,19 @@ def _report(suite: Suite, contender: Contender, sitting: Sitting, sizes: Any) ->
     if contender.missing:
         return _failed(sitting, f"{contender.missing} is not installed")
     try:
-        with serving(contender, suite.path, suite.backlog) as server, child(_measure, sitting, server, sizes) as client:
+        with _server(suite, contender, sitting) as server, child(_measure, sitting, server, sizes) as client:
             report: Report = client.recv()
             return report
     except EOFError:
         return _failed(sitting, "the client process ended")
     except Exception as exc:
         return _failed(sitting, _reason(exc))
+
+
+def _server(suite: Suite, contender: Contender, sitting: Sitting) -> AbstractContextManager[Server]:
+    if sitting.has_server:
+        return serving(contender, suite.path, suite.backlog)
+    return nullcontext(Server(contender, pid=0, port=0))
 
 
 def _measure(pipe: Connection, sitting: Sitting, server: Server, sizes: Any) -> None:

@@ -10,10 +10,11 @@ PER_ADDRESS = 4000
 """Connections from one loopback address, so that its ports suffice."""
 
 
-def request(path: str, accept: str = "*/*", cookie: str = "") -> bytes:
-    """Return the bytes of a request, with a cookie if one is given."""
-    cookies = f"Cookie: {cookie}\r\n" if cookie else ""
-    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n{cookies}\r\n".encode()
+def request(path: str, accept: str = "*/*", cookie: str = "", last_id: str = "") -> bytes:
+    """Return the bytes of a request, without the headers that are empty."""
+    headers = {"Host": "localhost", "Accept": accept, "Cookie": cookie, "Last-Event-ID": last_id}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value)
+    return f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode()
 
 
 def local_address(number: int) -> tuple[str, int] | None:

@@ -105,13 +105,7 @@ class Clients:
     async def _receive(self, page: Page, chunks: AsyncIterator[bytes]) -> None:
         parser = EventParser()
         async for chunk in chunks:
-            for event in parser.feed(chunk):
-                if event.event == "reset":
-                    self.ledger.reset(page, int(event.id or 0))
-                elif event.event is None:
-                    self.ledger.deliver(page, int(event.id or 0))
-            if parser.last_event_id:
-                page.move(int(parser.last_event_id))
+            self.ledger.receive(page, parser, chunk)
 
     async def _check_numbers(self, chunks: AsyncIterator[bytes]) -> None:
         parser, expected = EventParser(), 0

@@ -3,6 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from adrf_sse.events.event import ServerSentEvent
+from adrf_sse.events.parsers import EventParser
+
 PROBLEMS = ("lost", "repeated", "out of order", "refused")
 
 
@@ -58,6 +61,18 @@ class Ledger:
             page.first_id = id - 1
         page.ids.add(id)
         page.move(id)
+
+    def receive(self, page: Page, parser: EventParser, chunk: bytes) -> list[ServerSentEvent]:
+        """Note what a follower received with a part of a stream, and return the events."""
+        events = parser.feed(chunk)
+        for event in events:
+            if event.event == "reset":
+                self.reset(page, int(event.id or 0))
+            elif event.event is None:
+                self.deliver(page, int(event.id or 0))
+        if parser.last_event_id:
+            page.move(int(parser.last_event_id))
+        return events
 
     def reset(self, page: Page, id: int) -> None:
         """Note that events up to an ID may be missing."""

@@ -5,8 +5,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from multiprocessing.connection import Connection
 from random import Random
 from typing import Any
@@ -20,6 +19,7 @@ from benchmarks.soak.faults import Faults
 from benchmarks.soak.figures import Figures, growth, row
 from benchmarks.soak.ledger import Ledger
 from benchmarks.soak.publisher import CHANNELS, publish_events
+from benchmarks.soak.reading import late_pages, read_published
 
 FOLLOWERS = 24
 COUNTERS = 3
@@ -88,7 +88,7 @@ class Soak:
         paths = [*NUMBERS, *(["/rows/"] if self.postgres else [])]
         followers = [asyncio.create_task(self.clients.follow(page)) for page in self.pages]
         counters = [asyncio.create_task(self.clients.count(path)) for path in paths * COUNTERS]
-        reading = asyncio.create_task(self._read(pipe)) if pipe else None
+        reading = asyncio.create_task(read_published(pipe, self.ledger)) if pipe else None
         await self.faults.run(seconds)
         if name == "end" and pipe and reading:
             pipe.send(None)
@@ -102,28 +102,9 @@ class Soak:
                 self.problems.append(f"a client failed: {result!r}")
         await asyncio.to_thread(self._measure, name)
 
-    async def _read(self, pipe: Connection) -> None:
-        """Note what the publisher reports."""
-        with suppress(EOFError):
-            while True:
-                while pipe.poll():
-                    message = pipe.recv()
-                    if message is None:
-                        return
-                    self.ledger.publish(*message)
-                await asyncio.sleep(0.05)
-
     async def _settle(self) -> None:
-        """Wait until each follower has received the last event of its channels."""
-        last = self.ledger.last_ids()
-        deadline = time.monotonic() + PATIENCE
-        while late := [page for page in self.pages if page.last_id < max(last[name] for name in page.channels)]:
-            if time.monotonic() > deadline:
-                self.problems.append(
-                    f"{len(late)} followers did not reach the last event, for example {late[0].channels}"
-                )
-                return
-            await asyncio.sleep(0.05)
+        if late := await late_pages(self.ledger, PATIENCE):
+            self.problems.append(f"{len(late)} followers did not reach the last event, for example {late[0].channels}")
 
     def _measure(self, name: str) -> None:
         for index, server in enumerate(self.servers):

@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 
 from benchmarks.clients.arrivals import AGAIN
+from benchmarks.clients.followers import JITTER
 from benchmarks.clients.visitors import VISITORS
-from benchmarks.contenders import ANSWER, BASELINE, CHANNEL, DJANGO, FASTAPI, STORMS, VIEW
+from benchmarks.contenders import ANSWER, BASELINE, CHANNEL, DJANGO, FASTAPI, PROCESSES, STORMS, VIEW
 from benchmarks.limits import open_files
 from benchmarks.results import Results
 from benchmarks.storms import opening
 from benchmarks.storms.crowd import crowd
 from benchmarks.storms.holding import held
+from benchmarks.storms.restart import CHANNELS, FOLLOWED, restart
 from benchmarks.suites.suite import TIMES, Column, Sitting, Suite, Table
 
 OPENINGS = ("signed_in", "kept", "anonymous")
@@ -17,6 +19,17 @@ OPENINGS = ("signed_in", "kept", "anonymous")
 HELD = (BASELINE, DJANGO, VIEW, CHANNEL, FASTAPI)
 
 CROWD = (BASELINE, DJANGO, VIEW)
+
+RESTARTED = (PROCESSES,)
+
+OPENED = tuple(one.name for one in STORMS if one.name not in RESTARTED)
+
+MUST_BE_NONE = {
+    "restart_missed": "events were missed",
+    "restart_repeated": "events were repeated or out of order",
+    "restart_rejected": "requests were answered with a status other than 200, after which a browser gives up",
+}
+"""Figures that make the command fail, and what they count."""
 
 BACKLOG = 2048
 """That of uvicorn, if it is not told another."""
@@ -36,6 +49,8 @@ class Sizes:
     """Clients that open a stream each."""
     rate: int = 1_000
     """Clients that arrive in a second."""
+    followers: int = 3_000
+    """Clients of the servers that are restarted."""
 
 
 def _costs(opening: str) -> tuple[Column, ...]:
@@ -45,6 +60,10 @@ def _costs(opening: str) -> tuple[Column, ...]:
         Column(f"{opening}_cpu", f"CPU, {TIMES} a JSON answer", ".2f", to=ANSWER),
         Column(f"{opening}_cpu", f"CPU, {TIMES} plain Django", ".2f", to=DJANGO),
     )
+
+
+def _without_ratios(*columns: tuple[str, str, str]) -> tuple[Column, ...]:
+    return tuple(Column(*column, ratio=False) for column in columns)
 
 
 def _method(results: Results) -> str:
@@ -65,8 +84,25 @@ def _method(results: Results) -> str:
         f"crowd is {sizes.clients:,} clients; {sizes.rate:,} arrive each second. Refused and reset are first "
         f"attempts; such a client tries again {AGAIN:g} s later. Its first event is timed from its first attempt. The "
         f"listen queue has uvicorn's default length, {BACKLOG:,}. Each process may have {open_files():,} open files, "
-        f"because the limit is raised to the system's hard limit."
+        f"because the limit is raised to the system's hard limit. {sizes.followers:,} clients connect to the two "
+        f"processes in turn, and follow {FOLLOWED} of {len(CHANNELS)} channels each, to which a process of its own "
+        f"publishes about 13 events a second. A process that is restarted receives SIGTERM, and its listening socket "
+        f"stays open. After the end of a stream, a client waits for as long as `retry` said, and up to {JITTER:g} s "
+        f"more. All are back when the last has received `ready`. The delivery is timed from the call of `publish()`, "
+        f"for clients whose stream was open by then. Each client's events are checked."
     )
+
+
+def _failures(results: Results) -> list[str]:
+    restarted = [one for one in results.contenders if one.name in RESTARTED and not one.missing]
+    counts = [
+        f"{one.name}: {sum(figures):,.0f} {what}"
+        for one in restarted
+        for key, what in MUST_BE_NONE.items()
+        if any(figures := results.figures(one.name, key))
+    ]
+    problems = [reports[one.name].problems.values() for reports in results.rounds for one in restarted]
+    return counts + [reason for reasons in problems for reason in reasons]
 
 
 STORMS_SUITE = Suite(
@@ -76,22 +112,29 @@ STORMS_SUITE = Suite(
     path=opening.PATH,
     backlog=BACKLOG,
     sittings=(
-        Sitting((opening.signed_in, opening.kept, opening.anonymous)),
+        Sitting((opening.signed_in, opening.kept, opening.anonymous), only=OPENED),
         Sitting((held,), only=HELD),
         Sitting((crowd,), only=CROWD),
+        Sitting((restart,), only=RESTARTED, has_server=False),
     ),
     full=Sizes(),
-    quick=Sizes(warm_up=0.2, visits=0.4, idle=100, clients=200),
+    quick=Sizes(warm_up=0.2, visits=0.4, idle=100, clients=200, followers=100),
     tables=(
         Table(
             _costs("signed_in"),
             "Streams of one event that are opened and closed by a user with a session, over a connection each, as by "
             "`EventSource`:",
+            OPENED,
         ),
-        Table(_costs("kept"), "The same over connections that are kept for the next request, as by a load generator:"),
+        Table(
+            _costs("kept"),
+            "The same over connections that are kept for the next request, as by a load generator:",
+            OPENED,
+        ),
         Table(
             _costs("anonymous"),
             "The same over a connection each, without a session, so that there are no queries:",
+            OPENED,
         ),
         Table(
             (
@@ -102,17 +145,32 @@ STORMS_SUITE = Suite(
             HELD,
         ),
         Table(
-            (
-                Column("crowd_refused", "refused", ",.0f", ratio=False),
-                Column("crowd_reset", "reset", ",.0f", ratio=False),
-                Column("crowd_overflows", "overflows of the listen queue", ",.0f", ratio=False),
-                Column("crowd_seconds", "last stream open, s", ",.1f", ratio=False),
-                Column("crowd_p50", "first event, p50, s", ",.2f", ratio=False),
-                Column("crowd_p99", "p99, s", ",.2f", ratio=False),
+            _without_ratios(
+                ("crowd_refused", "refused", ",.0f"),
+                ("crowd_reset", "reset", ",.0f"),
+                ("crowd_overflows", "overflows of the listen queue", ",.0f"),
+                ("crowd_seconds", "last stream open, s", ",.1f"),
+                ("crowd_p50", "first event, p50, s", ",.2f"),
+                ("crowd_p99", "p99, s", ",.2f"),
             ),
             "A crowd of clients without a session, who arrive faster than a Django project can serve them:",
             CROWD,
         ),
+        Table(
+            _without_ratios(
+                ("restart_missed", "events missed", ",.0f"),
+                ("restart_repeated", "repeated", ",.0f"),
+                ("restart_delivered", "delivered", ",.0f"),
+                ("restart_failed", "attempts that failed", ",.0f"),
+                ("restart_first", "all back, s, first restart", ",.1f"),
+                ("restart_second", "second", ",.1f"),
+                ("restart_p50", "delivery, p50, ms", ",.1f"),
+                ("restart_p99", "p99, ms", ",.1f"),
+            ),
+            "Two processes that are restarted one after the other, while clients with a session follow channels:",
+            RESTARTED,
+        ),
     ),
     method=_method,
+    failures=_failures,
 )

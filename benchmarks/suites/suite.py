@@ -21,6 +21,8 @@ class Sitting:
     measures: tuple[Measure, ...]
     only: tuple[str, ...] = ()
     """Names of contenders; empty for all of them."""
+    has_server: bool = True
+    """Otherwise, the measures start the servers that they need, and are given none that runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +73,5 @@ class Suite:
     """Returns sentences on how the figures were measured."""
     remarks: Callable[[str, Results], list[str]] = lambda name, results: []
     """Returns remarks on a contender's figures."""
+    failures: Callable[[Results], list[str]] = lambda results: []
+    """Returns what makes the command fail."""
