@@ -5,6 +5,7 @@
         ├── BrokerUnavailable     the broker can't publish an event or read the history
         ├── ServerStopping        the server is shutting down while it collects a stream
         └── TooManyStreams        the process has MAX_STREAMS streams
+            ├── TooManyLists          too many streams are being collected as JSON lists
             └── TooManySyncStreams    all threads for synchronous sources are in use
     rest_framework.exceptions.Throttled
     └── TooManyClientStreams      429: the client has reached the limit of ConcurrentStreamThrottle
@@ -39,6 +40,12 @@ class TooManyStreams(Unavailable):
 
     default_detail = "Too many streams are open. Try again later."
     default_code = "too_many_streams"
+
+
+class TooManyLists(TooManyStreams):
+    """The process already collects, renders and sends as many streams as JSON lists as it may."""
+
+    default_code = "too_many_lists"
 
 
 class TooManySyncStreams(TooManyStreams):

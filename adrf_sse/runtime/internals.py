@@ -28,6 +28,7 @@ INTERNALS = {
         "AttributeError when a row of a live list is saved; so atomic_blocks of a connection."
     ),
     "django.http.HttpRequest._dont_enforce_csrf_checks": "EventStreamClient is refused for the lack of a CSRF token.",
+    "django.http.HttpResponse._handler_class": "AttributeError with the first JSON list.",
     "django.http.HttpResponse._resource_closers": "AttributeError with the first stream.",
     "django.template.response.SimpleTemplateResponse._post_render_callbacks": (
         "AttributeError with the first stream of a view without the mixin."

@@ -17,7 +17,8 @@ from adrf_sse.events.event import END_ID
 from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.renderers.console import EventStreamConsoleRenderer
 from adrf_sse.renderers.event_stream import EventStreamRenderer
-from adrf_sse.renderers.json_list import is_json, list_format
+from adrf_sse.renderers.json_list import is_json, list_format, list_measure
+from adrf_sse.renderers.list_response import ListResponse
 from adrf_sse.renderers.streaming import StreamingRenderer, stream_in_place_of
 from adrf_sse.responses import EventStreamResponse
 from adrf_sse.runtime.loops import loop_of
@@ -165,14 +166,17 @@ class EventStreamMixin(StreamNegotiation, ErrorFormat, StreamOptions, Base):
         if self.request.method == "HEAD":
             stream = EventStream(response.data, options({}), wire_format)  # a list is not compressed, for one
             return stream_in_place_of(response, stream, self.request)
-        collector = Collector(response.data, chosen, wire_format, self.request._request, event_serializers(self))
+        renderer, request = self.request.accepted_renderer, self.request._request
+        measure = list_measure(renderer, self.request.accepted_media_type)
+        collector = Collector(response.data, chosen, wire_format, request, measure, event_serializers(self))
         self._reauthorize(collector, chosen)
-        reserve(collector, self.request._request)
+        reserve(collector, request)
+        collector.reserve_list()
         try:
-            response.data = await collector.collect(loop_of(self.request._request))
+            lines = await collector.collect(loop_of(request))
         except StreamTooLong as exc:
             raise NotAcceptable(f"{exc}{self._advice()}") from None
-        return response
+        return ListResponse(lines, collector.list_slot, response=response, send_timeout=chosen.send_timeout)
 
     def _advice(self) -> str:
         """Return a sentence that tells a client how to request the stream."""

@@ -13,7 +13,9 @@ import redis.asyncio
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.contrib.auth.models import User
+from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.base import BaseHandler
+from django.core.signals import request_finished
 from django.db import connections
 from django.db.backends.sqlite3.base import DatabaseWrapper
 from django.db.transaction import atomic, non_atomic_requests
@@ -82,6 +84,18 @@ async def main_event_loop():
     loop = await sync_to_async(lambda: SyncToAsync.threadlocal.main_event_loop)()
     assert loop is asyncio.get_running_loop()
     assert await asyncio.to_thread(lambda: getattr(SyncToAsync.threadlocal, "main_event_loop", None)) is None
+
+
+async def handler_class():
+    handler, senders = ASGIHandler(), []
+    handler._middleware_chain = lambda request: asyncio.sleep(0, HttpResponse())
+    assert HttpResponse()._handler_class is None
+    response = await handler.run_get_response(HttpRequest())
+    assert response._handler_class is ASGIHandler
+    request_finished.connect(lambda sender, **kwargs: senders.append(sender), weak=False, dispatch_uid="test")
+    response.close()
+    request_finished.disconnect(dispatch_uid="test")
+    assert senders == [ASGIHandler]
 
 
 async def resource_closers():
@@ -228,6 +242,7 @@ SCENARIOS = {
     "asgiref.sync.AsyncToSync.executors.current": current_executor,
     "asgiref.sync.SyncToAsync.threadlocal.main_event_loop": main_event_loop,
     "django.http.HttpRequest._dont_enforce_csrf_checks": csrf_checks,
+    "django.http.HttpResponse._handler_class": handler_class,
     "django.http.HttpResponse._resource_closers": resource_closers,
     "django.template.response.SimpleTemplateResponse._post_render_callbacks": post_render_callbacks,
     "django.db.backends.base.base.BaseDatabaseWrapper.run_on_commit": commit_hooks,

@@ -4,6 +4,7 @@ from adrf_sse.exceptions import (
     BrokerUnavailable,
     ServerStopping,
     SubscriberLagged,
+    TooManyLists,
     TooManySyncStreams,
     Unavailable,
 )
@@ -13,7 +14,7 @@ def advice(error: Exception) -> str:
     match error:
         case BrokerUnavailable():
             return error.problem
-        case ServerStopping() | TooManySyncStreams() | Unavailable():
+        case ServerStopping() | TooManyLists() | TooManySyncStreams() | Unavailable():
             return f"Try again in {error.wait} s."
         case SubscriberLagged():
             return str(error)
