@@ -66,7 +66,7 @@ def serving(contender: Contender, path: str, backlog: int) -> Iterator[Server]:
                 environment = {**environment, "BENCHMARK_DATABASE": os.path.join(folder, "rows.sqlite3")}
             if contender.sessions:
                 environment = {**environment, **stack.enter_context(sessions())}
-            program = _worker(contender.module, path, backlog, environment)
+            program = worker(contender.module, path, backlog, environment)
         yield Server(contender, *stack.enter_context(program))
 
 
@@ -89,7 +89,8 @@ def _signed_in() -> bytes:
 
 
 @contextmanager
-def _worker(module: str, path: str, backlog: int, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+def worker(module: str, path: str, backlog: int, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """Serve a module with uvicorn, and yield the process id and port once it answers a request for the path."""
     with socket.create_server(("127.0.0.1", 0), backlog=backlog) as listener:
         fd, port = listener.fileno(), listener.getsockname()[1]
         command = [sys.executable, "-m", "benchmarks.worker", module, str(fd), str(backlog)]
