@@ -61,7 +61,7 @@ class Broker(ABC):
     async def read(self, channels: Collection[str], after: int | None, limit: int) -> Page:
         """Return at most ``limit`` events after an ID; for ``None``, no events but the broker's position.
 
-        Raises ``BrokerUnavailable``.
+        The events should not need much more than ``PAGE_SIZE`` bytes. Raises ``BrokerUnavailable``.
         """
 
     @abstractmethod

@@ -4,17 +4,27 @@ import asyncio
 import threading
 from bisect import bisect_right
 from collections import OrderedDict, deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from heapq import merge
 from itertools import islice
 from time import time_ns
 
+from django.core.exceptions import ImproperlyConfigured
+
 from adrf_sse.brokers.base import Broker, Receiver
-from adrf_sse.brokers.messages import ChannelEvent, Page, microseconds_kept, page_of, per_channel
+from adrf_sse.brokers.messages import ChannelEvent, Page, first_of, microseconds_kept
 from adrf_sse.brokers.processes import may_serve, warn_of_process
 from adrf_sse.settings import sse_settings
+from adrf_sse.validators import count
 
-MAX_WAITING = 10_000
-"""Events that wait for an event loop at most; beyond that, its streams read history instead."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Bytes of memory that the history of all channels needs at most, by default."""
+
+EVENT_BYTES, HISTORY_BYTES = 400, 1000
+"""Bytes of memory that an event needs beside its frame, and a channel beside its events."""
+
+MAX_WAITING, MAX_WAITING_BYTES = 10_000, 16 * 1024 * 1024
+"""Events, and bytes of events, that wait for an event loop at most. Beyond that, its streams read history instead."""
 
 
 class _History:
@@ -27,31 +37,37 @@ class _History:
         self.dropped = dropped
         """The ID of the last event that is no longer kept; a client that received it has missed nothing."""
 
-    def add(self, event: ChannelEvent, oldest: int) -> None:
-        """Add an event, and drop those before the ID ``oldest`` and those beyond ``CHANNEL_HISTORY``."""
-        events = self.events
-        events.append(event)
-        while len(events) > sse_settings.CHANNEL_HISTORY or events[0].number < oldest:
-            self.dropped = events.popleft().number
+    def after(self, number: int) -> Iterator[ChannelEvent]:
+        """Return the events after an ID."""
+        return islice(self.events, bisect_right(self.events, number, key=_number), None)
 
-    def after(self, number: int, limit: int) -> tuple[list[ChannelEvent], bool]:
-        """Return the first events after an ID, and whether there are more."""
-        start = bisect_right(self.events, number, key=lambda event: event.number)
-        return list(islice(self.events, start, start + limit)), len(self.events) > start + limit
+
+def _number(event: ChannelEvent) -> int:
+    return event.number
 
 
 class MemoryBroker(Broker):
-    """Keep channels in this process's memory. Other processes have channels of their own."""
+    """Keep channels in this process's memory. Other processes have channels of their own.
+
+    All channels together keep events in up to ``max_bytes`` of memory, the latest ones. Raises ``ImproperlyConfigured``
+    if that is not a positive number.
+    """
 
     process_local = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_bytes: int = MAX_BYTES) -> None:
+        try:
+            self._max_bytes = count("max_bytes", max_bytes)
+        except (TypeError, ValueError) as exc:
+            raise ImproperlyConfigured(f"ADRF_SSE['BROKER']['OPTIONS'] is invalid: {exc}") from exc
         self._last = time_ns() // 1000
         self._forgotten = self._last  # up to here, events of channels without history may be missing
         # A thread that is interrupted by a signal handler which publishes too must not wait for itself. Such a handler
         # still has to hand over to other code, because the interrupted call may be halfway through.
         self._lock = threading.RLock()
-        self._histories: OrderedDict[str, _History] = OrderedDict()  # ordered by their last event
+        self._histories: dict[str, _History] = {}  # none is empty
+        self._events: OrderedDict[int, ChannelEvent] = OrderedDict()  # those of all histories, by ID, in order
+        self._bytes = 0  # of their frames
         self._listeners: dict[str, set[MemoryListener]] = {}
         self._checked = False  # whether this process may serve streams
 
@@ -94,8 +110,10 @@ class MemoryBroker(Broker):
                 return Page([], position, True, dict.fromkeys(channels, position))
             missed = {channel: dropped for channel in channels if (dropped := self._dropped(channel)) > after}
             histories = [self._histories[channel] for channel in channels if channel in self._histories]
-            parts = [history.after(after, per_channel(limit, len(channels))) for history in histories]
-        return page_of(parts, position=position, limit=limit, missed=missed)
+            events = first_of(merge(*(history.after(after) for history in histories), key=_number), limit)
+            last = events[-1].number if events else after
+            is_complete = all(history.events[-1].number <= last for history in histories)
+        return Page(events, position, is_complete, missed)
 
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> "MemoryListener":
         """Return a listener for an event loop."""
@@ -124,16 +142,33 @@ class MemoryBroker(Broker):
             warn_of_process(self)
 
     def _keep(self, event: ChannelEvent) -> None:
-        oldest = event.number - microseconds_kept()
         history = self._histories.get(event.channel)
         if history is None:
             history = self._histories[event.channel] = _History(self._dropped_before())
-        history.add(event, oldest)
-        self._histories.move_to_end(event.channel)
-        channel, silent = next(iter(self._histories.items()))
-        if silent.events[-1].number < oldest:
-            self._forgotten = max(self._forgotten, silent.events[-1].number)
-            del self._histories[channel]
+        history.events.append(event)
+        self._events[event.number] = event
+        self._bytes += len(event.frame)
+        if len(history.events) > sse_settings.CHANNEL_HISTORY:
+            self._drop(history.events[0])
+        oldest = event.number - microseconds_kept()
+        while (first := next(iter(self._events.values()))) is not event and (
+            first.number < oldest or self._memory() > self._max_bytes
+        ):
+            self._drop(first)
+
+    def _drop(self, event: ChannelEvent) -> None:
+        """Drop the first event of a channel, and the channel with its last event."""
+        history = self._histories[event.channel]
+        history.dropped = history.events.popleft().number
+        del self._events[event.number]
+        self._bytes -= len(event.frame)
+        if not history.events:
+            self._forgotten = max(self._forgotten, event.number)
+            del self._histories[event.channel]
+
+    def _memory(self) -> int:
+        """Return about how many bytes of memory the histories need."""
+        return self._bytes + len(self._events) * EVENT_BYTES + len(self._histories) * HISTORY_BYTES
 
     def _dropped(self, channel: str) -> int:
         """Return the ID up to which events may be missing from a channel."""
@@ -154,6 +189,7 @@ class MemoryListener:
         self._loop = loop
         self._lock = threading.RLock()
         self._waiting: list[ChannelEvent] = []
+        self._bytes = 0  # of the events that wait
         self._overrun = False
         self._called = False  # the loop will call _deliver()
         self._delivering = False
@@ -173,7 +209,8 @@ class MemoryListener:
     def put(self, event: ChannelEvent) -> None:
         """Add an event for the loop. The broker calls this in the order of the events."""
         with self._lock:
-            if len(self._waiting) >= MAX_WAITING:
+            self._bytes += len(event.frame)
+            if len(self._waiting) >= MAX_WAITING or self._bytes > MAX_WAITING_BYTES:
                 self._waiting.clear()
                 self._overrun = True
             if not self._overrun:
@@ -201,7 +238,7 @@ class MemoryListener:
         try:
             while self._called or self._waiting or self._overrun:
                 with self._lock:
-                    events, self._waiting = self._waiting, []
+                    events, self._waiting, self._bytes = self._waiting, [], 0
                     overrun, self._overrun = self._overrun, False
                     self._called = False
                 for event in events:

@@ -2,7 +2,7 @@
 
 import json
 from bisect import bisect_right
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from time import time
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -13,6 +13,9 @@ from adrf_sse.events.fields import JSONEncode, data_field, event_field
 from adrf_sse.events.frames import cached_event_name
 from adrf_sse.settings import sse_settings
 from adrf_sse.validators import event_name, text
+
+PAGE_SIZE = 256 * 1024
+"""Bytes of a page of history at most, unless its first event is larger."""
 
 _JSON, _TEXT = b"j", b"t"
 _ID = b"id: %d\n"
@@ -123,6 +126,18 @@ class Page(NamedTuple):
     """The channels of which events may be missing, each with the ID up to which they may be missing."""
 
 
+def first_of(events: Iterable[ChannelEvent], limit: int) -> list[ChannelEvent]:
+    """Return the first events, at most ``limit``, and at most ``PAGE_SIZE`` bytes unless the first one is larger."""
+    first: list[ChannelEvent] = []
+    size = 0
+    for event in events:
+        size += len(event.frame)
+        if len(first) == limit or (first and size > PAGE_SIZE):
+            break
+        first.append(event)
+    return first
+
+
 def page_of(
     parts: Collection[tuple[list[ChannelEvent], bool]], *, position: int, limit: int, missed: Mapping[str, int]
 ) -> Page:
@@ -135,14 +150,10 @@ def page_of(
     ordered = sorted((event for events, _ in parts for event in events), key=lambda event: event.number)
     if ends:
         ordered = ordered[: bisect_right(ordered, min(ends), key=lambda event: event.number)]
-    return Page(ordered[:limit], position, not ends and len(ordered) <= limit, missed)
+    first = first_of(ordered, limit)
+    return Page(first, position, not ends and len(first) == len(ordered), missed)
 
 
 def microseconds_kept() -> int:
     """Return ``CHANNEL_TTL`` in microseconds, the unit of IDs."""
     return int(sse_settings.CHANNEL_TTL * 1_000_000)
-
-
-def per_channel(limit: int, channels: int) -> int:
-    """Return how many events to read of each channel for a page of all of them."""
-    return max(2, limit // channels + 1)

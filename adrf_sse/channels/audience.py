@@ -3,8 +3,9 @@
 import asyncio
 from bisect import bisect_right
 from collections import OrderedDict
+from itertools import islice
 
-from adrf_sse.brokers.messages import ChannelEvent
+from adrf_sse.brokers.messages import ChannelEvent, first_of
 from adrf_sse.channels.cursor import Chunk, Cursor, State, join
 from adrf_sse.settings import sse_settings
 
@@ -16,6 +17,9 @@ SHARED_CHUNKS = 16
 
 MAX_LOG = 10_000
 """Events in a log at most, or twice ``MAX_SUBSCRIBER_BACKLOG`` if that is more."""
+
+MAX_LOG_BYTES = 16 * 1024 * 1024
+"""Bytes of the events in a log at most."""
 
 RELEASED_PER_TURN = 256
 """Events that subscribers may read after each turn of the event loop at most.
@@ -36,6 +40,7 @@ class Audience:
         self.cursors: set[Cursor] = set()
         """All subscribers; those that read history have no place in the log."""
         self._log: list[ChannelEvent] = []
+        self._bytes = 0  # of the events in the log
         self._start = 0  # place of the first event in the log
         self._released = 0  # place after the last event that cursors may read
         self._places: dict[int, int] = {}  # number of cursors at each place
@@ -49,8 +54,9 @@ class Audience:
         """Add an event. Returns ``False`` if the log is full, and the subscribers must read history."""
         if self._places:
             self._log.append(event)
+            self._bytes += len(event.frame)
         backlog: int = sse_settings.MAX_SUBSCRIBER_BACKLOG
-        return len(self._log) <= max(MAX_LOG, 2 * backlog)
+        return len(self._log) <= max(MAX_LOG, 2 * backlog) and self._bytes <= MAX_LOG_BYTES
 
     def serve(self, limit: int) -> int:
         """Wake up to ``limit`` cursors that wait for events, and return how many.
@@ -138,6 +144,8 @@ class Audience:
         del self._places[before]
         if before == self._start:
             first = min(self._places, default=self.end)
+            for event in self._log[: first - self._start]:
+                self._bytes -= len(event.frame)
             del self._log[: first - self._start]
             self._start = first
             self._released = max(self._released, first)
@@ -186,9 +194,9 @@ class Audience:
             self.move(cursor, None)
 
     def _unread(self, place: int) -> list[ChannelEvent]:
-        """Return the events from a place on, at most as many as may wait for a subscriber."""
-        start = place - self._start
-        return self._log[start : start + sse_settings.MAX_SUBSCRIBER_BACKLOG]
+        """Return the events from a place on, at most as many as may wait for a subscriber, and a page's bytes."""
+        unread = islice(self._log, place - self._start, None)
+        return first_of(unread, sse_settings.MAX_SUBSCRIBER_BACKLOG)
 
 
 class Delivery:

@@ -5,15 +5,12 @@ from collections.abc import Collection
 from typing import Any
 
 from adrf_sse.brokers.base import Broker, Receiver
-from adrf_sse.brokers.messages import Page, microseconds_kept, page_of, per_channel
+from adrf_sse.brokers.messages import PAGE_SIZE, Page, microseconds_kept
 from adrf_sse.brokers.redis.client import RedisClient
 from adrf_sse.brokers.redis.foreign import ForeignData, ForeignEntry
 from adrf_sse.brokers.redis.listener import RedisListener
 from adrf_sse.brokers.redis.scripts import PUBLISH, READ
 from adrf_sse.settings import sse_settings
-
-PAGE_SIZE = 1024 * 1024
-"""Bytes of history that are read at once, unless single events are larger."""
 
 
 class RedisBroker(Broker):
@@ -69,17 +66,14 @@ class RedisBroker(Broker):
 
     async def _read(self, names: list[str], after: int | None, limit: int) -> Page:
         """Return a page that may contain foreign entries."""
-        keys = [f"{self._prefix}:state", *map(self._history_key, names)]
-        number = per_channel(limit, len(names))
-        arguments = ["" if after is None else after, number, microseconds_kept(), PAGE_SIZE // len(names)]
+        keys = [f"{self._prefix}:state", *(key for name in names for key in self._keys(name))]
+        arguments = ["" if after is None else after, limit, microseconds_kept(), PAGE_SIZE]
         result = await self._client.arun(READ, "return its history", keys=keys, args=arguments)
-        position, dropped, found = result
+        position, dropped, found, unread = result
         missed = {names[index]: int(number) for index, number in dropped}
-        parts = [
-            ([self._foreign.entry(names[index], *entry) for entry in entries], bool(more))
-            for index, more, entries in found
-        ]
-        return page_of(parts, position=int(position), limit=limit, missed=missed)
+        entries = zip(found[::3], found[1::3], found[2::3], strict=True)
+        events = [self._foreign.entry(names[index], number, body) for index, number, body in entries]
+        return Page(events, int(position), not unread, missed)
 
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> RedisListener:
         """Return a listener for an event loop."""
@@ -91,14 +85,15 @@ class RedisBroker(Broker):
             foreign=self._foreign,
         )
 
-    def _history_key(self, channel: str) -> str:
-        return f"{self._prefix}:history:{channel}"
+    def _keys(self, channel: str) -> tuple[str, str]:
+        """Return the keys of a channel's history and of its large events."""
+        return f"{self._prefix}:history:{channel}", f"{self._prefix}:large:{channel}"
 
     def _asking_position(self) -> dict[str, Any]:
         return {"keys": [f"{self._prefix}:state"], "args": [""]}
 
     def _publishing(self, channel: str, body: bytes) -> dict[str, Any]:
         return {
-            "keys": [f"{self._prefix}:state", self._history_key(channel)],
+            "keys": [f"{self._prefix}:state", *self._keys(channel)],
             "args": [self._channel_prefix + channel, body, sse_settings.CHANNEL_HISTORY, microseconds_kept()],
         }

@@ -38,12 +38,9 @@ class ForeignData:
         self.log(channel, "is not an event")
         return None
 
-    def entry(self, channel: str, entry_id: bytes, fields: list[bytes]) -> ChannelEvent:
+    def entry(self, channel: str, number: int, body: bytes) -> ChannelEvent:
         """Return an entry of a channel's history as an event, or as a ``ForeignEntry``."""
-        number, _, sequence = entry_id.partition(b"-")
-        is_ours = sequence == b"0" and len(fields) == 4 and fields[::2] == [b"p", b"b"]
-        event = self.event(channel, number, fields[3] if is_ours else b"")
-        return event or ForeignEntry(channel, int(number))
+        return self.event(channel, b"%d" % number, body) or ForeignEntry(channel, number)
 
     def log(self, channel: str, problem: str) -> None:
         """Log that a channel contains foreign data, unless the same problem was logged before."""

@@ -79,6 +79,10 @@ def list_broker() -> Broker:
     return ListBroker()
 
 
+def memory_broker() -> Broker:
+    return MemoryBroker(max_bytes=256 * 1024 * 1024)
+
+
 def redis_broker() -> Broker:
     return RedisBroker("redis://localhost:6379/0", prefix="shop", sentinels=[("host", 26379)], service="primary", db=1)
 
