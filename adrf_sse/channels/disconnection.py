@@ -20,6 +20,7 @@ from adrf_sse.logs import about, logger
 from adrf_sse.runtime.loops import after_fork, hold_task
 from adrf_sse.streams.lifecycle import Lifecycle
 from adrf_sse.streams.open_streams import open_streams
+from adrf_sse.streams.reconnection import are_many, reconnection_delay
 from adrf_sse.streams.users import authenticated_user
 
 CLOCK_MARGIN = 2.0
@@ -80,12 +81,18 @@ def _criteria(user: Any = None, channel: str | None = None, view: str | None = N
 
 def _end_streams(criteria: Criteria, loop: asyncio.AbstractEventLoop | None = None, opened_before: float = inf) -> None:
     """End the streams of a loop, or of all loops, that match and had not opened later. May be called in any thread."""
-    for stream in open_streams:
-        if stream.loop is None or (loop is not None and stream.loop is not loop):
-            continue
-        if (stream.opened_at or 0) <= opened_before and criteria.match(stream):
-            with suppress(RuntimeError):  # its loop is closed
-                stream.loop.call_soon_threadsafe(stream.revoke)
+    matching = [
+        (each, each.loop)
+        for each in open_streams
+        if each.loop is not None
+        and (loop is None or each.loop is loop)
+        and (each.opened_at or 0) <= opened_before
+        and criteria.match(each)
+    ]
+    for stream, its_loop in matching:
+        retry = reconnection_delay(len(matching)) if are_many(len(matching)) else None
+        with suppress(RuntimeError):  # its loop is closed
+            its_loop.call_soon_threadsafe(stream.revoke, retry)
 
 
 class _ControlCursor(Cursor):

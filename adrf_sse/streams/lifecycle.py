@@ -187,9 +187,12 @@ class Lifecycle:
         self._end("error", await self._failure_frame(error))
         await report_failure(self, self._pump.source, error, "The check whether a client may still read %r failed.")
 
-    def revoke(self) -> None:
-        """End the stream because its client shall no longer read it. A client that reconnects is checked again."""
-        self._end("revoked")
+    def revoke(self, retry: int | None = None) -> None:
+        """End the stream because its client shall no longer read it. A client that reconnects is checked again.
+
+        ``retry`` is the delay in milliseconds after which it shall reconnect.
+        """
+        self._end("revoked", b"" if retry is None else self._encode(ServerSentEvent(retry=retry)))
 
     def expire(self) -> None:
         """End the stream after its longest duration, so that its client reconnects."""

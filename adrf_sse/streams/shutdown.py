@@ -11,13 +11,12 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from random import randint
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from adrf_sse.runtime.loops import running_loop
-from adrf_sse.settings import sse_settings
 from adrf_sse.streams.open_streams import OpenStreams, open_streams
+from adrf_sse.streams.reconnection import reconnection_delay
 from adrf_sse.streams.recycling import watch_recycling
 
 if TYPE_CHECKING:
@@ -50,13 +49,8 @@ class Shutdown:
         self._watches_recycling = False
 
     def retry(self) -> int:
-        """Return a random reconnection delay in milliseconds.
-
-        The delays spread within ``SHUTDOWN_RETRY_SPREAD``, or within more time if the clients of this process would
-        otherwise return faster than ``RECONNECT_RATE``.
-        """
-        shortest, longest = sse_settings.SHUTDOWN_RETRY_SPREAD
-        return randint(shortest, max(longest, shortest + 1000 * self._ended // sse_settings.RECONNECT_RATE))
+        """Return a random reconnection delay in milliseconds for the client of a stream that the shutdown ends."""
+        return reconnection_delay(self._ended)
 
     def track(self, stream: "Lifecycle") -> None:
         """Add a stream to the open streams, and end it at shutdown. A stream that starts later ends at once."""

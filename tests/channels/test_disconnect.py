@@ -163,6 +163,34 @@ async def is_open(stream, channel):
     return (await stream.next(timeout=30)).data == "still there"
 
 
+async def rest(stream):
+    """Return what a stream sends before it ends."""
+    received = b""
+    while chunk := await stream.next_chunk(timeout=30):
+        received += chunk
+    return received
+
+
+@pytest.mark.usefixtures("urls", "broker")
+@pytest.mark.parametrize("name", ["channels", "endless"])
+async def test_many_clients_that_are_disconnected_together_return_one_after_another(name, settings):
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "RECONNECT_RATE": 1}
+    async with streams(*[f"/{name}/?channel=a"] * 50) as opened:
+        await adisconnect(view=name)
+        ends = [await rest(stream) for stream in opened]
+    delays = [int(end.removeprefix(b"retry: ").removesuffix(b"\n")) for end in ends]
+    assert 1000 <= min(delays) < 25_000
+    assert 25_000 < max(delays) <= 51_000
+
+
+@pytest.mark.usefixtures("urls", "broker")
+@pytest.mark.parametrize("name", ["channels", "endless"])
+async def test_few_clients_that_are_disconnected_together_return_when_they_like(name):
+    async with streams(*[f"/{name}/?channel=a"] * 5) as opened:
+        await adisconnect(view=name)
+        assert [await rest(stream) for stream in opened] == [b""] * 5
+
+
 @pytest.mark.usefixtures("urls", "broker")
 @pytest.mark.parametrize("name", ["channels", "generator", "group"])
 async def test_the_streams_of_a_user_on_a_channel_end(name, reasons):

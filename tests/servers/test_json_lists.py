@@ -15,6 +15,10 @@ LENGTH = len(TEXT) * COUNT
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.project.json_lists"}
 
 
+def http_client(running):
+    return httpx.Client(base_url=running.url, timeout=60)
+
+
 def is_released(client):
     """Return whether the server holds far less than a list, and counts none."""
     used, _, lists = client.get("/memory/").json()
@@ -23,7 +27,10 @@ def is_released(client):
 
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn gthread"])
 def test_a_list_is_released_when_it_was_sent_on_a_connection_that_stays_open(server):
-    with serve(SERVERS[server], env=SETTINGS, cwd=ROOT) as running, httpx.Client(base_url=running.url, timeout=60) as client:
+    with (
+        serve(SERVERS[server], env=SETTINGS, cwd=ROOT) as running,
+        http_client(running) as client,
+    ):
         client.get("/long/")
         client.get("/begin/")
         for _ in range(2):
@@ -34,7 +41,10 @@ def test_a_list_is_released_when_it_was_sent_on_a_connection_that_stays_open(ser
 
 
 def test_a_client_that_does_not_read_its_list_is_disconnected():
-    with serve(SERVERS["uvicorn"], env=SETTINGS, cwd=ROOT) as running, httpx.Client(base_url=running.url, timeout=60) as client:
+    with (
+        serve(SERVERS["uvicorn"], env=SETTINGS, cwd=ROOT) as running,
+        http_client(running) as client,
+    ):
         host, port = running.url.removeprefix("http://").split(":")
         client.get("/begin/")
         with socket.socket() as connection:

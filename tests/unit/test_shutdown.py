@@ -2,11 +2,13 @@
 
 import asyncio
 import signal
+from collections import Counter
 
 import pytest
 
 from adrf_sse.streams import shutdown as shutdown_module
 from adrf_sse.streams.open_streams import OpenStreams
+from adrf_sse.streams.reconnection import reconnection_delay
 from adrf_sse.streams.shutdown import Shutdown
 
 
@@ -107,6 +109,41 @@ async def test_the_clients_of_many_streams_return_at_a_limited_rate(server, sett
     delays = [shutdown.retry() for _ in range(2000)]
     assert 1000 <= min(delays) < 1000 + longest / 20
     assert longest - longest / 20 < max(delays) <= longest
+
+
+@pytest.mark.parametrize(("spread", "clients", "longest"), [((0, 0), 100, 1000), ((500, 500), 3000, 30_500)])
+def test_delays_are_spread_evenly_over_the_whole_range(settings, spread, clients, longest):
+    settings.ADRF_SSE = {"SHUTDOWN_RETRY_SPREAD": spread}
+    width = longest - spread[0]
+    tenths = Counter((reconnection_delay(clients) - spread[0]) * 10 // (width + 1) for _ in range(10_000))
+    assert set(tenths) == set(range(10))
+    assert min(tenths.values()) > 700  # 10 standard deviations below 1,000
+    assert max(tenths.values()) < 1300
+
+
+async def test_a_worker_that_is_replaced_without_a_signal_spreads_its_clients_as_well(settings):
+    settings.ADRF_SSE = {"RECONNECT_RATE": 1}
+    streams = OpenStreams()
+    shutdown = Shutdown(streams)
+    for _ in range(50):
+        shutdown.track(Stream(streams))
+    shutdown.begin()
+    while len(streams):
+        await asyncio.sleep(0)
+    assert 30_000 < max(shutdown.retry() for _ in range(1000)) <= 51_000
+
+
+async def test_the_clients_of_streams_that_have_ended_before_are_not_counted(server, settings):
+    settings.ADRF_SSE = {"RECONNECT_RATE": 1}
+    streams = OpenStreams()
+    shutdown = Shutdown(streams)
+    for _ in range(50):
+        stream = Stream(streams)
+        shutdown.track(stream)
+        streams.discard(stream)
+    signal.raise_signal(signal.SIGTERM)
+    await server.received.get()
+    assert max(shutdown.retry() for _ in range(1000)) <= 5000
 
 
 async def test_streams_that_open_during_the_shutdown_return_later(server, settings):
