@@ -9,8 +9,8 @@ from rest_framework.exceptions import PermissionDenied
 
 from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import ServerStopping, SubscriberLagged, TooManyLists
-from adrf_sse.runtime.contexts import release_request
 from adrf_sse.runtime.loops import run_on
+from adrf_sse.runtime.request_threads import release_request
 from adrf_sse.streams.buffer import FrameBuffer
 from adrf_sse.streams.lifecycle import Lifecycle, Phase
 from adrf_sse.streams.limits import Limit, Slot, stream_counts

@@ -17,7 +17,8 @@ from weakref import WeakKeyDictionary, ref
 from asgiref.sync import ThreadSensitiveContext
 from django.core.signals import request_finished
 
-from adrf_sse.runtime.contexts import call_after_request, thread_context
+from adrf_sse.runtime.contexts import thread_context
+from adrf_sse.runtime.request_threads import call_after_request
 
 if TYPE_CHECKING:
     from adrf_sse.streams.lifecycle import Lifecycle

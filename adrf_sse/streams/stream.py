@@ -8,8 +8,8 @@ from typing import Any
 from adrf_sse.events.event import END_EVENT, END_ID, ServerSentEvent
 from adrf_sse.events.frames import Encode, FrameEncoder, with_id
 from adrf_sse.events.wire_formats import WireFormat, event_stream
-from adrf_sse.runtime.contexts import release_request
 from adrf_sse.runtime.loops import run_on
+from adrf_sse.runtime.request_threads import finish_in_shared_thread, release_request, share_request_thread
 from adrf_sse.streams.buffer import FrameBuffer
 from adrf_sse.streams.failures import FormatError
 from adrf_sse.streams.lifecycle import Lifecycle, Phase
@@ -86,30 +86,38 @@ class EventStream(Lifecycle):
         """Whether there is an event to send, possibly before the source has started."""
         return bool(self._pump.buffer)
 
-    async def first_event(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def first_event(self, loop: asyncio.AbstractEventLoop, *, in_thread: bool = False) -> None:
         """Start the source on ``loop`` and wait for its first event, its end, or ``first_event_timeout``.
 
-        Raises what the source raised before its first event.
+        Raises what the source raised before its first event. ``in_thread`` tells that the request's thread waits for
+        this call, and therefore can't be released.
         """
         self.loop = loop
         try:
-            await run_on(loop, self._first_event())
+            await run_on(loop, self._first_event(in_thread))
         except asyncio.CancelledError:
             await self.aclose()
             raise
 
-    async def _first_event(self) -> None:
+    async def _first_event(self, in_thread: bool) -> None:
         self._start()
         buffer, timeout = self._pump.buffer, self._options.first_event_timeout
         if timeout and not buffer and not buffer.ended:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
-                    await buffer.wait_for_frames()
+                    await self._wait_for_first_event(buffer, in_thread)
         if self._error is not None:
             self._advance(Phase.CLOSED)
             self._leave()
             raise self._error
         await self._open()
+
+    async def _wait_for_first_event(self, buffer: FrameBuffer, in_thread: bool) -> None:
+        await asyncio.sleep(0)  # many sources yield at once
+        if not in_thread and not buffer and not buffer.ended:
+            await share_request_thread()
+        if not buffer and not buffer.ended:
+            await buffer.wait_for_frames()
 
     async def _begin_reading(self) -> None:
         buffer, options = self._pump.buffer, self._options
@@ -160,6 +168,14 @@ class EventStream(Lifecycle):
             raise
         self._count(chunk)
         return chunk
+
+    async def aclose(self) -> None:
+        """Close the stream, and let its request be finished."""
+        try:
+            await super().aclose()
+        finally:
+            if self.reader is asyncio.current_task():
+                finish_in_shared_thread()
 
     def _count(self, chunk: bytes) -> None:
         self.bytes += len(chunk)

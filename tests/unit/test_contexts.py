@@ -233,11 +233,11 @@ hold_response.async_capable, hold_response.sync_capable = True, False
 async def test_the_servers_thread_context_is_not_closed():
     from concurrent.futures import ThreadPoolExecutor
 
-    from adrf_sse.runtime.contexts import end_thread
+    from adrf_sse.runtime.request_threads import release_request
 
     with ThreadPoolExecutor(1) as executor:
-        async with ThreadSensitiveContext(executor=executor) as context:
-            await end_thread(context)
+        async with ThreadSensitiveContext(executor=executor):
+            await release_request()
             assert await sync_to_async(threading.get_ident)() != threading.get_ident()
 
 
