@@ -4,7 +4,8 @@ View classes inherit the table's attributes. ``@event_stream`` and ``EventStream
 arguments. ``docs/options.md`` lists them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
 from inspect import isfunction
@@ -86,6 +87,8 @@ class StreamOptions:
 OPTIONS: dict[str, Option] = {name: value for name, value in vars(StreamOptions).items() if isinstance(value, Option)}
 """The options by name, in the order of the documentation."""
 
+_END_EVENT = list(OPTIONS).index("end_event")
+
 
 class ResponseOptions(TypedDict, total=False):
     """The options as keyword arguments of ``EventStreamResponse``, for type checkers."""
@@ -143,16 +146,7 @@ def options(given: Mapping[str, Any]) -> Options:
             "reauthorize_interval must be an option of a view, whose permissions it checks, got "
             f"{chosen['reauthorize_interval']!r} without one. Set it on an AsyncSSEAPIView, or in @event_stream."
         )
-    return _complete(chosen)
-
-
-def _complete(chosen: Mapping[str, Any]) -> Options:
-    """Return the given options, with defaults for the rest."""
-    # A default is read only where it is needed: to read a setting checks all settings.
-    values = [chosen[name] if name in chosen else OPTIONS[name].default for name in OPTIONS]
-    # Equal values may be different events, such as 1 and True, and a dict has no hash.
-    can_share = chosen.get("end_event") is None or type(chosen["end_event"]) in (str, bytes)
-    return _shared(*values) if can_share else _of(*values)
+    return _of([chosen[name] if name in chosen else option.default for name, option in OPTIONS.items()])
 
 
 def options_of(view: Any) -> Options:
@@ -161,8 +155,7 @@ def options_of(view: Any) -> Options:
     Properties are read here, so they can depend on the request. Raises ``TypeError`` or ``ValueError`` like
     ``options()``, and what a property raises.
     """
-    given = {name: getattr(view, name) for name in OPTIONS if has_option(view, name)}
-    return _complete(checked(given))
+    return _of([getattr(view, name) if has_option(view, name) else option.default for name, option in OPTIONS.items()])
 
 
 def has_option(view: Any, name: str) -> bool:
@@ -189,14 +182,22 @@ def check_attributes(cls: type) -> None:
             raise TypeError(f"{name} must be a method, got {value!r}. Write def {name}(self, …).")
 
 
-@lru_cache(maxsize=128)
-def _shared(*values: Any) -> Options:
-    """Return the same object for all streams with the same options. Saves 0.3 KiB for each idle stream."""
-    return _of(*values)
+def _of(values: Sequence[Any]) -> Options:
+    """Return the options with these values, in the order of the table, after their checks."""
+    # Equal values may be different events, such as 1 and True, and a dict has no hash.
+    end_event = values[_END_EVENT]
+    if end_event is None or type(end_event) in (str, bytes):
+        with suppress(TypeError):  # a value of the wrong type may have no hash, too
+            return _shared(*values)
+    return _new(*values)
 
 
-def _of(*values: Any) -> Options:
-    return Options(dict(zip(OPTIONS, values, strict=True)))
+def _new(*values: Any) -> Options:
+    return Options(checked(dict(zip(OPTIONS, values, strict=True))))
+
+
+_shared = lru_cache(maxsize=128, typed=True)(_new)
+"""Returns the same object for the same values. Saves time with each request, and 0.3 KiB for each idle stream."""
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ class Shutdown:
         self._ended = 0  # streams that have ended because of the shutdown
         self._calls_server = False
         self._watches_recycling = False
+        self._listen_again = 0.0
 
     def retry(self) -> int:
         """Return a random reconnection delay in milliseconds for the client of a stream that the shutdown ends."""
@@ -58,7 +60,13 @@ class Shutdown:
         if self._begun:  # servers still accept requests for a while
             self._ended += 1
             _end(stream)
-        self.listen()
+        self.keep_listening()
+
+    def keep_listening(self) -> None:
+        """Listen, and find out at most once in a second whether something else has set signal handlers meanwhile."""
+        if monotonic() >= self._listen_again:
+            self._listen_again = monotonic() + 1
+            self.listen()
 
     def listen(self) -> None:
         """End the streams when the server stops, from now on. Only the main thread can set signal handlers."""

@@ -94,7 +94,7 @@ class EventStreamMixin(StreamNegotiation, ErrorFormat, StreamOptions, Base):
 
     async def async_dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Dispatch as adrf does, to a handler of any kind."""
-        shutdown.listen()
+        shutdown.keep_listening()
         self._authorization = ViewAuthorization(self)  # always: reauthorize_interval may depend on the request
         method = (request.method or "").lower()
         handler: Handler | None = getattr(self, method, None)
@@ -121,29 +121,36 @@ class EventStreamMixin(StreamNegotiation, ErrorFormat, StreamOptions, Base):
             wanted = await self._negotiated(request) if request.method != "OPTIONS" else None
             result = await call(handler, request, *args, **kwargs)
             if is_source(result):
-                return await self._stream(Response(result), wanted)
-            if isinstance(result, Response) and is_source(result.data):
                 return await self._stream(result, wanted)
+            if isinstance(result, Response) and is_source(result.data):
+                return await self._stream(result.data, wanted, result)
             if isinstance(result, EventStreamResponse):
                 await self._open(result.stream, options_of(self))
             return checked_response(result, handler)
 
         return answer
 
-    async def _stream(self, response: Response, wanted: bool | None) -> HttpResponseBase:
-        """Open the source in the response's data, and return the response that streams it, or that lists its events."""
+    async def _stream(
+        self, source: Any, wanted: bool | None, response: Response | None = None
+    ) -> HttpResponseBase:
+        """Open a source, and return the response that streams it, or that lists its events.
+
+        ``response`` is the view's own response, whose data the source is, if the view has returned one.
+        """
         self._select_renderer(self.request, wanted)
         renderer = self.request.accepted_renderer
         if isinstance(renderer, EventStreamConsoleRenderer):
-            return renderer.page_for(response)
+            return renderer.page_for(response or Response(source))
         if is_json(renderer):
-            return await self._collect(response, list_format(renderer))
+            return await self._collect(response or Response(source), list_format(renderer))
         if not isinstance(renderer, StreamingRenderer):
-            discard(response.data)
+            discard(source)
             raise NotAcceptable(f"{NOT_A_STREAM}{self._advice()}")
         chosen = options_of(self)
-        stream = renderer.event_stream(response.data, chosen, event_serializers(self), format_error_of(self))
+        stream = renderer.event_stream(source, chosen, event_serializers(self), format_error_of(self))
         await self._open(stream, chosen)
+        if response is None:
+            return EventStreamResponse(stream, request=self.request)
         return stream_in_place_of(response, stream, self.request)
 
     async def _open(self, stream: EventStream, chosen: Options) -> None:
