@@ -16,6 +16,7 @@ from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import TooManyClientStreams, TooManyStreams
 from adrf_sse.logs import view_name
 from adrf_sse.runtime.loops import served_by_loop
+from adrf_sse.runtime.request_bodies import release_parsed_body
 from adrf_sse.streams.compression import CompressedChunks, compressed, negotiated_coding
 from adrf_sse.streams.failures import FormatError, checked_format_error
 from adrf_sse.streams.limits import reserve
@@ -51,6 +52,7 @@ class EventStreamResponse(StreamingHttpResponse):
         format_error: FormatError | None = None,
         **given: Unpack[ResponseOptions],
     ) -> None:
+        parsed = request if isinstance(request, Request) else None
         request = request._request if isinstance(request, Request) else request
         try:
             stream = source
@@ -61,6 +63,8 @@ class EventStreamResponse(StreamingHttpResponse):
         except (TooManyStreams, TooManyClientStreams) as refusal:
             stream = EventStream(_body_of(refusal), options({"heartbeat": None}), _ENCODED_JSON)
             status, headers = refusal.status_code, _headers_of(refusal)
+        if parsed is not None and not stream.is_reauthorized:  # permissions may depend on the body
+            release_parsed_body(parsed)
         self._stream = stream
         self._request = request
         self._coding: str | None = None  # that the client has been told

@@ -144,8 +144,6 @@ def stream_in_place_of(response: Response, stream: EventStream, request: Request
     headers = {name: value for name, value in response.items() if name.lower() != "content-type"}
     if response.content_type is not None:
         headers["Content-Type"] = response.content_type
-    streaming = EventStreamResponse(
-        stream, status=response.status_code, headers=headers, request=request and request._request
-    )
+    streaming = EventStreamResponse(stream, status=response.status_code, headers=headers, request=request)
     streaming.cookies = response.cookies
     return streaming

@@ -27,6 +27,10 @@ INTERNALS = {
     "django.db.transaction.Atomic._from_testcase": (
         "AttributeError when a row of a live list is saved; so atomic_blocks of a connection."
     ),
+    "django.http.HttpRequest._body": (
+        "A stream keeps its request's body in memory, or KeyError with its first chunk; so _stream, _read_started "
+        "and _post."
+    ),
     "django.http.HttpRequest._dont_enforce_csrf_checks": "EventStreamClient is refused for the lack of a CSRF token.",
     "django.http.HttpResponse._handler_class": "AttributeError with the first JSON list.",
     "django.http.HttpResponse._resource_closers": "AttributeError with the first stream.",
@@ -41,6 +45,7 @@ INTERNALS = {
     "redis.asyncio.ConnectionPool.get_connection": "AttributeError with the first subscription; so connection_kwargs.",
     "redis.asyncio.sentinel.SentinelConnectionPool.sentinel_manager": "Connections to sentinels stay open.",
     "rest_framework.compat.SHORT_SEPARATORS": "ImportError for every view; so LONG_SEPARATORS.",
+    "rest_framework.request.Request._full_data": "KeyError with the first stream; so _stream.",
     "rest_framework.request.Request._request": "AttributeError with the first stream.",
     "rest_framework.serializers.Serializer._readable_fields": "RuntimeError with the first typed event.",
     "rest_framework.test.force_authenticate()._force_auth_user": "Reauthorization refuses users that a test forced.",

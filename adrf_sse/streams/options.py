@@ -146,7 +146,7 @@ def options(given: Mapping[str, Any]) -> Options:
             "reauthorize_interval must be an option of a view, whose permissions it checks, got "
             f"{chosen['reauthorize_interval']!r} without one. Set it on an AsyncSSEAPIView, or in @event_stream."
         )
-    return _of([chosen[name] if name in chosen else option.default for name, option in OPTIONS.items()])
+    return _of([chosen.get(name, option.default) for name, option in OPTIONS.items()])
 
 
 def options_of(view: Any) -> Options:

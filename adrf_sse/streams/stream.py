@@ -9,6 +9,7 @@ from adrf_sse.events.event import END_EVENT, END_ID, ServerSentEvent
 from adrf_sse.events.frames import Encode, FrameEncoder, with_id
 from adrf_sse.events.wire_formats import WireFormat, event_stream
 from adrf_sse.runtime.loops import run_on
+from adrf_sse.runtime.request_bodies import release_body
 from adrf_sse.runtime.request_threads import finish_in_shared_thread, release_request, share_request_thread
 from adrf_sse.streams.buffer import FrameBuffer
 from adrf_sse.streams.failures import FormatError
@@ -178,6 +179,8 @@ class EventStream(Lifecycle):
                 finish_in_shared_thread()
 
     def _count(self, chunk: bytes) -> None:
+        if not self.bytes and self._reauthorization is None:  # permissions may depend on the body
+            release_body(self.request)
         self.bytes += len(chunk)
         if self._timers is not None:
             self._timers.sent_at = asyncio.get_running_loop().time()

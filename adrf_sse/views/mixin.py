@@ -130,9 +130,7 @@ class EventStreamMixin(StreamNegotiation, ErrorFormat, StreamOptions, Base):
 
         return answer
 
-    async def _stream(
-        self, source: Any, wanted: bool | None, response: Response | None = None
-    ) -> HttpResponseBase:
+    async def _stream(self, source: Any, wanted: bool | None, response: Response | None = None) -> HttpResponseBase:
         """Open a source, and return the response that streams it, or that lists its events.
 
         ``response`` is the view's own response, whose data the source is, if the view has returned one.

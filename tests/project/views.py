@@ -322,6 +322,28 @@ class Queries(AsyncSSEAPIView):
         return HttpResponse()
 
 
+class Silent(AsyncSSEAPIView):
+    """Query the database, and then wait for the first event."""
+
+    permission_classes = [QueryPermission]
+    first_event_timeout = 600
+    waiting = 0
+    go: asyncio.Event | None = None
+
+    async def get(self, request):
+        Silent.go = Silent.go or asyncio.Event()
+        Silent.waiting += 1
+        await Silent.go.wait()
+        yield "one"
+
+    async def put(self, request):
+        return HttpResponse(Silent.waiting)
+
+    async def post(self, request):
+        Silent.go.set()
+        return HttpResponse()
+
+
 async def page(request):
     """An empty page for tests that create their own EventSource."""
     return HttpResponse("<!doctype html><html lang=en><link rel=icon href=data:,><title>Test</title>")
@@ -384,6 +406,7 @@ urlpatterns = [
     path("counts/", counts),
     path("remaining/", remaining),
     path("queries/", Queries.as_view()),
+    path("silent/", Silent.as_view()),
     path("page/", page),
     path("finite/", finite),
     path("naive/", naive),

@@ -52,3 +52,20 @@ async def test_open_streams_that_use_the_orm_hold_no_connection(database):
             assert rest.count(b"event: later\n") == 3
             backends |= set(rest.split(b"event: later\ndata: ")[1:])
         assert len({backend.split(b"\n")[0] for backend in backends}) <= STREAM_THREADS
+
+
+async def test_streams_that_wait_for_their_first_event_hold_no_connection(database):
+    port, environment = database
+    with serve(UVICORN, env=environment, cwd=ROOT) as running:
+        clients = [Client() for _ in range(60)]
+        async with httpx.AsyncClient() as poster:
+            opening = []
+            for number, client in enumerate(clients):
+                opening.append(asyncio.create_task(client.open(running.url, "/silent/")))
+                while int((await poster.put(f"{running.url}/silent/")).text) <= number:
+                    assert not opening[-1].done() or opening[-1].result()
+            assert count_connections(port) <= (8 if environment["TEST_POSTGRES_POOL"] else STREAM_THREADS)
+            assert (await poster.post(f"{running.url}/silent/")).status_code == 200
+        await asyncio.gather(*opening)
+        for client in clients:
+            assert (await client.rest()).endswith(b"0\r\n\r\n")

@@ -472,7 +472,7 @@ async def test_the_source_is_closed_before_request_finished_when_the_client_disc
 async def test_the_requests_thread_and_connection_are_released_while_events_are_collected(
     visit, monkeypatch, middleware
 ):
-    monkeypatch.setattr(contexts, "REQUEST_THREAD_TIMEOUT", 3600)
+    monkeypatch.setattr(request_threads, "REQUEST_THREAD_TIMEOUT", 3600)
     used, go, collecting = [], asyncio.Event(), asyncio.Event()
 
     def touch():

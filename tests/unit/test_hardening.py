@@ -366,7 +366,7 @@ async def test_the_end_of_a_request_does_not_close_another_stream_in_a_shared_co
 
 
 async def test_pending_work_in_the_requests_thread_does_not_delay_the_stream(visit, monkeypatch):
-    monkeypatch.setattr("adrf_sse.runtime.contexts.REQUEST_THREAD_TIMEOUT", 0.01)
+    monkeypatch.setattr("adrf_sse.runtime.request_threads.REQUEST_THREAD_TIMEOUT", 0.01)
     go, left = threading.Event(), []
 
     async def view(request):

@@ -6,6 +6,7 @@ import contextlib
 import json.encoder
 import sys
 import threading
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import redis.asyncio
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.contrib.auth.models import User
-from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.core.signals import request_finished
 from django.db import connections
@@ -26,16 +27,19 @@ from django.utils.functional import SimpleLazyObject, empty
 from drf_spectacular.openapi import AutoSchema
 from redis.asyncio.sentinel import Sentinel
 from rest_framework import compat
+from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
-from rest_framework.request import Request
+from rest_framework.request import Empty, Request
 from rest_framework.serializers import CharField, Serializer
-from rest_framework.test import force_authenticate
+from rest_framework.test import APIRequestFactory, force_authenticate
+from rest_framework.views import APIView
 
 import adrf_sse
 from adrf_sse.runtime.executors import SingleThreadExecutor
 from adrf_sse.runtime.internals import INTERNALS
 
 PACKAGE = Path(adrf_sse.__file__).parent
+FORM = b"application/x-www-form-urlencoded"
 
 
 async def thread_sensitive_context():
@@ -136,6 +140,34 @@ async def csrf_checks():
     request = HttpRequest()
     request.method, request._dont_enforce_csrf_checks = "POST", True
     assert CsrfViewMiddleware(HttpResponse).process_view(request, None, (), {}) is None
+
+
+async def bodies():
+    for accessed in (lambda request: request.body, lambda request: request.POST):
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", FORM), (b"host", b"a")]}
+        request = ASGIRequest(scope, BytesIO(b"a=1"))
+        assert vars(request)["_read_started"] is False
+        assert "_body" not in vars(request)
+        accessed(request)
+        assert vars(request)["_body"] == b"a=1"
+        assert vars(request)["_read_started"] is True
+        assert vars(request)["_stream"].read() == b"a=1"
+    assert "_post" in vars(request)
+    vars(request).update(_body=b"", _stream=BytesIO())
+    assert request.body == b""
+
+
+async def parsed_bodies():
+    request = APIRequestFactory().post("/", {"a": 1}, format="json")
+    assert request.body
+    request = APIView().initialize_request(request)
+    assert vars(request)["_full_data"] is Empty
+    request.parsers = [JSONParser()]
+    assert request.data == {"a": 1}
+    assert vars(request)["_full_data"] == {"a": 1}
+    assert isinstance(vars(request)["_stream"], BytesIO)
+    vars(request)["_stream"].close()
+    assert request.data == {"a": 1}
 
 
 async def forced_user():
@@ -241,6 +273,7 @@ SCENARIOS = {
     "asgiref.sync.ThreadSensitiveContext._executor": executor_of_a_context,
     "asgiref.sync.AsyncToSync.executors.current": current_executor,
     "asgiref.sync.SyncToAsync.threadlocal.main_event_loop": main_event_loop,
+    "django.http.HttpRequest._body": bodies,
     "django.http.HttpRequest._dont_enforce_csrf_checks": csrf_checks,
     "django.http.HttpResponse._handler_class": handler_class,
     "django.http.HttpResponse._resource_closers": resource_closers,
@@ -249,6 +282,7 @@ SCENARIOS = {
     "django.db.transaction.Atomic._from_testcase": commit_hooks,
     "django.db.transaction.non_atomic_requests()._non_atomic_requests": non_atomic,
     "django.utils.functional.LazyObject._wrapped": lazy_users,
+    "rest_framework.request.Request._full_data": parsed_bodies,
     "rest_framework.request.Request._request": request_of_django,
     "rest_framework.test.force_authenticate()._force_auth_user": forced_user,
     "rest_framework.serializers.Serializer._readable_fields": readable_fields,
