@@ -10,7 +10,8 @@ from typing import Any
 from django.core.handlers.asgi import ASGIHandler
 from rest_framework.response import Response
 
-from adrf_sse.runtime.contexts import call_after_request, thread_context
+from adrf_sse.runtime.contexts import thread_context
+from adrf_sse.runtime.request_threads import call_after_request
 from adrf_sse.streams.buffer import CHUNK_SIZE
 from adrf_sse.streams.limits import Slot
 

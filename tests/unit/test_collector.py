@@ -25,7 +25,7 @@ from rest_framework.utils.encoders import JSONEncoder
 from adrf_sse import ServerSentEvent
 from adrf_sse.decorators import event_stream
 from adrf_sse.renderers import EventStreamRenderer, JSONLinesRenderer
-from adrf_sse.runtime import contexts
+from adrf_sse.runtime import request_threads
 from adrf_sse.signals import stream_opened
 from adrf_sse.streams import collector as collectors
 from adrf_sse.streams.open_streams import open_streams

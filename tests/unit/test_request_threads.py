@@ -112,6 +112,35 @@ async def test_a_stream_takes_no_more_threads_and_calls_in_threads_than_json_doe
     assert calls <= json_hops + (view is RendererOnly and wrapped is asking_the_database)
 
 
+@pytest.mark.parametrize(
+    ("middleware", "calls"),
+    [
+        ("security.SecurityMiddleware", 2),
+        ("common.CommonMiddleware", 2),
+        ("locale.LocaleMiddleware", 2),
+        ("csrf.CsrfViewMiddleware", 3),
+        ("clickjacking.XFrameOptionsMiddleware", 1),
+        ("gzip.GZipMiddleware", 1),
+        ("http.ConditionalGetMiddleware", 1),
+    ],
+)
+async def test_middleware_costs_calls_in_threads_as_documented(visit, hops, middleware, calls):
+    counted = []
+    for middlewares in ((), (f"django.middleware.{middleware}",)):
+        hops.clear()
+        async with visit(View.as_view(), middleware=middlewares, served=True) as stream:
+            await stream.body()
+        counted.append(len(hops))
+    assert counted[1] - counted[0] == calls
+
+
+async def test_asynchronous_middleware_costs_no_call_in_a_thread(visit, hops):
+    async with visit(View.as_view(), middleware=("tests.support.middleware.wrapping",), served=True) as stream:
+        await stream.body()
+    # The receivers of request_started, initial(), and the end of the request.
+    assert len(hops) == 3
+
+
 class Silent(AsyncSSEAPIView):
     first_event_timeout = 600
 
