@@ -36,8 +36,11 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Return the processor time of all threads of the process, also of those that have ended."""
-        # The process's own clock, see clock_getcpuclockid(3): /proc counts in steps of 10 ms.
-        return time.clock_gettime((~self.pid << 3) | 2)
+        if sys.platform == "linux":
+            # The clock of the process, see clock_getcpuclockid(3): /proc counts in steps of 10 ms.
+            return time.clock_gettime((~self.pid << 3) | 2)
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
 
     def memory(self) -> int:
         """Return the bytes of the process's resident set."""

@@ -1,5 +1,6 @@
 """What it costs to open and close a stream of one event."""
 
+import gc
 from typing import Protocol
 
 from benchmarks.apps.sessions import COOKIE
@@ -57,5 +58,6 @@ def _figures(name: str, server: Server, sizes: Sizes, cookie: str = "", *, keep:
 
 
 def _visits(server: Server, seconds: float, cookie: str, *, keep: bool = False) -> Visits:
+    gc.disable()  # this process ends with its measures
     ends = ONE_EVENT if server.contender.name == CHANNEL else WHOLE
     return Visitors(server.port, request(PATH, cookie=cookie), ends, keep=keep).visit(seconds)
