@@ -59,6 +59,7 @@ def publisher(pipe: Connection, url: str) -> None:
     from adrf_sse.channels import publish
     from adrf_sse.exceptions import BrokerUnavailable
 
+    publish("others", "connects, and loads the script")
     while pipe.recv():
         times, errors = [], 0
         while not pipe.poll():

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from adrf_sse.brokers.messages import ChannelEvent, Page, message_body
+from adrf_sse.brokers.messages import PAGE_SIZE, ChannelEvent, Page, message_body
 from adrf_sse.events.event import READY_EVENT, RESET_EVENT
 from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.signals import subscriber_dropped
@@ -167,7 +167,8 @@ class Cursor(FrameBuffer):
         super().put(self.ready_event().frame)
 
     def _keep_events(self) -> None:
-        while chunk := self._take_events():
+        """Put the events that can be read now before what follows them, of those in the log up to a page's bytes."""
+        while (self._early or self._size < PAGE_SIZE) and (chunk := self._take_events()):
             super().put(chunk)
 
     def clear(self) -> None:
@@ -233,7 +234,7 @@ class Cursor(FrameBuffer):
             self._on_lag()
 
     def leave(self) -> None:
-        """Read nothing more; the stream can still take what could be read until now."""
+        """Read nothing more; the stream can still take what could be read until now, up to a page's bytes."""
         self._keep_events()
         self.state = State.LEFT
 

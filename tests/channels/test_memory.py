@@ -10,7 +10,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 from adrf_sse.brokers import get_broker, memory
 from adrf_sse.brokers.memory import MAX_BYTES
+from adrf_sse.brokers.messages import PAGE_SIZE
 from adrf_sse.channels import apublish, audience, publish, subscribe, subscriber_counts
+from adrf_sse.streams.options import options
+from adrf_sse.streams.stream import EventStream
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -106,6 +109,23 @@ async def test_a_subscriber_that_does_not_read_keeps_no_more_large_events_than_a
             assert event.number > first.number
         while event.number != number:
             event = await anext(slow)
+    assert subscriber_counts() == {}
+
+
+async def test_streams_that_end_copy_no_more_than_a_page_of_the_log(settings):
+    use_memory(settings)
+    streams = [EventStream(subscribe("news"), options({"heartbeat": None})) for _ in range(20)]
+    for stream in streams:
+        assert b"event: ready" in await anext(stream)
+    number, *_ = [await apublish("news", f"{n} " + "x" * 20 * KIB) for n in range(500)]
+    with traced() as used:
+        for stream in streams:
+            stream.expire()
+        assert used() < 2 * len(streams) * PAGE_SIZE
+    for stream in streams:
+        chunks = [chunk async for chunk in stream]
+        assert chunks[0].startswith(b"id: %d\n" % number)
+        assert PAGE_SIZE <= len(b"".join(chunks)) < 2 * PAGE_SIZE
     assert subscriber_counts() == {}
 
 
