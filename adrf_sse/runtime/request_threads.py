@@ -14,7 +14,13 @@ from typing import Any, cast
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.core.signals import request_finished
 
-from adrf_sse.runtime.contexts import called_by_sync_code, close_connections, may_be_connected, thread_context
+from adrf_sse.runtime.contexts import (
+    called_by_sync_code,
+    close_connections,
+    forget_connections,
+    has_connected,
+    thread_context,
+)
 from adrf_sse.runtime.executors import SingleThreadExecutor
 from adrf_sse.runtime.loops import after_fork
 from adrf_sse.runtime.stream_threads import StreamThread, StreamThreads
@@ -113,16 +119,17 @@ async def release_request() -> None:
             closing = None if thread.own is None else _begin_closing(context, thread.own)
             thread.shutdown(wait=False)
             await _wait_for(closing)
+            forget_connections(context)
 
 
 async def _close_connections_of(context: ThreadSensitiveContext) -> None:
-    if may_be_connected(context):
+    if has_connected(context):
         await sync_to_async(close_connections)()
 
 
 def _begin_closing(context: ThreadSensitiveContext, thread: Executor) -> "asyncio.Future[bool] | None":
     """Let a request's thread close its database connections, if it may have any."""
-    if not may_be_connected(context):
+    if not has_connected(context):
         return None
     return asyncio.get_running_loop().run_in_executor(thread, close_connections)
 
