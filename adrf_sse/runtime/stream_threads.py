@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from operator import attrgetter
 from typing import Any
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
@@ -71,7 +72,7 @@ class StreamThreads:
         with self._lock:
             while len(self.threads) < sse_settings.STREAM_THREADS:
                 self.threads.append(StreamThread(self._name))
-            thread = min(self.threads[: sse_settings.STREAM_THREADS], key=lambda thread: thread.streams)
+            thread = min(self.threads[: sse_settings.STREAM_THREADS], key=attrgetter("streams"))
             thread.streams += 1
             return thread
 

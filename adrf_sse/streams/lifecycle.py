@@ -1,7 +1,7 @@
 """The life of a stream: its phases, and what ends it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from enum import IntEnum
 from functools import partial
 from time import monotonic, time
@@ -274,13 +274,23 @@ class Lifecycle:
     async def _close(self, reason: Reason) -> None:
         """Close the stream once. A caller that is cancelled meanwhile can call this again, to wait for the end."""
         if self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._close_once(reason))
+            rest = self._rest_of_closing(reason)
+            if rest is None:
+                return
+            self._closing = asyncio.get_running_loop().create_task(rest)
             self._closing.add_done_callback(self._leave)  # also if the loop ends, and cancels the task
         await asyncio.shield(self._closing)
 
-    async def _close_once(self, reason: Reason) -> None:
+    def _rest_of_closing(self, reason: Reason) -> Coroutine[Any, Any, None] | None:
+        """Close the stream as far as possible without waiting, and return the rest."""
         self._advance(Phase.ENDING, reason)
         self._pump.buffer.clear()
+        if not self._pump.buffer.ended or self._reauthorization is not None or self._opening is not None:
+            return self._close_once()
+        self._leave()
+        return self._report_end()
+
+    async def _close_once(self) -> None:
         if not self._pump.buffer.ended:
             await self._pump.stop(sse_settings.CLEANUP_TIMEOUT)
         if self._reauthorization is not None:
@@ -288,8 +298,13 @@ class Lifecycle:
         self._leave()
         if self._opening is not None:
             await asyncio.wait([self._opening])
-        if self._opened_at is not None and self._reason is not None:
-            await report_closed(self, self._reason, self._opened_at)
+        if report := self._report_end():
+            await report
+
+    def _report_end(self) -> Coroutine[Any, Any, None] | None:
+        if self._opened_at is None or self._reason is None:
+            return None
+        return report_closed(self, self._reason, self._opened_at)
 
     # Last frames
 

@@ -36,13 +36,14 @@ class Option:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance: object, owner: type) -> Any:
-        return self.default
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        # A setting is read each time, because a test may override it.
+        return self._default if self.setting is None else getattr(sse_settings, self.setting)
 
     @property
     def default(self) -> Any:
-        """The default; a setting is read each time, because a test may override it."""
-        return self._default if self.setting is None else getattr(sse_settings, self.setting)
+        """The default."""
+        return self.__get__(None)
 
 
 def _option(check: validators.Validate, default: Any) -> Any:
@@ -155,6 +156,8 @@ def options_of(view: Any) -> Options:
     Properties are read here, so they can depend on the request. Raises ``TypeError`` or ``ValueError`` like
     ``options()``, and what a property raises.
     """
+    if isinstance(view, StreamOptions):
+        return _of([getattr(view, name) for name in OPTIONS])
     return _of([getattr(view, name) if has_option(view, name) else option.default for name, option in OPTIONS.items()])
 
 

@@ -43,8 +43,11 @@ def report_opened(stream: "Lifecycle") -> Coroutine[Any, Any, None] | None:
     return _send(stream_opened, stream) if stream_opened.has_listeners() else None
 
 
-async def report_closed(stream: "Lifecycle", reason: Reason, opened_at: float) -> None:
-    """Log that a stream has ended, and send ``stream_closed``. ``opened_at`` is a time of ``monotonic()``."""
+def report_closed(stream: "Lifecycle", reason: Reason, opened_at: float) -> Coroutine[Any, Any, None] | None:
+    """Log that a stream has ended. Return what sends ``stream_closed``, if the signal has receivers.
+
+    ``opened_at`` is a time of ``monotonic()``.
+    """
     end = {
         "reason": reason,
         "duration": monotonic() - opened_at,
@@ -52,8 +55,7 @@ async def report_closed(stream: "Lifecycle", reason: Reason, opened_at: float) -
         "bytes": stream.bytes,
     }
     log(logging.INFO, _ENDED, stream.request, **end)
-    if stream_closed.has_listeners():
-        await _send(stream_closed, stream, **end)
+    return _send(stream_closed, stream, **end) if stream_closed.has_listeners() else None
 
 
 async def _send(signal: Signal, stream: "Lifecycle", **values: Any) -> None:
