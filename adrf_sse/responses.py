@@ -63,9 +63,8 @@ class EventStreamResponse(StreamingHttpResponse):
         except (TooManyStreams, TooManyClientStreams) as refusal:
             stream = EventStream(_body_of(refusal), options({"heartbeat": None}), _ENCODED_JSON)
             status, headers = refusal.status_code, _headers_of(refusal)
-        if parsed is not None and not stream.is_reauthorized:  # permissions may depend on the body
-            release_parsed_body(parsed)
         self._stream = stream
+        self._parsed = parsed
         self._request = request
         self._coding: str | None = None  # that the client has been told
         defaults = stream.wire_format.headers
@@ -138,6 +137,9 @@ class EventStreamResponse(StreamingHttpResponse):
 
     def _prepare(self) -> None:
         """Tell the stream its request. HEAD has no body, so its source is never started."""
+        parsed, self._parsed = self._parsed, None
+        if parsed is not None and not self._stream.is_reauthorized:  # permissions may depend on the body
+            release_parsed_body(parsed)  # only now, after the middleware
         request = self._stream.request = self._request or self._handled_request()
         if request is None:
             return

@@ -28,8 +28,7 @@ INTERNALS = {
         "AttributeError when a row of a live list is saved; so atomic_blocks of a connection."
     ),
     "django.http.HttpRequest._body": (
-        "A stream keeps its request's body in memory, or KeyError with its first chunk; so _stream, _read_started "
-        "and _post."
+        "A stream keeps its request's body in memory, or KeyError with its first chunk; so _stream, _post and _files."
     ),
     "django.http.HttpRequest._dont_enforce_csrf_checks": "EventStreamClient is refused for the lack of a CSRF token.",
     "django.http.HttpResponse._handler_class": "AttributeError with the first JSON list.",

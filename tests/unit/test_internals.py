@@ -20,9 +20,10 @@ from django.core.signals import request_finished
 from django.db import connections
 from django.db.backends.sqlite3.base import DatabaseWrapper
 from django.db.transaction import atomic, non_atomic_requests
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
 from django.template.response import SimpleTemplateResponse
+from django.utils.datastructures import MultiValueDict
 from django.utils.functional import SimpleLazyObject, empty
 from drf_spectacular.openapi import AutoSchema
 from redis.asyncio.sentinel import Sentinel
@@ -146,13 +147,12 @@ async def bodies():
     for accessed in (lambda request: request.body, lambda request: request.POST):
         scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", FORM), (b"host", b"a")]}
         request = ASGIRequest(scope, BytesIO(b"a=1"))
-        assert vars(request)["_read_started"] is False
         assert "_body" not in vars(request)
         accessed(request)
         assert vars(request)["_body"] == b"a=1"
-        assert vars(request)["_read_started"] is True
         assert vars(request)["_stream"].read() == b"a=1"
-    assert "_post" in vars(request)
+    assert vars(request)["_post"] == QueryDict("a=1")
+    assert vars(request)["_files"] == MultiValueDict()
     vars(request).update(_body=b"", _stream=BytesIO())
     assert request.body == b""
 
