@@ -137,6 +137,7 @@ class EventStreamResponse(StreamingHttpResponse):
 
     def _prepare(self) -> None:
         """Tell the stream its request. HEAD has no body, so its source is never started."""
+        self._stream.is_served = self._handler_class is not None  # type: ignore[attr-defined]
         parsed, self._parsed = self._parsed, None
         if parsed is not None and not self._stream.is_reauthorized:  # permissions may depend on the body
             release_parsed_body(parsed)  # only now, after the middleware

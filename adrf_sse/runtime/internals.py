@@ -31,7 +31,7 @@ INTERNALS = {
         "A stream keeps its request's body in memory, or KeyError with its first chunk; so _stream, _post and _files."
     ),
     "django.http.HttpRequest._dont_enforce_csrf_checks": "EventStreamClient is refused for the lack of a CSRF token.",
-    "django.http.HttpResponse._handler_class": "AttributeError with the first JSON list.",
+    "django.http.HttpResponse._handler_class": "AttributeError with the first stream.",
     "django.http.HttpResponse._resource_closers": "AttributeError with the first stream.",
     "django.template.response.SimpleTemplateResponse._post_render_callbacks": (
         "AttributeError with the first stream of a view without the mixin."

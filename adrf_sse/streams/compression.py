@@ -136,6 +136,7 @@ class CompressedChunks(AsyncIterator[bytes]):
             chunk = await anext(self._chunks)
         except StopAsyncIteration:
             self._ended = True
+            await self._chunks.aclose()
             return self._encoder.end()
         return self._encoder.add(chunk)
 

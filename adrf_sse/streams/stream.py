@@ -32,7 +32,7 @@ class EventStream(Lifecycle):
     with ``first_event()``, and is paused while a chunk's worth of bytes waits.
     """
 
-    __slots__ = ("wire_format",)
+    __slots__ = ("is_served", "wire_format")
 
     def __init__(
         self,
@@ -45,6 +45,8 @@ class EventStream(Lifecycle):
     ) -> None:
         self.wire_format = wire_format or event_stream()
         """What encodes the events; server-sent events by default."""
+        self.is_served = False
+        """Whether Django's handler sends the stream, so that the reader's task ends with the response."""
         super().__init__(options, self.wire_format.encoder(), format_error)
         self._check_end_event()
         self._pump = self._new_pump(source, self._encode, serialize)
@@ -177,6 +179,15 @@ class EventStream(Lifecycle):
         finally:
             if self.reader is asyncio.current_task():
                 finish_in_shared_thread()
+                self._limit_end()
+
+    def _limit_end(self) -> None:
+        """Apply ``send_timeout`` to the end of the response, which also waits until the client reads."""
+        reader, seconds = self.reader, self._options.send_timeout
+        if self.is_served and reader is not None and seconds is not None:
+            self.is_served = False  # limited once
+            timer = asyncio.get_running_loop().call_later(seconds, reader.cancel)
+            reader.add_done_callback(lambda _: timer.cancel())
 
     def _count(self, chunk: bytes) -> None:
         if not self.bytes and self._reauthorization is None:  # permissions may depend on the body

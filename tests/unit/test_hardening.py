@@ -11,6 +11,7 @@ import pytest
 from adrf.views import APIView
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.contrib.auth import get_user_model
+from django.core.asgi import get_asgi_application
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import Client
 from django.urls import path
@@ -402,3 +403,42 @@ def test_the_parser_accepts_a_retry_with_many_digits():
     parser = EventParser()
     assert parser.feed(b"retry: " + b"9" * 5000 + b"\n\ndata: a\n\n") != []
     assert parser.retry is None
+
+
+@pytest.mark.parametrize("compress", [False, True], ids=["", "compressed"])
+@pytest.mark.parametrize("middleware", [[], ["tests.support.middleware.wrapping"]], ids=["", "wrapped"])
+@pytest.mark.parametrize("blocked", [-1, -2], ids=["the end", "the last chunk"])
+async def test_send_timeout_applies_to_the_end_of_a_response(settings, middleware, compress, blocked):
+    """A server waits until the client reads before it sends the end, if the last chunk has filled its buffer."""
+
+    class View(AsyncSSEAPIView):
+        send_timeout = 0.01
+
+        async def get(self, request):
+            yield "a"
+
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [path("", View.as_view(compress=compress))]})
+    settings.MIDDLEWARE = middleware
+    headers = [(b"host", b"testserver"), (b"accept-encoding", b"gzip")]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+    messages, never = [], asyncio.Event()
+
+    async def receive():
+        return messages.pop() if messages else await never.wait()
+
+    async def respond(block_at=None):
+        """Return how many messages the response has, up to the one that the server never finishes to send."""
+        messages.append({"type": "http.request"})
+        sent = 0
+
+        async def send(message):
+            nonlocal sent
+            sent += 1
+            if sent == block_at:
+                await never.wait()
+
+        await get_asgi_application()(scope, receive, send)
+        return sent
+
+    number = await respond() + 1 + blocked
+    assert await respond(number) == number
