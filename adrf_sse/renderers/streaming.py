@@ -15,7 +15,7 @@ from adrf_sse.events.json_encoders import json_encoder
 from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import TooManyClientStreams, TooManyStreams
 from adrf_sse.responses import EventStreamResponse
-from adrf_sse.runtime.contexts import close_connections
+from adrf_sse.runtime.contexts import close_idle_connections
 from adrf_sse.runtime.loops import loop_of, running_loop
 from adrf_sse.serializers.event_serializers import event_serializers
 from adrf_sse.streams.failures import FormatError, format_error_of
@@ -119,7 +119,7 @@ def _error_before_first_event(stream: EventStream, view: APIView | None, request
     stream.request = request._request
     loop = loop_of(request._request)
     try:
-        close_connections()
+        close_idle_connections()
         asyncio.run_coroutine_threadsafe(stream.first_event(loop, in_thread=True), loop).result()
     except Exception as exc:
         return exc

@@ -10,7 +10,10 @@ from weakref import WeakSet
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+
+from adrf_sse.logs import logger
 
 stays_in_calling_thread: ContextVar[bool] = ContextVar("adrf_sse_stays_in_calling_thread", default=False)
 """Whether all synchronous code runs in the thread of a synchronous test, which has the test's data."""
@@ -51,13 +54,30 @@ def forget_connections(context: ThreadSensitiveContext) -> None:
     _connected.discard(context)
 
 
-def close_connections() -> bool:
+def close_idle_connections() -> bool:
     """Close this thread's database connections, or return them to their pool, except those inside a transaction.
 
     Returns whether no connection is inside a transaction.
     """
     opened = connections.all(initialized_only=True)
-    outside = [connection for connection in opened if not connection.in_atomic_block]
-    for connection in outside:
-        connection.close()
-    return len(outside) == len(opened)
+    idle = [connection for connection in opened if not _in_transaction(connection)]
+    _close(idle)
+    return len(idle) == len(opened)
+
+
+def close_connections() -> None:
+    """Close this thread's database connections, except those inside ``atomic()``. Other transactions end."""
+    _close([connection for connection in connections.all(initialized_only=True) if not connection.in_atomic_block])
+
+
+def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether a connection may be inside a transaction, of ``atomic()`` or of ``set_autocommit(False)``."""
+    return connection.in_atomic_block or (connection.connection is not None and not connection.autocommit)
+
+
+def _close(those: list[BaseDatabaseWrapper]) -> None:
+    for connection in those:
+        try:
+            connection.close()
+        except Exception:  # a stream needs no connection, so it goes on
+            logger.exception("The connection to the database %r could not be closed.", connection.alias)

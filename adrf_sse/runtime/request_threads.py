@@ -13,10 +13,12 @@ from typing import Any, cast
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.core.signals import request_finished
+from django.db import close_old_connections
 
 from adrf_sse.runtime.contexts import (
     called_by_sync_code,
     close_connections,
+    close_idle_connections,
     forget_connections,
     has_connected,
     thread_context,
@@ -59,7 +61,7 @@ class RequestThread(Executor):
         own, self.own = self.own, None
         self.shared = request_threads.acquire()
         if own is not None:
-            own.shutdown(wait=False)
+            _end(own)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the request's own thread. A shared thread goes on for other requests."""
@@ -69,6 +71,19 @@ class RequestThread(Executor):
             self.own.shutdown(wait, cancel_futures=cancel_futures)
         if self.shared is not None:
             request_threads.release(self.shared)
+
+
+def _end(thread: Executor) -> "Future[None]":
+    """End a thread after its calls, and close the connections that they have opened."""
+    closed = thread.submit(close_connections)
+    thread.shutdown(wait=False)
+    return closed
+
+
+def _current_request() -> ThreadSensitiveContext | None:
+    """Return the context of the current request; ``None`` where it has been left, or is that of a stream's thread."""
+    context = thread_context()
+    return None if context is None or context.token is None else context
 
 
 _executors = cast("dict[ThreadSensitiveContext, Executor]", SyncToAsync.context_to_thread_executor)
@@ -83,7 +98,7 @@ def _thread_of(context: ThreadSensitiveContext) -> RequestThread:
 
 def call_after_request(context: ThreadSensitiveContext, on_end: Callable[[], None]) -> None:
     """Call a function, in any thread, when a request is over. A server's own executor does not tell."""
-    if context._executor is None:
+    if context._executor is None and context.token is not None:
         _thread_of(context).on_end = on_end
 
 
@@ -92,60 +107,57 @@ async def share_request_thread() -> None:
 
     The request keeps its thread if that is in a transaction, or busy.
     """
-    context = thread_context()
+    context = _current_request()
     if context is None or context._executor is not None:
         return
-    if called_by_sync_code():
-        await _close_connections_of(context)  # of a synchronous middleware's thread, which waits for the view
+    if called_by_sync_code():  # by a synchronous middleware, whose thread waits for the view
+        if has_connected(context):
+            await sync_to_async(close_idle_connections)()
         return
     thread = _thread_of(context)
-    if thread.shared is None:
-        closing = None if thread.own is None else _begin_closing(context, thread.own)
-        if await _wait_for(closing):
-            thread.share()
+    if thread.shared is None and await _is_idle(context, thread.own):
+        thread.share()
+        forget_connections(context)
 
 
-async def release_request() -> None:
-    """Release the thread and the database connections that the request used before its stream."""
-    context = thread_context()
-    if context is None:
-        return
-    if called_by_sync_code():
-        await _close_connections_of(context)
-    elif context._executor is None:  # otherwise the server's own executor, shared by requests
-        executor = _executors.pop(context, None)
-        if executor is not None:
-            thread = executor if isinstance(executor, RequestThread) else RequestThread(executor)
-            closing = None if thread.own is None else _begin_closing(context, thread.own)
-            thread.shutdown(wait=False)
-            await _wait_for(closing)
-            forget_connections(context)
-
-
-async def _close_connections_of(context: ThreadSensitiveContext) -> None:
-    if has_connected(context):
-        await sync_to_async(close_connections)()
-
-
-def _begin_closing(context: ThreadSensitiveContext, thread: Executor) -> "asyncio.Future[bool] | None":
-    """Let a request's thread close its database connections, if it may have any."""
-    if not has_connected(context):
-        return None
-    return asyncio.get_running_loop().run_in_executor(thread, close_connections)
-
-
-async def _wait_for(closing: "asyncio.Future[bool] | None") -> bool:
-    """Wait until a thread has closed its connections, and return whether none is in use."""
-    if closing is None:
+async def _is_idle(context: ThreadSensitiveContext, thread: Executor | None) -> bool:
+    """Close the connections of a request's thread, and return whether it has neither work nor a transaction."""
+    if thread is None or not has_connected(context):
         return True
-    # Work that the view left running in that thread must not delay the stream.
+    closing = asyncio.get_running_loop().run_in_executor(thread, close_idle_connections)
     await asyncio.wait([closing], timeout=REQUEST_THREAD_TIMEOUT)
     return closing.done() and closing.result()
 
 
+async def release_request() -> None:
+    """Release the thread and the database connections that the request used before its stream."""
+    context = _current_request()
+    if context is None:
+        return
+    if called_by_sync_code():
+        if has_connected(context):
+            await sync_to_async(close_connections)()
+    elif context._executor is None:  # otherwise the server's own executor, shared by requests
+        executor = _executors.pop(context, None)
+        if executor is not None:
+            await _release(context, executor if isinstance(executor, RequestThread) else RequestThread(executor))
+
+
+async def _release(context: ThreadSensitiveContext, thread: RequestThread) -> None:
+    own, thread.own = thread.own, None
+    closed = None if own is None else _end(own)
+    if thread.shared is not None and has_connected(context):
+        thread.shared.submit(close_old_connections)  # as Django does at the end of a request
+    thread.shutdown(wait=False)
+    if closed is not None and has_connected(context):
+        # Work that the view left running in that thread must not delay the stream.
+        await asyncio.wait([asyncio.wrap_future(closed)], timeout=REQUEST_THREAD_TIMEOUT)
+    forget_connections(context)
+
+
 def finish_in_shared_thread() -> None:
     """Let Django finish the current request in a shared thread, if the request has no thread."""
-    context = thread_context()
+    context = _current_request()
     if context is None or context._executor is not None or called_by_sync_code():
         return
     if context not in _executors:

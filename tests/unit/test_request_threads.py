@@ -2,19 +2,23 @@
 
 import asyncio
 import threading
+from contextvars import Context
 
 import pytest
 from adrf.views import APIView
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
+from django.core.asgi import get_asgi_application
 from django.core.signals import request_finished
 from django.db import connection, connections, transaction
+from django.urls import path
 from django.utils.decorators import sync_only_middleware
 from django.utils.deprecation import MiddlewareMixin
 from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
 
 from adrf_sse.renderers import EventStreamRenderer
-from adrf_sse.runtime.contexts import close_connections
+from adrf_sse.runtime.contexts import close_idle_connections
 from adrf_sse.runtime.request_threads import request_threads
 from adrf_sse.streams.open_streams import open_streams
 from adrf_sse.views import AsyncSSEAPIView
@@ -252,7 +256,7 @@ async def test_a_client_that_leaves_while_it_waits_leaves_nothing_behind(visit):
 async def test_a_request_in_a_transaction_keeps_its_thread_while_it_waits(visit, hops):
     seen["in transaction"] = True
     pending, opening = await open_silent(visit, AROUND)
-    while hops[-1][0] is not close_connections:
+    while hops[-1][0] is not close_idle_connections:
         await asyncio.sleep(0)
     assert await hops[-1][1] is False
     seen["first"].set_result("a")
@@ -262,3 +266,144 @@ async def test_a_request_in_a_transaction_keeps_its_thread_while_it_waits(visit,
     assert await get_user_model().objects.acount() == 1
     await asyncio.to_thread(seen["thread"].join)
     await pending.__aexit__(None, None, None)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("first_event_timeout", [0, 600])
+async def test_a_connection_that_fails_to_close_does_not_end_its_request(visit, caplog, first_event_timeout):
+    def initial(view, request, *args, **kwargs):
+        Silent.initial(view, request, *args, **kwargs)
+        close = seen["connection"].close
+
+        def close_and_fail():
+            close()
+            raise OSError("gone")
+
+        seen["connection"].close = close_and_fail
+
+    pending, opening = await open_silent(visit, initial=initial, first_event_timeout=first_event_timeout)
+    while first_event_timeout and not caplog.records:
+        await asyncio.sleep(0)
+    seen["first"].set_result("a")
+    assert (await (await opening).next()).data == "a"
+    await pending.__aexit__(None, None, None)
+    assert "The connection to the database 'default' could not be closed." in caplog.messages
+
+
+class Manual(MiddlewareMixin):
+    """Middleware that begins and ends a transaction without ``atomic()``."""
+
+    def process_request(self, request):
+        transaction.set_autocommit(False)
+        get_user_model().objects.create(username="alice")
+
+    def process_response(self, request, response):
+        transaction.commit()
+        transaction.set_autocommit(True)
+        return response
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_request_in_a_transaction_of_its_own_keeps_its_thread_while_it_waits(visit, hops):
+    pending, opening = await open_silent(visit, "tests.unit.test_request_threads.Manual")
+    while hops[-1][0] is not close_idle_connections:
+        await asyncio.sleep(0)
+    await asyncio.wait([hops[-1][1]])
+    seen["first"].set_result("a")
+    assert (await (await opening).next()).data == "a"
+    await pending.__aexit__(None, None, None)
+    assert await get_user_model().objects.acount() == 1
+
+
+class Asking(MiddlewareMixin):
+    def process_response(self, request, response):
+        connection.ensure_connection()
+        seen["asked"] = connections["default"]
+        return response
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_shared_thread_keeps_no_connection_of_an_open_stream_while_other_requests_wait(visit, settings):
+    class Endless(Silent):
+        async def get(self, request):
+            seen["waits"].set()
+            yield await seen["first"]
+            await asyncio.Event().wait()
+
+    settings.ADRF_SSE = {"STREAM_THREADS": 1}
+    middleware = "tests.unit.test_request_threads.Asking"
+    other, opening_other = await open_silent(visit, middleware)
+    await asyncio.to_thread(seen["thread"].join)
+    first = seen["first"]
+    pending, opening = await open_silent(visit, middleware, get=Endless.get)
+    await asyncio.to_thread(seen["thread"].join)
+    seen["first"].set_result("a")
+    assert (await (await opening).next()).data == "a"
+    await asyncio.wrap_future(request_threads.threads[0].submit(int))  # after the calls before it
+    assert seen["asked"].connection is None
+    first.set_result("b")
+    await pending.__aexit__(None, None, None)
+    await opening_other
+    await other.__aexit__(None, None, None)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_connection_of_code_in_another_context_is_closed(visit):
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            return word()
+
+        def initial(self, request, *args, **kwargs):
+            Context().run(connection.ensure_connection)
+            seen.update(thread=threading.current_thread(), connection=connections["default"])
+            super().initial(request, *args, **kwargs)
+
+    async with visit(View.as_view(), served=True) as stream:
+        await stream.next()
+        await asyncio.to_thread(seen["thread"].join)
+        assert seen["connection"].connection is None
+
+
+async def test_a_source_that_reads_another_stream_keeps_its_stream_thread(visit):
+    def thread():
+        return sync_to_async(threading.current_thread)()
+
+    class Relay(AsyncSSEAPIView):
+        async def get(self, request):
+            before = await thread()
+            async for chunk in await View.as_view()(request._request):
+                yield chunk
+            yield before is await thread()
+
+    async with visit(Relay.as_view(), served=True) as stream:
+        assert [event.data for event in await stream.take(2)] == ["a", "true"]
+
+
+async def test_a_request_that_goes_on_after_its_context_was_left_counts_for_no_shared_thread(settings):
+    """Django stops waiting for a request if the server sends a message that it does not expect."""
+    go_on, ended = asyncio.Event(), asyncio.Event()
+
+    class View(AsyncSSEAPIView):
+        async def get(self, request):
+            yield "a"
+
+    async def send(message):
+        seen["task"] = asyncio.current_task()
+        if message["type"] == "http.response.start":
+            ended.set()
+            await go_on.wait()
+
+    async def receive():
+        if seen.setdefault("received", 0):
+            await ended.wait()
+        seen["received"] += 1
+        return {"type": "http.request"}
+
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [path("", View.as_view())]})
+    settings.MIDDLEWARE = []
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"testserver")]}
+    with pytest.raises(AssertionError):
+        await get_asgi_application()(scope, receive, send)
+    go_on.set()
+    await seen["task"]
+    assert not any(thread.streams for thread in request_threads.threads)
