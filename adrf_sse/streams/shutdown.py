@@ -36,6 +36,9 @@ SHUTDOWN_CLEANUP = 1.0
 LAST_BYTES = 0.05
 """Seconds in which servers can send the rest of the responses. Some stop as soon as their handler runs."""
 
+LISTEN_INTERVAL = 1.0
+"""Seconds between two searches for new signal handlers."""
+
 
 class Shutdown:
     """End the open streams when the process receives SIGTERM or SIGINT."""
@@ -63,10 +66,15 @@ class Shutdown:
         self.keep_listening()
 
     def keep_listening(self) -> None:
-        """Listen, and find out at most once in a second whether something else has set signal handlers meanwhile."""
-        if monotonic() >= self._listen_again:
-            self._listen_again = monotonic() + 1
-            self.listen()
+        """Listen, and find out at most once in an interval whether something else has set signal handlers meanwhile."""
+        if monotonic() < self._listen_again:
+            return
+        self.listen()
+        if threading.current_thread() is threading.main_thread():
+            self._listen_again = monotonic() + LISTEN_INTERVAL
+            loop = running_loop()
+            if loop is not None:  # for handlers that are set after the last stream of the interval
+                loop.call_later(LISTEN_INTERVAL, self.listen)
 
     def listen(self) -> None:
         """End the streams when the server stops, from now on. Only the main thread can set signal handlers."""

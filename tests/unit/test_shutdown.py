@@ -159,3 +159,26 @@ async def test_streams_that_open_during_the_shutdown_return_later(server, settin
     assert max(shutdown.retry() for _ in range(1000)) > 30_000
     while len(streams):
         await asyncio.sleep(0)
+
+
+async def test_a_handler_that_is_set_after_the_last_stream_is_found(server, monkeypatch):
+    monkeypatch.setattr(shutdown_module, "LISTEN_INTERVAL", 0.01)
+    streams, late = OpenStreams(), Server()
+    stream = Stream(streams)
+    Shutdown(streams).track(stream)
+    signal.signal(signal.SIGTERM, late.handle)
+    while signal.getsignal(signal.SIGTERM) == late.handle:
+        await asyncio.sleep(0)
+    signal.raise_signal(signal.SIGTERM)
+    assert await late.received.get() == signal.SIGTERM
+    assert not len(streams)
+
+
+async def test_another_threads_streams_do_not_keep_the_main_thread_from_listening(server):
+    streams = OpenStreams()
+    shutdown = Shutdown(streams)
+    await asyncio.to_thread(shutdown.keep_listening)
+    shutdown.track(Stream(streams))
+    signal.raise_signal(signal.SIGTERM)
+    assert await server.received.get() == signal.SIGTERM
+    assert not len(streams)
