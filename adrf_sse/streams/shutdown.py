@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,7 @@ class Shutdown:
             self._listen_again = monotonic() + LISTEN_INTERVAL
             loop = running_loop()
             if loop is not None:  # for handlers that are set after the last stream of the interval
-                loop.call_later(LISTEN_INTERVAL, self.listen)
+                loop.call_later(LISTEN_INTERVAL, self.listen, context=Context())
 
     def listen(self) -> None:
         """End the streams when the server stops, from now on. Only the main thread can set signal handlers."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 from adrf_sse.events.event import END_EVENT, END_ID, ServerSentEvent
@@ -186,7 +187,7 @@ class EventStream(Lifecycle):
         reader, seconds = self.reader, self._options.send_timeout
         if self.is_served and reader is not None and seconds is not None:
             self.is_served = False  # limited once
-            timer = asyncio.get_running_loop().call_later(seconds, reader.cancel)
+            timer = asyncio.get_running_loop().call_later(seconds, reader.cancel, context=Context())
             reader.add_done_callback(lambda _: timer.cancel())
 
     def _count(self, chunk: bytes) -> None:
