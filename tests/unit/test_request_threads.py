@@ -405,5 +405,6 @@ async def test_a_request_that_goes_on_after_its_context_was_left_counts_for_no_s
     with pytest.raises(AssertionError):
         await get_asgi_application()(scope, receive, send)
     go_on.set()
-    await seen["task"]
+    if seen["task"] is not asyncio.current_task():  # since Django 6.1, nothing of the request goes on
+        await seen["task"]
     assert not any(thread.streams for thread in request_threads.threads)
