@@ -1,6 +1,5 @@
 """The response that contains a stream's events as one JSON list."""
 
-import asyncio
 import json
 import threading
 from collections.abc import AsyncGenerator, Sequence
@@ -14,6 +13,7 @@ from adrf_sse.runtime.contexts import thread_context
 from adrf_sse.runtime.request_threads import call_after_request
 from adrf_sse.streams.buffer import CHUNK_SIZE
 from adrf_sse.streams.limits import Slot
+from adrf_sse.streams.timers import SendTimeout
 
 _rendering = threading.Lock()
 """Held while a long list is rendered, so that a process has the objects of only one such list in memory."""
@@ -33,7 +33,7 @@ class ListResponse(Response):
     _lines: Sequence[bytes] = ()
     _data: Any = _PARSED
     _slot: Slot | None = None
-    _timeout: "SendTimeout | None" = None
+    _timeout: SendTimeout | None = None
 
     def __init__(
         self, lines: Sequence[bytes], slot: Slot | None, *, response: Response, send_timeout: float | None = None
@@ -104,31 +104,6 @@ class ListResponse(Response):
         """Return what caches store: the rendered response."""
         state: Any = super().__getstate__()
         return {name: value for name, value in state.items() if name not in ("_data", "_lines", "_slot", "_timeout")}
-
-
-class SendTimeout:
-    """Cancel the task that sends a response, if it takes longer than ``seconds`` to send a part."""
-
-    def __init__(self, seconds: float | None) -> None:
-        self._seconds = seconds
-        self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
-        self._handle: asyncio.TimerHandle | None = None
-
-    def restart(self) -> None:
-        """Allow the full time for the next part. Called in the task."""
-        self._cancel()
-        if self._seconds is not None and self._task is not None:
-            self._handle = self._loop.call_later(self._seconds, self._task.cancel)
-
-    def stop(self) -> None:
-        """Cancel the timer, from any thread."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._cancel)
-
-    def _cancel(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
 
 
 def _parsed(lines: Sequence[bytes]) -> list[Any]:

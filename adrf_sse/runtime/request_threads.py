@@ -42,9 +42,9 @@ class RequestThread(Executor):
     learn of that, or to end a context's thread earlier.
     """
 
-    def __init__(self, own: Executor | None = None, shared: StreamThread | None = None) -> None:
+    def __init__(self, own: Executor | None = None) -> None:
         self.own = own
-        self.shared = shared
+        self.shared: StreamThread | None = None
         self.on_end: Callable[[], None] | None = None
         """Called in any thread when the request has ended, however it ended."""
 

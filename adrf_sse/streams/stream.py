@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from contextvars import Context
 from typing import Any
 
 from adrf_sse.events.event import END_EVENT, END_ID, ServerSentEvent
@@ -19,7 +18,7 @@ from adrf_sse.streams.open_streams import pop_unread
 from adrf_sse.streams.options import Options
 from adrf_sse.streams.pump import DirectPump, Pump, Serialize
 from adrf_sse.streams.sources import DirectSource
-from adrf_sse.streams.timers import Timers
+from adrf_sse.streams.timers import SendTimeout, Timers
 from adrf_sse.streams.wsgi import WSGIReader
 
 _END = ServerSentEvent({}, event=END_EVENT, id=END_ID)
@@ -184,11 +183,11 @@ class EventStream(Lifecycle):
 
     def _limit_end(self) -> None:
         """Apply ``send_timeout`` to the end of the response, which also waits until the client reads."""
-        reader, seconds = self.reader, self._options.send_timeout
-        if self.is_served and reader is not None and seconds is not None:
+        if self.is_served and self.reader is not None:
             self.is_served = False  # limited once
-            timer = asyncio.get_running_loop().call_later(seconds, reader.cancel, context=Context())
-            reader.add_done_callback(lambda _: timer.cancel())
+            timeout = SendTimeout(self._options.send_timeout)
+            timeout.restart()
+            self.reader.add_done_callback(lambda _: timeout.stop())
 
     def _count(self, chunk: bytes) -> None:
         if not self.bytes and self._reauthorization is None:  # permissions may depend on the body

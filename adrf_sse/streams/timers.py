@@ -1,6 +1,7 @@
 """Timers of a stream that is read: heartbeats, the send timeout, and the longest duration."""
 
 import asyncio
+from contextvars import Context
 from math import inf
 from random import uniform
 from typing import TYPE_CHECKING
@@ -67,3 +68,28 @@ class Timers:
         elif options.heartbeat is not None and silence >= options.heartbeat:
             self._buffer.put(self._heartbeat)
         self._schedule()
+
+
+class SendTimeout:
+    """Cancel the task that sends a response, if it takes longer than ``seconds`` to send a part."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._handle: asyncio.TimerHandle | None = None
+
+    def restart(self) -> None:
+        """Allow the full time for the next part. Called in the task."""
+        self._cancel()
+        if self._seconds is not None and self._task is not None:
+            self._handle = self._loop.call_later(self._seconds, self._task.cancel, context=Context())
+
+    def stop(self) -> None:
+        """Cancel the timer, from any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()

@@ -19,9 +19,9 @@ from rest_framework.renderers import JSONRenderer
 
 from adrf_sse.events.list_sizes import rendered_size
 from adrf_sse.renderers import EventStreamRenderer
-from adrf_sse.renderers.list_response import SendTimeout
 from adrf_sse.streams import collector as collectors
 from adrf_sse.streams.collector import count_lists
+from adrf_sse.streams.timers import SendTimeout
 from adrf_sse.views import AsyncSSEAPIView
 
 JSON = {"Accept": "application/json"}

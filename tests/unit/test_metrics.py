@@ -208,13 +208,14 @@ async def test_a_synchronous_source_that_does_not_return_is_counted_after_its_st
     metrics, visit, settings, caplog
 ):
     settings.ADRF_SSE = {"CLEANUP_TIMEOUT": 0.01}
-    go, ended, threads = threading.Event(), threading.Event(), []
+    blocks, go, ended, threads = threading.Event(), threading.Event(), threading.Event(), []
 
     @event_stream
     def blocked(request):
         threads.append(threading.current_thread())
         try:
             yield "a"
+            blocks.set()
             go.wait()
         finally:
             ended.set()
@@ -226,6 +227,7 @@ async def test_a_synchronous_source_that_does_not_return_is_counted_after_its_st
     before = count()
     async with visit(blocked, served=True) as stream:
         await stream.next()
+        assert await asyncio.to_thread(blocks.wait, 30)
     assert "did not stop within 0.01 s" in caplog.text
     assert count() == before + 1
     go.set()
