@@ -14,9 +14,10 @@ from tests.support.example import ENDLESS, migrated, serve_example
 from tests.support.redis_server import RedisServer, redis_server, use_redis
 from tests.support.servers import Server
 
-# A slow machine must not make an example fail.
+# A slow machine must not make a test fail.
 hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("tests")
+EventStreamClient.timeout = 30
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -45,6 +45,9 @@ class EventStreamClient:
     ``defaults`` are the same for each request. An ``application`` is called as a server would call it.
     """
 
+    timeout: float = 5
+    """The seconds for which the methods of a stream wait unless they are told otherwise, and blocks for a response."""
+
     def __init__(self, application: Any = None, *, enforce_csrf_checks: bool = False, **defaults: Any) -> None:
         if application is not None and not callable(application):
             raise TypeError(f"Expected an ASGI application, got {application!r}. Pass the other arguments by name.")
@@ -202,7 +205,7 @@ class EventStreamClient:
             forced=self._forced,
             enforce_csrf_checks=self.enforce_csrf_checks,
         )
-        return PendingStream(self._application_for(prepared), prepared, self.cookies)
+        return PendingStream(self._application_for(prepared), prepared, self.cookies, self.timeout)
 
     def _application_for(self, request: TestRequest) -> Any:
         if self.application is not None:

@@ -16,10 +16,11 @@ class PendingStream:
     Leaving the block disconnects the client and waits until the application has finished the request.
     """
 
-    def __init__(self, application: Any, request: TestRequest, jar: SimpleCookie) -> None:
+    def __init__(self, application: Any, request: TestRequest, jar: SimpleCookie, timeout: float) -> None:
         self._application = application
         self._request = request
         self._jar = jar
+        self._timeout = timeout
         self._stream: TestStream | None = None
         self._portal: Portal | None = None
 
@@ -58,7 +59,7 @@ class PendingStream:
     def _new_stream(self) -> TestStream:
         if self._stream is not None:
             raise RuntimeError(f"{self._request}: Expected a request that was not sent yet. Call the client again.")
-        self._stream = TestStream(self._application, self._request, self._jar)
+        self._stream = TestStream(self._application, self._request, self._jar, self._timeout)
         return self._stream
 
     if not TYPE_CHECKING:  # type checkers report these attributes themselves

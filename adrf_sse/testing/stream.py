@@ -32,7 +32,7 @@ class TestStream:
     headers: CaseInsensitiveMapping[str]
     """The response's headers."""
 
-    def __init__(self, application: Any, request: TestRequest, jar: SimpleCookie) -> None:
+    def __init__(self, application: Any, request: TestRequest, jar: SimpleCookie, timeout: float) -> None:
         self.cookies: SimpleCookie = SimpleCookie()
         """The cookies that the response sets."""
         self.chunks: list[bytes] = []
@@ -40,6 +40,7 @@ class TestStream:
         self._application = application
         self._request = request
         self._jar = jar
+        self._timeout = timeout
         self._body_sent = False
         self._disconnected = asyncio.Event()
         self._changed = asyncio.Event()
@@ -52,12 +53,12 @@ class TestStream:
         self._task: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
-        """Send the request, and wait for the response's headers. Raises ``TimeoutError`` after 5 seconds."""
+        """Send the request, and wait for the response's headers, for as long as the client's ``timeout`` says."""
         scope = await self._request.scope()
         self._task = asyncio.create_task(self._application(scope, self._receive, self._send))
         self._task.add_done_callback(self._finish)
         try:
-            await self._until(lambda: self._started, 5, "no response")
+            await self._until(lambda: self._started, None, "no response")
         except BaseException:
             await self.disconnect()
             raise
@@ -77,8 +78,11 @@ class TestStream:
 
     # Read the response
 
-    async def next(self, timeout: float = 5) -> ServerSentEvent:
-        """Return the next event. Raises ``TimeoutError`` after ``timeout`` seconds, or ``StreamEnded``."""
+    async def next(self, timeout: float | None = None) -> ServerSentEvent:
+        """Return the next event. Raises ``TimeoutError`` after ``timeout`` seconds, or ``StreamEnded``.
+
+        Without ``timeout``, here and below, the methods wait for as long as the client's ``timeout`` says.
+        """
         while not self._events:
             chunk = await self.next_chunk(timeout)
             if chunk is None:
@@ -87,11 +91,11 @@ class TestStream:
         self._events_read += 1
         return self._events.popleft()
 
-    async def take(self, n: int, timeout: float = 5) -> list[ServerSentEvent]:
+    async def take(self, n: int, timeout: float | None = None) -> list[ServerSentEvent]:
         """Return the next ``n`` events. ``timeout`` is the time in seconds to wait for each of them."""
         return [await self.next(timeout) for _ in range(n)]
 
-    async def next_chunk(self, timeout: float = 5) -> bytes | None:
+    async def next_chunk(self, timeout: float | None = None) -> bytes | None:
         """Return the next body message, which may be a heartbeat, or ``None`` at the end of the response."""
         await self._until(lambda: bool(self._unread) or self._ended, timeout, "no data")
         if not self._unread:
@@ -101,13 +105,13 @@ class TestStream:
         self.chunks.append(chunk)
         return chunk
 
-    async def body(self, timeout: float = 5) -> bytes:
+    async def body(self, timeout: float | None = None) -> bytes:
         """Read the response to its end, and return the whole body."""
         while await self.next_chunk(timeout) is not None:
             pass
         return b"".join(self.chunks)
 
-    async def json(self, timeout: float = 5) -> Any:
+    async def json(self, timeout: float | None = None) -> Any:
         """Read the response to its end, and return the body parsed as JSON."""
         return json.loads(await self.body(timeout))
 
@@ -162,8 +166,9 @@ class TestStream:
             self._changed.clear()
             await self._changed.wait()
 
-    async def _until(self, condition: Callable[[], bool], timeout: float, problem: str) -> None:
+    async def _until(self, condition: Callable[[], bool], timeout: float | None, problem: str) -> None:
         """Wait for a condition. Raises the application's exception if the application fails first."""
+        timeout = self._timeout if timeout is None else timeout
         assert self._task is not None
         task = self._task
         try:

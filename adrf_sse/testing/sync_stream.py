@@ -26,23 +26,23 @@ class SyncTestStream:
         """Disconnect, and wait until the application has finished the request. Raises the application's exception."""
         self._portal.run(self._stream.disconnect())
 
-    def next(self, timeout: float = 5) -> ServerSentEvent:
+    def next(self, timeout: float | None = None) -> ServerSentEvent:
         """Return the next event. Raises ``TimeoutError`` after ``timeout`` seconds, or ``StreamEnded``."""
         return self._portal.run(self._stream.next(timeout))
 
-    def take(self, n: int, timeout: float = 5) -> list[ServerSentEvent]:
+    def take(self, n: int, timeout: float | None = None) -> list[ServerSentEvent]:
         """Return the next ``n`` events. ``timeout`` is the time in seconds to wait for each of them."""
         return self._portal.run(self._stream.take(n, timeout))
 
-    def next_chunk(self, timeout: float = 5) -> bytes | None:
+    def next_chunk(self, timeout: float | None = None) -> bytes | None:
         """Return the next body message, which may be a heartbeat, or ``None`` at the end of the response."""
         return self._portal.run(self._stream.next_chunk(timeout))
 
-    def body(self, timeout: float = 5) -> bytes:
+    def body(self, timeout: float | None = None) -> bytes:
         """Read the response to its end, and return the whole body."""
         return self._portal.run(self._stream.body(timeout))
 
-    def json(self, timeout: float = 5) -> Any:
+    def json(self, timeout: float | None = None) -> Any:
         """Read the response to its end, and return the body parsed as JSON."""
         return self._portal.run(self._stream.json(timeout))
 

@@ -402,6 +402,16 @@ async def test_the_error_of_a_timeout_shows_what_was_received(project):
     )
 
 
+async def test_the_client_says_how_long_its_streams_wait(project):
+    client = project(Idle)
+    async with client.get("/") as stream:
+        await stream.next()
+    client.timeout = 0.01
+    with pytest.raises(TimeoutError, match=r"within 0\.01 s"):
+        async with client.get("/") as stream:
+            await stream.take(2)
+
+
 async def test_the_error_at_the_end_of_a_stream_shows_what_was_received(project):
     async with project(Short).get("/") as stream:
         assert [event.data async for event in stream] == ["a", "b"]
