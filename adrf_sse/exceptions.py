@@ -1,12 +1,18 @@
 """The exceptions of the package.
 
     rest_framework.exceptions.APIException
-    └── Unavailable               503: the client should try again later
-        ├── BrokerUnavailable     the broker can't publish an event or read the history
-        ├── ServerStopping        the server is shutting down while it collects a stream
-        └── TooManyStreams        the process has MAX_STREAMS streams
-            ├── TooManyLists          too many streams are being collected as JSON lists
-            └── TooManySyncStreams    all threads for synchronous sources are in use
+    ├── Unavailable               503: the client should try again later
+    │   ├── BrokerUnavailable     the broker can't publish an event or read the history
+    │   ├── ServerStopping        the server is shutting down while it collects a stream
+    │   ├── TooManyRuns           the process has MAX_RUNS runs
+    │   └── TooManyStreams        the process has MAX_STREAMS streams
+    │       ├── TooManyLists          too many streams are being collected as JSON lists
+    │       └── TooManySyncStreams    all threads for synchronous sources are in use
+    ├── RunConflict               409: another run with the ID is active
+    ├── RunLost                   whatever produced a run has died, or could not reach the broker
+    └── RunTooLarge               a run has more than RUN_MAX_SIZE bytes of events
+    rest_framework.exceptions.NotFound
+    └── RunNotFound               404: there is no such run, or no longer
     rest_framework.exceptions.Throttled
     └── TooManyClientStreams      429: the client has reached the limit of ConcurrentStreamThrottle
     Exception
@@ -16,7 +22,7 @@ Invalid values raise ``TypeError`` or ``ValueError``. Invalid settings raise Dja
 """
 
 from rest_framework import status
-from rest_framework.exceptions import APIException, Throttled
+from rest_framework.exceptions import APIException, NotFound, Throttled
 
 
 class Unavailable(APIException):
@@ -52,6 +58,42 @@ class TooManySyncStreams(TooManyStreams):
     """``MAX_SYNC_STREAMS`` synchronous sources are already running in this process."""
 
     default_code = "too_many_sync_streams"
+
+
+class TooManyRuns(Unavailable):
+    """``MAX_RUNS`` runs are already active in this process."""
+
+    default_detail = "Too many runs are active. Try again later."
+    default_code = "too_many_runs"
+
+
+class RunConflict(APIException):
+    """Another run with the same ID is active."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = "This run is already active."
+    default_code = "run_conflict"
+
+
+class RunLost(APIException):
+    """Whatever produced a run has died, or could not reach the broker for ``RUN_LEASE`` seconds."""
+
+    default_detail = "The run was lost. Start it again."
+    default_code = "run_lost"
+
+
+class RunTooLarge(APIException):
+    """A run has more than ``RUN_MAX_SIZE`` bytes of events."""
+
+    default_detail = "The run has too many events."
+    default_code = "run_too_large"
+
+
+class RunNotFound(NotFound):
+    """There is no run with the ID, or it was removed ``RUN_TTL`` after its end."""
+
+    default_detail = "This run was not found."
+    default_code = "run_not_found"
 
 
 class TooManyClientStreams(Throttled):

@@ -10,7 +10,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
 from rest_framework.request import Request
 
-from adrf_sse.channels.disconnection import control
+from adrf_sse.channels.control import control
 from adrf_sse.events.json_encoders import default_json_encoder
 from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import TooManyClientStreams, TooManyStreams

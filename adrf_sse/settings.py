@@ -39,6 +39,12 @@ _KEYS: dict[str, tuple[Any, Validate]] = {
     "CHANNEL_TTL": (86400.0, seconds),
     "MAX_SUBSCRIBER_BACKLOG": (1000, count),
     "MAX_EVENT_SIZE": (1024 * 1024, count),
+    "MAX_RUNS": (100, count),
+    "RUN_TTL": (3600.0, seconds),
+    "RUN_LEASE": (15.0, seconds),
+    "RUN_START_TIMEOUT": (300.0, seconds),
+    "RUN_GRACE": (0.0, seconds_or_zero),
+    "RUN_MAX_SIZE": (16 * 1024 * 1024, count),
 }
 
 

@@ -23,3 +23,7 @@ the event was published."""
 
 subscriber_dropped = Signal()
 """Sent for each subscriber that is disconnected because it fell behind. Receivers get the names of its ``channels``."""
+
+run_ended = Signal()
+"""Sent for each run that has ended in the process that produced it. Receivers get ``status``, and ``duration`` in
+seconds."""

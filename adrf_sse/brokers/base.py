@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import ClassVar, Protocol
 
 from adrf_sse.brokers.messages import ChannelEvent, Page
+from adrf_sse.brokers.runs import RunStore
 
 
 class Receiver(Protocol):
@@ -67,3 +68,11 @@ class Broker(ABC):
     @abstractmethod
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> Listener:
         """Return a listener for an event loop."""
+
+    @property
+    def runs(self) -> RunStore:
+        """The runs of all processes that share the broker. Without an implementation, the project can't have runs."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must have a property runs to keep runs, got none. Use a broker of the package's "
+            "own, or implement adrf_sse.brokers.runs.RunStore."
+        )

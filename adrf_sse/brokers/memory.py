@@ -4,7 +4,8 @@ import asyncio
 import threading
 from bisect import bisect_right
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from heapq import merge
 from itertools import islice
 from time import time_ns
@@ -12,6 +13,7 @@ from time import time_ns
 from django.core.exceptions import ImproperlyConfigured
 
 from adrf_sse.brokers.base import Broker, Receiver
+from adrf_sse.brokers.memory_runs import MemoryRuns
 from adrf_sse.brokers.messages import ChannelEvent, Page, first_of, microseconds_kept
 from adrf_sse.brokers.processes import may_serve, warn_of_process
 from adrf_sse.settings import sse_settings
@@ -69,6 +71,10 @@ class MemoryBroker(Broker):
         self._events: OrderedDict[int, ChannelEvent] = OrderedDict()  # those of all histories, by ID, in order
         self._bytes = 0  # of their frames
         self._listeners: dict[str, set[MemoryListener]] = {}
+        self._to_wake: set[MemoryListener] = set()  # when publishing() is left
+        self._runs = MemoryRuns(self, self._max_bytes)
+        self.bytes_of_runs = 0
+        """Bytes of memory that the events of runs need. They are kept apart from those of other channels."""
         self._checked = False  # whether this process may serve streams
 
     def publish(self, channel: str, body: bytes) -> int:
@@ -76,15 +82,12 @@ class MemoryBroker(Broker):
         if not self._checked:
             self._check_process()
         with self._lock:
-            self._last = number = max(self._last + 1, time_ns() // 1000)
-            event = ChannelEvent(channel, number, body)
+            event = self._new_event(channel, body)
             self._keep(event)
-            listeners = tuple(self._listeners.get(channel, ()))
-            for listener in listeners:
-                listener.put(event)
+            listeners, self._to_wake = self._to_wake, set()
         for listener in listeners:
             listener.wake()
-        return number
+        return event.number
 
     async def apublish(self, channel: str, body: bytes) -> int:
         """Publish an event; nothing in it blocks."""
@@ -115,6 +118,41 @@ class MemoryBroker(Broker):
             is_complete = all(history.events[-1].number <= last for history in histories)
         return Page(events, position, is_complete, missed)
 
+    @property
+    def runs(self) -> MemoryRuns:
+        """The runs of this process."""
+        return self._runs
+
+    @contextmanager
+    def publishing(self) -> Iterator[None]:
+        """Hold the lock, and then wake the listeners for which there are events."""
+        with self._lock:
+            yield
+            listeners, self._to_wake = self._to_wake, set()
+        for listener in listeners:
+            listener.wake()
+
+    def append(self, channel: str, bodies: Sequence[bytes]) -> int:
+        """Publish events to a run's channel, which is kept whole, and return the last ID. The lock must be held."""
+        history = self._histories.setdefault(channel, _History(0))
+        for body in bodies:
+            event = self._new_event(channel, body)
+            history.events.append(event)
+            self.bytes_of_runs += len(event.frame) + EVENT_BYTES
+        return history.events[-1].number
+
+    def has_event(self, channel: str, number: int) -> bool:
+        """Return whether a channel has an event. The lock must be held."""
+        history = self._histories.get(channel)
+        found = None if history is None else next(history.after(number - 1), None)
+        return found is not None and found.number == number
+
+    def remove_run_channel(self, channel: str) -> None:
+        """Drop the events of a run. The lock must be held."""
+        history = self._histories.pop(channel, None)
+        if history is not None:
+            self.bytes_of_runs -= sum(len(event.frame) + EVENT_BYTES for event in history.events)
+
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> "MemoryListener":
         """Return a listener for an event loop."""
         self._checked = True
@@ -140,6 +178,15 @@ class MemoryBroker(Broker):
         self._checked = True
         if not may_serve():
             warn_of_process(self)
+
+    def _new_event(self, channel: str, body: bytes) -> ChannelEvent:
+        """Return an event with the next ID, for which listeners are woken when ``publishing()`` is left."""
+        self._last = number = max(self._last + 1, time_ns() // 1000)
+        event = ChannelEvent(channel, number, body)
+        for listener in self._listeners.get(channel, ()):
+            listener.put(event)
+            self._to_wake.add(listener)
+        return event
 
     def _keep(self, event: ChannelEvent) -> None:
         history = self._histories.get(event.channel)

@@ -17,7 +17,7 @@ from adrf_sse.validators import event_name, text
 PAGE_SIZE = 256 * 1024
 """Bytes of a page of history at most, unless its first event is larger."""
 
-_JSON, _TEXT = b"j", b"t"
+_JSON, _TEXT, _LAST = b"j", b"t", b"!"
 _ID = b"id: %d\n"
 
 
@@ -38,6 +38,11 @@ def message_body(
     if skip_user is not None:
         kind = kind.upper() + quote(text("skip_user", skip_user)).encode() + b"\n"
     return kind + field + data_field("null" if data is None else data, to_json or default_json()) + b"\n"
+
+
+def last_body(body: bytes) -> bytes:
+    """Return the body of an event that is the last one of its channel."""
+    return _LAST + body
 
 
 class ChannelEvent(ServerSentEvent):
@@ -63,7 +68,9 @@ class ChannelEvent(ServerSentEvent):
         put(self, "channel", channel)
         put(self, "number", number)
         kind, frame, user = body[:1], body[1:], None
-        if kind not in (_JSON, _TEXT):
+        if kind == _LAST:
+            kind, frame = body[:2], body[2:]
+        elif kind not in (_JSON, _TEXT):
             skipped, _, frame = frame.partition(b"\n")
             kind, user = kind.lower(), unquote(skipped.decode())
         put(self, "frame", _ID % number + frame)
@@ -85,7 +92,12 @@ class ChannelEvent(ServerSentEvent):
     def data(self) -> Any:
         """What was published, parsed from JSON each time, so that no subscriber can change another's data."""
         text = b"\n".join(line[1:] for line in self._fields(b"data:")).decode()
-        return json.loads(text) if self._kind == _JSON else text
+        return json.loads(text) if self._kind.endswith(_JSON) else text
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it ends its channel, as the last event of a run does."""
+        return self._kind.startswith(_LAST)
 
     @property
     def age(self) -> float:

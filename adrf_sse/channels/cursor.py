@@ -25,6 +25,8 @@ class Chunk(NamedTuple):
     last_id: int
     skipped_users: frozenset[str] = frozenset()
     """Users whose streams do not receive some of the events."""
+    is_last: bool = False
+    """Whether the last of them ends its channel."""
 
 
 class State(Enum):
@@ -47,11 +49,12 @@ class Cursor(FrameBuffer):
     history is read, the cursor marks its place in the log. If that page is the last one, the cursor goes on in the log,
     after the mark, with the first event that is not in the page: so nothing is lost or repeated.
 
-    ``on_lag`` is called when the client reads too slowly, and ``on_behind`` when the cursor must read history again.
+    ``on_lag`` is called when the client reads too slowly, ``on_behind`` when the cursor must read history again, and
+    ``on_last`` when the event that ends the channel is read.
     """
 
-    __slots__ = ("_announced", "_early", "_early_read", "_on_behind", "_on_lag", "_user", "channels", "last_id",
-                 "log", "place", "state")  # fmt: skip
+    __slots__ = ("_announced", "_early", "_early_read", "_on_behind", "_on_lag", "_on_last", "_user", "channels",
+                 "last_id", "log", "place", "state")  # fmt: skip
 
     log: "Audience"
 
@@ -63,6 +66,7 @@ class Cursor(FrameBuffer):
         user: str | None = None,
         on_lag: Callable[[], None] | None = None,
         on_behind: Callable[[], None] | None = None,
+        on_last: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
         self.channels = channels
@@ -74,6 +78,7 @@ class Cursor(FrameBuffer):
         self._user = user  # events that skip this user are left out
         self._on_lag = on_lag
         self._on_behind = on_behind
+        self._on_last = on_last
         self._early: Sequence[ChannelEvent] = ()  # events to read before those in the log; shared, so never changed
         self._early_read = 0
         self._announced: Mapping[str, int] = {}  # by channel, the ID up to which a reset has announced missing events
@@ -101,7 +106,7 @@ class Cursor(FrameBuffer):
             self._early_read += 1
             if self._early_read == len(self._early):
                 self._drop_early()
-            return event
+            return self._read(event)
         if self.state is State.LAGGED:
             raise SubscriberLagged(self.last_id)
         while self.place is not None and self.unread > 0:
@@ -110,8 +115,19 @@ class Cursor(FrameBuffer):
             if event.number > (self.last_id or 0):
                 self.last_id = event.number
                 if event.skipped_user is None or event.skipped_user != self._user:
-                    return event
+                    return self._read(event)
         return None
+
+    def _read(self, event: ChannelEvent) -> ChannelEvent:
+        if event.is_last:
+            self.finish()
+        return event
+
+    def finish(self) -> None:
+        """Read nothing more, because the channel has ended."""
+        self.state = State.LEFT
+        if self._on_last is not None:
+            self._on_last()
 
     def take(self) -> bytes:
         """Return the frames that come next as one chunk, or ``b""`` if there are none."""
@@ -135,6 +151,8 @@ class Cursor(FrameBuffer):
             self.events += chunk.events
             self.last_id = chunk.last_id
             self.log.move(self, self.place + chunk.events)
+            if chunk.is_last:
+                self.finish()
             if frames:
                 return frames
         return b""
@@ -145,6 +163,8 @@ class Cursor(FrameBuffer):
         self.events += chunk.events
         if not self.has_early:
             self._drop_early()
+        if chunk.is_last:
+            self.finish()
         return chunk.frames
 
     def _drop_early(self) -> None:
@@ -269,4 +289,4 @@ def join(events: Sequence[ChannelEvent], start: int) -> Chunk:
         return Chunk(b"", 0, 0, 0)
     joined = frames[0] if len(frames) == 1 else b"".join(frames)
     last = events[start + len(frames) - 1]
-    return Chunk(joined, len(frames), events[start].number, last.number, frozenset(skipped))
+    return Chunk(joined, len(frames), events[start].number, last.number, frozenset(skipped), last.is_last)

@@ -11,6 +11,7 @@ from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.channels.cursor import Cursor, State
 from adrf_sse.channels.hub import hub_of
 from adrf_sse.events.event import is_too_long
+from adrf_sse.runtime.loops import hold_task
 from adrf_sse.streams.pump import running_stream
 from adrf_sse.streams.sources import DirectSource
 from adrf_sse.validators import shown
@@ -40,6 +41,8 @@ class Subscription(DirectSource):
     """
 
     _cursor_class = Cursor
+    _announces_start = True
+    """Whether a stream of these events begins with ``ready``."""
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Subscription(DirectSource):
         self.channels = channels
         self._user = user
         self._on_behind = on_behind
+        self._on_end: Callable[[], None] | None = None
         self._number = _event_number(last_event_id)
         self._unknown_id = last_event_id not in (None, "") and self._number is None
         self._last_event_id = last_event_id if _can_be_repeated(str(last_event_id)) else None
@@ -104,10 +108,11 @@ class Subscription(DirectSource):
 
     def begin_stream(self) -> None:
         """Let a task that iterates this receive ``ready``, as a stream does that reads the events directly."""
-        self._begins_stream = True
+        self._begins_stream = self._announces_start
 
-    def new_buffer(self, on_lag: Callable[[], None]) -> Cursor:
+    def new_buffer(self, on_lag: Callable[[], None], on_end: Callable[[], None]) -> Cursor:
         """Return a cursor that catches up by itself whenever it is behind."""
+        self._on_end = on_end
         return self._new_cursor(on_lag)
 
     async def open(self) -> None:
@@ -119,7 +124,7 @@ class Subscription(DirectSource):
         except BaseException:
             await self.leave()
             raise
-        if self._cursor.state is State.LIVE:
+        if self._announces_start and self._cursor.state is State.LIVE:
             self._cursor.put_ready()
 
     async def leave(self) -> None:
@@ -145,7 +150,12 @@ class Subscription(DirectSource):
             raise RuntimeError("A subscription must be entered once, got entered again. Call subscribe() anew.")
         on_behind = self._on_behind if on_lag is None else self._begin_to_catch_up
         self._cursor = self._cursor_class(
-            self.channels, self._number, user=self._user, on_lag=on_lag, on_behind=on_behind
+            self.channels,
+            self._number,
+            user=self._user,
+            on_lag=on_lag,
+            on_behind=on_behind,
+            on_last=self._begin_to_end,
         )
         return self._cursor
 
@@ -174,6 +184,17 @@ class Subscription(DirectSource):
     def _begin_to_catch_up(self) -> None:
         if self._catching_up is None or self._catching_up.done():
             self._catching_up = asyncio.get_running_loop().create_task(self._catch_up())
+
+    def _begin_to_end(self) -> None:
+        hold_task(asyncio.get_running_loop().create_task(self._end()))
+
+    async def _end(self) -> None:
+        """Leave, because the channel has ended, and let the stream end."""
+        await self.leave()
+        if self._cursor is not None:
+            self._cursor.end()
+        if self._on_end is not None:
+            self._on_end()
 
 
 def _can_be_repeated(last_event_id: str) -> bool:

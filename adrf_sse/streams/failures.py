@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable, iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import PermissionDenied
-from django.http import Http404
+from django.http import Http404, HttpRequest
 from rest_framework import exceptions
 from rest_framework.views import exception_handler
 
@@ -15,14 +15,20 @@ from adrf_sse.events.event import ERROR_EVENT, ServerSentEvent
 from adrf_sse.events.frames import checked_event
 from adrf_sse.logs import about, logger
 
-if TYPE_CHECKING:
-    from adrf_sse.streams.lifecycle import Lifecycle
-
 FormatError = Callable[[Exception], Any]
 """Returns what a stream sends for an error, as ``format_error()`` of a view. It may be a coroutine function."""
 
 FORMAT_TIMEOUT = 5.0
 """Seconds that ``format_error()`` may take at most. A client whose check has failed must not read for longer."""
+
+
+class Failing(Protocol):
+    """What reports an error with its last frame."""
+
+    request: HttpRequest | None
+
+    def last_frame(self, item: Any) -> bytes:
+        """Return the last frame: an item that a source may yield, or ``None`` if there is none."""
 
 
 class ErrorFormat:
@@ -66,7 +72,7 @@ def _answer_of_handler(view: Any, error: Exception) -> ServerSentEvent:
 
 
 async def failure_frame(
-    stream: "Lifecycle", source: object, error: Exception, name: str, format_error: FormatError | None
+    stream: Failing, source: object, error: Exception, name: str, format_error: FormatError | None
 ) -> bytes:
     """Return the last frame of a stream whose source has failed.
 

@@ -176,7 +176,7 @@ class DirectPump(Pump):
     __slots__ = ("_direct",)
 
     def __init__(self, source: DirectSource, owner: "Lifecycle", encode: Encode, on_lag: Callable[[], None]) -> None:
-        super().__init__(source, owner, source.new_buffer(on_lag), encode)
+        super().__init__(source, owner, source.new_buffer(on_lag, self._end), encode)
         self._direct = source
 
     @property

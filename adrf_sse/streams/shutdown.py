@@ -9,7 +9,7 @@ package puts its handler in front of them, ends the streams, and then calls the 
 import asyncio
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import Context
 from time import monotonic
@@ -53,6 +53,16 @@ class Shutdown:
         self._calls_server = False
         self._watches_recycling = False
         self._listen_again = 0.0
+        self._on_stop: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the server stops."""
+        return self._begun
+
+    def on_stop(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Await a function while the streams end, before the server handles the signal."""
+        self._on_stop.append(callback)
 
     def retry(self) -> int:
         """Return a random reconnection delay in milliseconds for the client of a stream that the shutdown ends."""
@@ -108,8 +118,7 @@ class Shutdown:
 
     async def _end_and_call_server(self, number: int) -> None:
         try:
-            if len(self._streams):
-                await self._end_and_wait()
+            await asyncio.gather(*(callback() for callback in self._on_stop), self._end_and_wait())
         finally:
             try:
                 self._call_server(number, None)
@@ -117,6 +126,8 @@ class Shutdown:
                 self._ending = None
 
     async def _end_and_wait(self) -> None:
+        if not len(self._streams):
+            return
         loop = asyncio.get_running_loop()
         readers = [stream.reader for stream in self._streams if stream.reader and stream.reader.get_loop() is loop]
         self._end_streams()

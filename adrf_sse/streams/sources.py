@@ -66,8 +66,8 @@ class DirectSource(ABC):
     """The names of the channels that it receives."""
 
     @abstractmethod
-    def new_buffer(self, on_lag: Callable[[], None]) -> FrameBuffer:
-        """Return the buffer for the stream. It calls ``on_lag`` when its client reads too slowly."""
+    def new_buffer(self, on_lag: Callable[[], None], on_end: Callable[[], None]) -> FrameBuffer:
+        """Return the buffer for the stream. Calls ``on_lag`` if its client reads too slowly, ``on_end`` at the end."""
 
     @abstractmethod
     def begin_stream(self) -> None:

@@ -359,7 +359,7 @@ async def test_what_others_publish_to_the_control_channel_is_skipped(elsewhere, 
         assert await has_ended(stream)
     skipped = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(skipped) == 2
-    assert all("adrf-sse.control that disconnect() did not publish" in message for message in skipped)
+    assert all("adrf-sse.control that this package did not publish" in message for message in skipped)
 
 
 async def test_a_stream_is_ended_that_opened_before_the_process_has_subscribed(elsewhere):

@@ -9,6 +9,8 @@ from adrf_sse.brokers.messages import PAGE_SIZE, Page, microseconds_kept
 from adrf_sse.brokers.redis.client import RedisClient
 from adrf_sse.brokers.redis.foreign import ForeignData, ForeignEntry
 from adrf_sse.brokers.redis.listener import RedisListener
+from adrf_sse.brokers.redis.run_scripts import RUN_SCRIPTS
+from adrf_sse.brokers.redis.runs import RedisRuns
 from adrf_sse.brokers.redis.scripts import PUBLISH, READ
 from adrf_sse.settings import sse_settings
 
@@ -31,11 +33,12 @@ class RedisBroker(Broker):
         service: str | None = None,
         **connection: Any,
     ) -> None:
-        self._client = RedisClient(url, sentinels, service, connection, (PUBLISH, READ))
+        self._client = RedisClient(url, sentinels, service, connection, (PUBLISH, READ, *RUN_SCRIPTS))
         self._foreign = ForeignData()
         self._prefix = f"{{{prefix}}}"
         # Pub/sub is shared by all databases of a server.
         self._channel_prefix = f"{self._prefix}:{self._client.database}:"
+        self._runs = RedisRuns(self._client, self._prefix, self._channel_prefix)
 
     def publish(self, channel: str, body: bytes) -> int:
         """Store an event, deliver it to the subscribers of every process, and return its ID."""
@@ -84,6 +87,11 @@ class RedisBroker(Broker):
             silence=self._client.timeout,
             foreign=self._foreign,
         )
+
+    @property
+    def runs(self) -> RedisRuns:
+        """The runs of all processes that share this Redis."""
+        return self._runs
 
     def _keys(self, channel: str) -> tuple[str, str]:
         """Return the keys of a channel's history and of its large events."""

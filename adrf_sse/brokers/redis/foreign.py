@@ -6,7 +6,7 @@ from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.logs import about, logger
 
 _NUMBER = re.compile(rb"[0-9]{1,16}")
-_BODY = re.compile(rb"(?:[jt]|[JT][!-~]*\n)(?:event: [^\r\n\0]+\n)?(?:data:(?: [^\r\n]*)?\n)+\n")
+_BODY = re.compile(rb"(?:!?[jt]|[JT][!-~]*\n)(?:event: [^\r\n\0]+\n)?(?:data:(?: [^\r\n]*)?\n)+\n")
 
 
 class ForeignEntry(ChannelEvent):

@@ -1,0 +1,182 @@
+"""How runs begin: here, in a task of their own, or in a worker of a task queue."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from functools import partial
+from secrets import token_hex
+from typing import Any
+
+from django.http import HttpRequest
+
+from adrf_sse.brokers import get_broker
+from adrf_sse.brokers.runs import Created, NewRun, Run, Status
+from adrf_sse.events.event import ERROR_EVENT
+from adrf_sse.events.fields import JSONEncode
+from adrf_sse.exceptions import RunConflict, RunLost, RunNotFound, ServerStopping
+from adrf_sse.logs import about, logger
+from adrf_sse.runs.bodies import BodyEncoder, Endings
+from adrf_sse.runs.local import produce_here, reserve_run
+from adrf_sse.runs.producer import Producer
+from adrf_sse.runtime.contexts import called_by_sync_code
+from adrf_sse.runtime.loops import background_loop, run_on
+from adrf_sse.settings import sse_settings
+from adrf_sse.streams.failures import FormatError, checked_format_error
+from adrf_sse.streams.pump import Serialize
+from adrf_sse.streams.shutdown import shutdown
+from adrf_sse.streams.sources import discard
+from adrf_sse.validators import shown
+
+_ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._:-]{1,150}")
+
+
+def checked_run_id(value: Any) -> str:
+    """Return the ID of a run. Raises ``TypeError`` or ``ValueError`` if it can't be a part of a URL and a channel."""
+    if not isinstance(value, str):
+        raise TypeError(f"the ID of a run must be a str, got {shown(value)}. Convert it with str().")
+    if not _ID.fullmatch(value):
+        raise ValueError(
+            f"the ID of a run must be 1 to 150 of the characters A-Z a-z 0-9 . _ : -, got {value[:200]!r}. "
+            "Leave out or replace the others."
+        )
+    return value
+
+
+def new_run_id() -> str:
+    """Return an ID that can't be guessed."""
+    return token_hex(16)
+
+
+class Start:
+    """Start one run: create it in the broker, and produce it here, or leave it queued."""
+
+    def __init__(
+        self,
+        *,
+        run_id: str | None = None,
+        owner: str | None = None,
+        key: str | None = None,
+        end_event: Any = None,
+        error_event: str = ERROR_EVENT,
+        format_error: FormatError | None = None,
+        request: HttpRequest | None = None,
+        to_json: JSONEncode | None = None,
+        serialize: Serialize | None = None,
+    ) -> None:
+        self.run_id = new_run_id() if run_id is None else checked_run_id(run_id)
+        """The run's ID."""
+        self._owner = owner
+        self._key = key
+        self._encode = BodyEncoder(to_json)
+        self._serialize = serialize
+        self._endings = Endings(
+            self._encode, end_event=end_event, error_event=error_event, format_error=format_error, request=request
+        )
+
+    def producer(self, source: Any) -> Producer:
+        """Return what produces the run. Raises ``TypeError`` for a bad source, ``TooManyRuns``, ``ServerStopping``."""
+        if shutdown.has_begun:
+            discard(source)
+            raise ServerStopping
+        try:
+            slot = reserve_run()
+        except Exception:
+            discard(source)
+            raise
+        producer = Producer(self.run_id, source, get_broker().runs, self._encode, self._endings, self._serialize)
+        producer.slot = slot
+        return producer
+
+    async def create(self, producer: Producer | None = None) -> tuple[Run, Created]:
+        """Create the run, which is queued without a producer. Returns the run that now exists."""
+        run = NewRun(
+            id=self.run_id,
+            owner=self._owner,
+            producer=None if producer is None else producer.name,
+            lease=sse_settings.RUN_START_TIMEOUT if producer is None else sse_settings.RUN_LEASE,
+            endings=await self._endings.prepared(),
+            key=self._key,
+        )
+        return await get_broker().runs.create(run)
+
+
+async def run_here(producer: Producer, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
+    """Run a producer on ``loop``, in a task of its own, and wait for its first event at most ``timeout`` seconds.
+
+    If its source raises before, there is no run, and the error is raised.
+    """
+    await run_on(loop, _run(producer, timeout))
+
+
+async def _run(producer: Producer, timeout: float) -> None:
+    producer.task = asyncio.get_running_loop().create_task(produce_here(producer), name=f"run {producer.run_id}")
+    producer.task.add_done_callback(partial(_log_failure, producer.run_id))
+    await producer.wait_for_first_event(timeout)
+
+
+def _log_failure(run_id: str, task: "asyncio.Task[Status]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("The run %s was lost.", run_id, exc_info=error, extra=about(None))
+
+
+async def begin(source: Any, owner: str | None, run_id: str | None, options: Mapping[str, Any]) -> str:
+    """Start a run in this process, and return its ID."""
+    start = Start(run_id=run_id, owner=owner, **options)
+    producer = start.producer(source)
+    try:
+        _, created = await start.create(producer)
+        if created != "new":
+            raise RunConflict
+    except BaseException:
+        producer.abandon()
+        raise
+    producer.commit()
+    # The loop of asynchronous code that synchronous code waits for ends with that code.
+    loop = background_loop.get() if called_by_sync_code() else asyncio.get_running_loop()
+    await run_here(producer, loop, 0)
+    return start.run_id
+
+
+async def produce(
+    run_id: str, source: Any, *, error_event: str = ERROR_EVENT, format_error: FormatError | None = None
+) -> str:
+    """Produce a queued run to its end, in a worker of a task queue, and return its status.
+
+    The status is ``completed``, or ``stopped`` if somebody has stopped the run. The source is closed in every case. If
+    the source raises, the run has failed, and its error is raised. ``error_event`` and ``format_error`` are what the
+    view has. Raises ``RunNotFound``, ``RunConflict`` if another worker produces the run, ``RunLost`` if the broker was
+    not available for ``RUN_LEASE`` seconds or the process was stopped for as long, and ``TypeError`` for a bad source.
+    """
+    encode = BodyEncoder()
+    endings = Endings(encode, error_event=error_event, format_error=checked_format_error(format_error))
+    producer = Producer(run_id, source, get_broker().runs, encode, endings, None)
+    try:
+        status = await _claim(producer)
+    except BaseException:
+        producer.abandon()
+        raise
+    if status is not None:
+        producer.abandon()
+        return status
+    producer.commit()
+    status = await produce_here(producer)
+    if status == "failed" and producer.error is not None:
+        raise producer.error
+    if status == "lost":
+        raise RunLost
+    return status
+
+
+async def _claim(producer: Producer) -> Status | None:
+    """Begin to produce a queued run. Returns the status of one that was stopped before."""
+    claimed = await get_broker().runs.claim(producer.run_id, producer.name, sse_settings.RUN_LEASE)
+    if claimed is None:
+        raise RunNotFound
+    run, was_queued = claimed
+    if was_queued:
+        return None
+    if run.status == "lost":
+        raise RunLost
+    if run.is_active:
+        raise RunConflict
+    return run.status

@@ -1,0 +1,111 @@
+"""Followers: subscriptions to the channel of a run, from any of its events to its end."""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from adrf_sse.brokers import get_broker
+from adrf_sse.brokers.messages import ChannelEvent, Page, last_body, message_body
+from adrf_sse.brokers.runs import Run, run_channel
+from adrf_sse.channels.cursor import Cursor
+from adrf_sse.channels.hub import hub_of
+from adrf_sse.channels.subscription import Subscription
+from adrf_sse.events.event import END_EVENT, ERROR_EVENT
+from adrf_sse.exceptions import RunLost, RunNotFound
+from adrf_sse.runs.watch import Watch, watch_of
+from adrf_sse.streams.failures import failure_event
+
+_NUMBER = re.compile(r"[0-9]{1,16}")
+
+
+def event_number(last_event_id: Any) -> int | None:
+    """Return a last event ID as a number, or ``None`` if no run can have it."""
+    text = str(last_event_id)
+    return int(text) if isinstance(last_event_id, str | int) and _NUMBER.fullmatch(text) else None
+
+
+async def find_run(run_id: str, last_event_id: Any = None) -> Run:
+    """Return a run, and whether it has the client's last event. Raises ``RunNotFound``."""
+    run = await get_broker().runs.read(run_id, event_number(last_event_id))
+    if run is None:
+        raise RunNotFound
+    return run
+
+
+def lost_events() -> list[bytes]:
+    """Return the last events for the followers of a run that the broker has lost."""
+    error = failure_event(RunLost(), ERROR_EVENT)
+    return [message_body(error.data, ERROR_EVENT), last_body(message_body({"status": "lost"}, END_EVENT))]
+
+
+class _RunCursor(Cursor):
+    """Read the history of a run, of which no event is ever missing: it begins with the first one."""
+
+    __slots__ = ()
+
+    def add_page(self, page: Page) -> None:
+        super().add_page(page._replace(missed={}))
+
+
+class Follower(Subscription):
+    """Subscribe to a run: ``async for event in follower``, or as the source of a stream.
+
+    A client's last event ID that is none of the run's is disregarded: the client receives the run from its first event.
+    ``run`` is the run, if the caller has found it with the same last event ID. ``lost`` are the last events if the
+    broker loses the run. Raises ``RunNotFound`` when it is entered.
+    """
+
+    _cursor_class = _RunCursor
+    _announces_start = False
+
+    def __init__(
+        self, run_id: str, last_event_id: Any = None, run: Run | None = None, lost: Sequence[bytes] | None = None
+    ) -> None:
+        super().__init__(frozenset([run_channel(run_id)]), event_number(last_event_id))
+        self._unknown_id = False
+        self._run_id = run_id
+        self._run = run
+        self._lost = lost
+        self._watch: Watch | None = None
+
+    def __repr__(self) -> str:
+        return f"follow({self._run_id})"
+
+    def __aiter__(self) -> Any:
+        return self if self._cursor is not None else self._entered()
+
+    async def _entered(self) -> AsyncIterator[ChannelEvent]:
+        async with self:
+            while True:
+                try:
+                    event = await self.__anext__()
+                except StopAsyncIteration:
+                    return
+                yield event
+
+    async def _join(self, cursor: Cursor) -> None:
+        run = self._run or await find_run(self._run_id, self._number)
+        cursor.last_id = self._number = self._number if run.has_event else 0
+        if not run.is_active and self._number == run.last_id:
+            self._hub = hub_of(get_broker())
+            cursor.finish()  # the client has received everything
+            return
+        await super()._join(cursor)
+        if run.is_active:
+            self._watch = watch_of(get_broker(), self._run_id)
+            self._watch.add(self, run.lease)
+
+    def lose(self) -> None:
+        """Tell the client that the broker has lost the run, which nobody produces any longer."""
+        cursor = self._cursor
+        if cursor is not None and not cursor.ended:
+            number = cursor.last_id or 0
+            bodies = lost_events() if self._lost is None else self._lost
+            cursor.add_early([ChannelEvent("", number, body) for body in bodies])
+
+    async def leave(self) -> None:
+        """Receive nothing more."""
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.remove(self)
+        await super().leave()

@@ -1,0 +1,250 @@
+"""The producer of a run: it reads the source to its end, and publishes its events."""
+
+import asyncio
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+from adrf_sse.brokers.outages import Outage, wait_before_attempt
+from adrf_sse.brokers.runs import Run, RunStore, Status, Write
+from adrf_sse.exceptions import BrokerUnavailable, RunLost, RunTooLarge
+from adrf_sse.runs.bodies import BodyEncoder, Endings
+from adrf_sse.runs.reports import report_end
+from adrf_sse.settings import sse_settings
+from adrf_sse.streams.buffer import FrameBuffer
+from adrf_sse.streams.lifecycle import Lifecycle, Phase
+from adrf_sse.streams.options import options
+from adrf_sse.streams.pump import Pump, Serialize
+from adrf_sse.streams.reports import report_failure
+
+EVENTS_PER_WRITE = 256
+"""Events that are published together at most, so that Redis is free for others in between."""
+
+END_TIMEOUT = 1.0
+"""Seconds in which a producer whose task is cancelled can tell the broker that its run is lost."""
+
+
+class BodyBuffer(FrameBuffer):
+    """Hold the events that the source has yielded, until they are published."""
+
+    __slots__ = ()
+
+    def take_bodies(self, limit: int) -> list[bytes]:
+        """Return the first events, at most ``limit``, and let the source continue."""
+        self._ready = None
+        bodies, self._frames = self._frames[:limit], self._frames[limit:]
+        self._size -= sum(map(len, bodies))
+        self.make_room()
+        return bodies
+
+
+class _Ended(Exception):
+    """The run has ended otherwise, and nothing more may be published."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status)
+        self.status: Status = status
+
+
+class Producer(Lifecycle):
+    """Run a source as a stream does, and publish its events, those that it yields together with one command.
+
+    The source is paused while a chunk's worth of events waits for the broker. Clients never delay it.
+    """
+
+    __slots__ = ("_asks", "_committed", "_endings", "_errors", "_first", "_lease", "_outage", "_renewed", "_runs",
+                 "_size", "_written", "begun", "name", "run_id", "task")  # fmt: skip
+
+    def __init__(
+        self,
+        run_id: str,
+        source: Any,
+        runs: RunStore,
+        encode: BodyEncoder,
+        endings: Endings,
+        serialize: Serialize | None,
+    ) -> None:
+        super().__init__(options({}), encode)
+        self._pump = Pump(source, self, BodyBuffer(), encode, serialize)
+        self.request = endings.request
+        self.run_id = run_id
+        self.name = uuid4().hex
+        """Names the producer in the broker."""
+        self.task: asyncio.Task[Status] | None = None
+        """Runs the producer, where nothing awaits it."""
+        self.begun = monotonic()
+        """When it began, by ``monotonic()``."""
+        self._runs = runs
+        self._endings = endings
+        self._errors: list[bytes] | None = None  # what reports the error of the source
+        self._lease: float = sse_settings.RUN_LEASE
+        self._renewed = monotonic()
+        self._outage = Outage(f"publishing the events of the run {run_id}")
+        self._written = self._size = 0
+        self._asks = False  # whether to ask the broker now if the run was stopped
+        self._committed = False  # whether an error is reported by events, and not raised
+        self._first = asyncio.Event()  # set with the first event, or at the end
+
+    async def wait_for_first_event(self, timeout: float) -> None:
+        """Wait until the source has yielded, or has ended, at most ``timeout`` seconds.
+
+        If the source raises before, the run is removed, and its error is raised.
+        """
+        task = self.task
+        assert task is not None
+        try:
+            if timeout and not task.done():
+                async with asyncio.timeout(timeout):
+                    await self._first.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._committed = self._error is None or self.events > 0
+        if self._error is not None and not self._committed:
+            await asyncio.wait([task])
+            raise self._error
+
+    @property
+    def error(self) -> Exception | None:
+        """The error that has ended the run."""
+        return self._error
+
+    def commit(self) -> None:
+        """Report errors by events from now on, also those before the first event."""
+        self._committed = True
+
+    async def produce(self) -> Status:
+        """Read the source to its end, and return how the run has ended.
+
+        Raises ``RunLost`` if the broker was unavailable for as long as the lease. If the task is cancelled, the run is
+        lost, too.
+        """
+        self._advance(Phase.STARTED)
+        self.loop = asyncio.get_running_loop()
+        self._pump.start()
+        status: Status = "lost"
+        try:
+            status = await self._publish_all()
+        except _Ended as end:
+            status = end.status
+        except BaseException:
+            await self._give_up()
+            raise
+        finally:
+            self._pump.buffer.clear()
+            if not self._pump.buffer.ended:
+                await self._pump.stop(sse_settings.CLEANUP_TIMEOUT)
+            self._first.set()
+            self._leave()
+            report_end(self, status)
+        return status
+
+    def check(self) -> None:
+        """Ask the broker soon whether the run was stopped. Called in the producer's loop."""
+        self._asks = True
+        self._pump.buffer.wake_reader()
+
+    async def source_failed(self, error: Exception) -> None:
+        """Keep the error of the source, and what reports it."""
+        if self._pump.stopping:
+            await report_failure(self, self._pump.source, error, "The source %r failed while it was stopping.")
+            return
+        self._error = error
+        if self.events or self._committed:
+            await report_failure(self, self._pump.source, error, "The source %r of a run has failed.")
+            self._errors = await self._endings.errors(error, self._pump.source)
+
+    def end_frame(self) -> bytes:
+        """Return nothing: the end is published with the status of the run."""
+        return b""
+
+    async def _publish_all(self) -> Status:
+        buffer = self._pump.buffer
+        assert isinstance(buffer, BodyBuffer)
+        while True:
+            bodies = buffer.take_bodies(EVENTS_PER_WRITE)
+            self._size += sum(map(len, bodies))
+            if self._size > sse_settings.RUN_MAX_SIZE:
+                return await self._fail(RunTooLarge())
+            if buffer.ended and not buffer:
+                return await self._finish(bodies)
+            if bodies:
+                self._first.set()
+            if bodies or await self._is_due(buffer):
+                await self._write(bodies)
+
+    async def _is_due(self, buffer: BodyBuffer) -> bool:
+        """Wait for events, and return whether the lease must be renewed, or the broker be asked, without any."""
+        try:
+            if not self._asks:
+                async with asyncio.timeout(self._lease / 3):
+                    await buffer.wait_for_frames()
+        except TimeoutError:
+            return True
+        asks, self._asks = self._asks, False
+        return asks
+
+    async def _finish(self, bodies: list[bytes]) -> Status:
+        """Publish the last events of a source that has ended."""
+        if self._error is None:
+            await self._write(bodies, "completed")
+            return "completed"
+        if not self._committed and not self.events:
+            await self._runs.discard(self.run_id, self.name)
+            return "failed"
+        await self._write(bodies, "failed", self._errors)
+        return "failed"
+
+    async def _fail(self, error: Exception) -> Status:
+        """Stop the source because of an error that is not its own."""
+        await report_failure(self, self._pump.source, error, "The source %r of a run has yielded too much.")
+        await self._pump.stop(sse_settings.CLEANUP_TIMEOUT)
+        self._error = error
+        await self._write([], "failed", await self._endings.errors(error, self._pump.source))
+        return "failed"
+
+    async def _write(
+        self, bodies: Sequence[bytes], status: Status = "running", errors: Sequence[bytes] | None = None
+    ) -> None:
+        """Publish events. If the broker is unavailable, try again until the lease has passed."""
+        write = Write(
+            id=self.run_id,
+            producer=self.name,
+            lease=self._lease,
+            after=self._written,
+            bodies=bodies,
+            status=status,
+            errors=errors,
+        )
+        begun, run = await self._attempt(write)
+        if run is None or run.status != status:
+            raise _Ended("lost" if run is None else run.status)
+        self._renewed = begun
+        self._written += len(bodies)
+
+    async def _attempt(self, write: Write) -> tuple[float, Run | None]:
+        """Return when the attempt began that has succeeded, and the run."""
+        attempts = 0
+        while True:
+            begun = monotonic()
+            try:
+                async with asyncio.timeout(max(0.0, self._renewed + self._lease - begun)):
+                    run = await self._runs.write(write)
+            except (BrokerUnavailable, TimeoutError) as exc:
+                self._outage.failed(exc)
+                attempts += 1
+                if monotonic() >= self._renewed + self._lease:
+                    raise RunLost from exc
+                await wait_before_attempt(attempts)
+            else:
+                self._outage.succeeded()
+                return begun, run
+
+    async def _give_up(self) -> None:
+        """Tell the broker, if it can be told now, that the run is lost, because this producer can't go on."""
+        try:
+            async with asyncio.timeout(END_TIMEOUT):
+                await self._runs.end(self.run_id, "lost")
+        except (BrokerUnavailable, TimeoutError):
+            pass  # the lease will pass

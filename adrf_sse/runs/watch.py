@@ -1,0 +1,93 @@
+"""Watches: what notices, for the followers of a run in one event loop, that nobody produces the run any longer."""
+
+import asyncio
+from contextvars import Context
+from typing import TYPE_CHECKING
+
+from adrf_sse.brokers import Broker
+from adrf_sse.brokers.outages import Outage, wait_before_attempt
+from adrf_sse.brokers.runs import Run
+from adrf_sse.exceptions import BrokerUnavailable
+from adrf_sse.runtime.loops import after_fork, hold_task
+
+if TYPE_CHECKING:
+    from adrf_sse.runs.follower import Follower
+
+MARGIN = 0.05
+"""Seconds after the end of a lease when the broker is asked, which then knows that the run is lost."""
+
+
+class Watch:
+    """Read the state of a run whenever its lease would end, while it has followers.
+
+    If the lease has passed, the broker ends the run when it is asked, and all followers receive its end. If the broker
+    does not know the run any longer, because it has lost its data, the followers are told here.
+    """
+
+    def __init__(self, broker: Broker, run_id: str) -> None:
+        self._broker = broker
+        self._run_id = run_id
+        self._followers: dict[Follower, None] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._outage = Outage(f"reading the state of the run {run_id}")
+
+    def add(self, follower: "Follower", lease: float) -> None:
+        """Watch the run for one more follower. ``lease`` is the rest of the lease in seconds."""
+        self._followers[follower] = None
+        if self._task is None or self._task.done():
+            # In a context of its own: that of the request would keep the request alive.
+            self._task = asyncio.get_running_loop().create_task(self._watch(lease), context=Context())
+
+    def remove(self, follower: "Follower") -> None:
+        """Watch no longer if this was the last follower."""
+        self._followers.pop(follower, None)
+        if not self._followers:
+            _forget(self._broker, self._run_id, self)
+            if self._task is not None:
+                hold_task(self._task)
+                self._task.cancel()
+
+    async def _watch(self, lease: float) -> None:
+        while True:
+            await asyncio.sleep(lease + MARGIN)
+            run = await self._read()
+            if run is None:
+                for follower in tuple(self._followers):
+                    follower.lose()
+                return
+            if not run.is_active:
+                return  # the followers receive its end from its channel
+            lease = run.lease
+
+    async def _read(self) -> Run | None:
+        attempts = 0
+        while True:
+            try:
+                run = await self._broker.runs.read(self._run_id)
+            except BrokerUnavailable as exc:
+                self._outage.failed(exc)
+                attempts += 1
+                await wait_before_attempt(attempts)
+            else:
+                self._outage.succeeded()
+                return run
+
+
+_watches: dict[asyncio.AbstractEventLoop, dict[tuple[Broker, str], Watch]] = {}
+after_fork(_watches.clear)
+
+
+def watch_of(broker: Broker, run_id: str) -> Watch:
+    """Return the watch of a run in the running loop."""
+    for loop in [loop for loop in _watches if loop.is_closed()]:
+        del _watches[loop]
+    watches = _watches.setdefault(asyncio.get_running_loop(), {})
+    if (broker, run_id) not in watches:
+        watches[broker, run_id] = Watch(broker, run_id)
+    return watches[broker, run_id]
+
+
+def _forget(broker: Broker, run_id: str, watch: Watch) -> None:
+    watches = _watches.get(asyncio.get_running_loop(), {})
+    if watches.get((broker, run_id)) is watch:
+        del watches[broker, run_id]
