@@ -21,6 +21,7 @@ class _Kept:
     """A run, and what belongs to it."""
 
     run: Run
+    starter: str
     producer: str | None
     endings: Mapping[str, Sequence[bytes]]
     key: str | None
@@ -58,9 +59,10 @@ class MemoryRuns(RunStore):
                 if found.is_active:
                     return found, "active"
                 self._remove(run.id)
-            is_running = run.producer is not None
-            new = Run(run.id, "running" if is_running else "queued", run.owner, time() if is_running else None)
-            self._kept[run.id] = _Kept(new, run.producer, run.endings, run.key, monotonic() + run.lease)
+            producer = None if run.queued else run.starter
+            new = Run(run.id, "queued" if run.queued else "running", run.owner, None if run.queued else time())
+            deadline = monotonic() + run.lease
+            self._kept[run.id] = _Kept(new, run.starter, producer, run.endings, run.key, deadline)
             if run.key is not None:
                 self._by_key[run.key] = run.id
             return self._shown(self._kept[run.id]), "new"
@@ -120,12 +122,12 @@ class MemoryRuns(RunStore):
             has_event = event_id is not None and self._broker.has_event(run.channel, event_id)
             return replace(self._shown(kept), has_event=has_event)
 
-    async def discard(self, run_id: str, producer: str) -> None:
-        """End a run as ``failed`` and remove it, because it never began."""
+    async def discard(self, run_id: str, starter: str) -> None:
+        """End a run as ``failed`` and remove it, because it could not begin."""
         await asyncio.sleep(0)
         with self._broker.publishing():
             kept = self._found(run_id)
-            if kept is not None and kept.producer in (producer, None):
+            if kept is not None and kept.starter == starter:
                 if kept.run.is_active:
                     self._end(kept, "failed")
                 self._remove(run_id)

@@ -62,8 +62,10 @@ class NewRun:
     """Its ID."""
     owner: str | None
     """The primary key of the user who starts it, as text."""
-    producer: str | None
-    """Names its producer, if that begins at once. Otherwise, the run is queued."""
+    starter: str
+    """Names whatever starts it, and may discard it."""
+    queued: bool
+    """Whether it waits for a producer. Otherwise, its starter produces it."""
     lease: float
     """Seconds until it is lost, unless its producer renews the lease, or begins."""
     endings: Mapping[str, Sequence[bytes]]
@@ -129,8 +131,8 @@ class RunStore(ABC):
         """Return a run, and whether it has an event with this ID; or ``None``."""
 
     @abstractmethod
-    async def discard(self, run_id: str, producer: str) -> None:
-        """End a run as ``failed`` and remove it, because it never began."""
+    async def discard(self, run_id: str, starter: str) -> None:
+        """End a run as ``failed`` and remove it, because it could not begin. Others' runs with its ID stay."""
 
     @abstractmethod
     async def all(self, limit: int) -> list[Run]:

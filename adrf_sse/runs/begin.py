@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from secrets import token_hex
 from typing import Any
+from uuid import uuid4
 
 from django.http import HttpRequest
 
@@ -13,7 +14,7 @@ from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.runs import Created, NewRun, Run, Status
 from adrf_sse.events.event import ERROR_EVENT
 from adrf_sse.events.fields import JSONEncode
-from adrf_sse.exceptions import RunConflict, RunLost, RunNotFound, ServerStopping
+from adrf_sse.exceptions import BrokerUnavailable, RunConflict, RunLost, RunNotFound, ServerStopping
 from adrf_sse.logs import about, logger
 from adrf_sse.runs.bodies import BodyEncoder, Endings
 from adrf_sse.runs.local import produce_here, reserve_run
@@ -22,9 +23,10 @@ from adrf_sse.runtime.contexts import called_by_sync_code
 from adrf_sse.runtime.loops import background_loop, run_on
 from adrf_sse.settings import sse_settings
 from adrf_sse.streams.failures import FormatError, checked_format_error
+from adrf_sse.streams.limits import Slot
 from adrf_sse.streams.pump import Serialize
 from adrf_sse.streams.shutdown import shutdown
-from adrf_sse.streams.sources import discard
+from adrf_sse.streams.sources import checked_source, discard
 from adrf_sse.validators import shown
 
 _ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._:-]{1,150}")
@@ -42,13 +44,18 @@ def checked_run_id(value: Any) -> str:
     return value
 
 
+def is_run_id(value: str) -> bool:
+    """Return whether a run can have an ID."""
+    return _ID.fullmatch(value) is not None
+
+
 def new_run_id() -> str:
     """Return an ID that can't be guessed."""
     return token_hex(16)
 
 
 class Start:
-    """Start one run: create it in the broker, and produce it here, or leave it queued."""
+    """Start one run: create it in the broker, where it is queued, and perhaps produce it here."""
 
     def __init__(
         self,
@@ -65,6 +72,7 @@ class Start:
     ) -> None:
         self.run_id = new_run_id() if run_id is None else checked_run_id(run_id)
         """The run's ID."""
+        self._name = uuid4().hex  # of its producer
         self._owner = owner
         self._key = key
         self._encode = BodyEncoder(to_json)
@@ -73,31 +81,39 @@ class Start:
             self._encode, end_event=end_event, error_event=error_event, format_error=format_error, request=request
         )
 
-    def producer(self, source: Any) -> Producer:
-        """Return what produces the run. Raises ``TypeError`` for a bad source, ``TooManyRuns``, ``ServerStopping``."""
-        if shutdown.has_begun:
-            discard(source)
-            raise ServerStopping
-        try:
-            slot = reserve_run()
-        except Exception:
-            discard(source)
-            raise
-        producer = Producer(self.run_id, source, get_broker().runs, self._encode, self._endings, self._serialize)
-        producer.slot = slot
-        return producer
-
-    async def create(self, producer: Producer | None = None) -> tuple[Run, Created]:
-        """Create the run, which is queued without a producer. Returns the run that now exists."""
+    async def create(self, *, queued: bool) -> tuple[Run, Created]:
+        """Create the run, and return the run that now exists. If it is not queued, it must be produced here at once."""
         run = NewRun(
             id=self.run_id,
             owner=self._owner,
-            producer=None if producer is None else producer.name,
-            lease=sse_settings.RUN_START_TIMEOUT if producer is None else sse_settings.RUN_LEASE,
+            starter=self._name,
+            queued=queued,
+            lease=sse_settings.RUN_START_TIMEOUT if queued else sse_settings.RUN_LEASE,
             endings=await self._endings.prepared(),
             key=self._key,
         )
         return await get_broker().runs.create(run)
+
+    async def claim(self) -> None:
+        """Begin to produce the run, which is queued. Raises ``RunConflict`` if it is no longer."""
+        claimed = await get_broker().runs.claim(self.run_id, self._name, sse_settings.RUN_LEASE)
+        if claimed is None or not claimed[1]:
+            raise RunConflict
+
+    async def discard(self) -> None:
+        """Remove the run, because it could not begin. If the broker can't do so, the run will be lost."""
+        try:
+            await get_broker().runs.discard(self.run_id, self._name)
+        except BrokerUnavailable as exc:
+            logger.warning("The run %s could not be removed: %s", self.run_id, exc, extra=about(None))
+
+    def producer(self, source: Any, slot: Slot) -> Producer:
+        """Return what produces the run here, and counts under ``slot``. Raises ``TypeError`` for a bad source."""
+        producer = Producer(
+            self.run_id, source, get_broker().runs, self._encode, self._endings, self._serialize, self._name
+        )
+        producer.slot = slot
+        return producer
 
 
 async def run_here(producer: Producer, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
@@ -119,12 +135,23 @@ def _log_failure(run_id: str, task: "asyncio.Task[Status]") -> None:
         logger.error("The run %s was lost.", run_id, exc_info=error, extra=about(None))
 
 
+def reserve() -> Slot:
+    """Count one more run of this process. Raises ``TooManyRuns``, or ``ServerStopping`` during a shutdown."""
+    if shutdown.has_begun:
+        raise ServerStopping
+    return reserve_run()
+
+
 async def begin(source: Any, owner: str | None, run_id: str | None, options: Mapping[str, Any]) -> str:
     """Start a run in this process, and return its ID."""
-    start = Start(run_id=run_id, owner=owner, **options)
-    producer = start.producer(source)
     try:
-        _, created = await start.create(producer)
+        start = Start(run_id=run_id, owner=owner, **options)
+        producer = start.producer(checked_source(source), reserve())
+    except BaseException:
+        discard(source)
+        raise
+    try:
+        _, created = await start.create(queued=False)
         if created != "new":
             raise RunConflict
     except BaseException:
@@ -149,7 +176,7 @@ async def produce(
     """
     encode = BodyEncoder()
     endings = Endings(encode, error_event=error_event, format_error=checked_format_error(format_error))
-    producer = Producer(run_id, source, get_broker().runs, encode, endings, None)
+    producer = Producer(run_id, source, get_broker().runs, encode, endings, None, uuid4().hex)
     try:
         status = await _claim(producer)
     except BaseException:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
-from uuid import uuid4
 
 from adrf_sse.brokers.outages import Outage, wait_before_attempt
 from adrf_sse.brokers.runs import Run, RunStore, Status, Write
@@ -64,12 +63,13 @@ class Producer(Lifecycle):
         encode: BodyEncoder,
         endings: Endings,
         serialize: Serialize | None,
+        name: str,
     ) -> None:
         super().__init__(options({}), encode)
         self._pump = Pump(source, self, BodyBuffer(), encode, serialize)
         self.request = endings.request
         self.run_id = run_id
-        self.name = uuid4().hex
+        self.name = name
         """Names the producer in the broker."""
         self.task: asyncio.Task[Status] | None = None
         """Runs the producer, where nothing awaits it."""

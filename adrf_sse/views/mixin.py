@@ -65,6 +65,7 @@ class EventStreamMixin(StreamNegotiation, ErrorFormat, StreamOptions, Base):
     """Serializers for the events' data, by event name. Events with other names are then errors."""
 
     _authorization: ViewAuthorization | None = None
+    _wanted_form: bool | None = None  # what wants_stream() has returned
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -118,7 +119,7 @@ class EventStreamMixin(StreamNegotiation, ErrorFormat, StreamOptions, Base):
         async def answer(request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if self.finite and request.method != "OPTIONS" and self.last_event_id == END_ID:
                 return HttpResponse(status=status.HTTP_204_NO_CONTENT)
-            wanted = await self._negotiated(request) if request.method != "OPTIONS" else None
+            wanted = self._wanted_form = await self._negotiated(request) if request.method != "OPTIONS" else None
             result = await call(handler, request, *args, **kwargs)
             if is_source(result):
                 return await self._stream(result, wanted)
@@ -145,11 +146,15 @@ class EventStreamMixin(StreamNegotiation, ErrorFormat, StreamOptions, Base):
             discard(source)
             raise NotAcceptable(f"{NOT_A_STREAM}{self._advice()}")
         chosen = options_of(self)
-        stream = renderer.event_stream(source, chosen, event_serializers(self), format_error_of(self))
+        stream = self._event_stream(renderer, source, chosen)
         await self._open(stream, chosen)
         if response is None:
             return EventStreamResponse(stream, request=self.request)
         return stream_in_place_of(response, stream, self.request)
+
+    def _event_stream(self, renderer: StreamingRenderer, source: Any, chosen: Options) -> EventStream:
+        """Return the stream of a source."""
+        return renderer.event_stream(source, chosen, event_serializers(self), format_error_of(self))
 
     async def _open(self, stream: EventStream, chosen: Options) -> None:
         """Let the view's ``reauthorize_interval`` apply to a stream, and wait for its first event."""

@@ -7,7 +7,7 @@ import pytest
 
 from adrf_sse.events.event import ServerSentEvent
 from adrf_sse.exceptions import RunConflict, RunNotFound, TooManyRuns
-from adrf_sse.runs import follow, produce, run_state, start_run, stop_run
+from adrf_sse.runs import follow, run_state, start_run, stop_run
 
 pytestmark = pytest.mark.usefixtures("broker")
 

@@ -1,8 +1,8 @@
 """Scripts that Redis runs atomically to keep runs. A run is a hash, and its events are the history of its channel.
 
-Fields of the hash: ``status``, ``owner``, ``producer``, ``events`` (their number), ``last`` (the ID of the last event),
-``started``, ``ended`` and ``lease`` (when it ends; all three in microseconds since 1970), ``key`` (the Redis key that
-names the request), and ``endings`` (JSON of the last events for each status).
+Fields of the hash: ``status``, ``owner``, ``starter``, ``producer``, ``events`` (their number), ``last`` (the ID of the
+last event), ``started``, ``ended`` and ``lease`` (when it ends; all three in microseconds since 1970), ``key`` (the
+Redis key that names the request), and ``endings`` (JSON of the last events for each status).
 
 The clock is that of Redis, so the clocks of other machines do not matter. While a run is active, its keys expire
 ``RUN_TTL`` after its lease, so that nothing remains of a run whose processes have all died.
@@ -100,7 +100,8 @@ end
 """
 
 _CREATE = """
-local key, owner, producer, lease, endings = KEYS[6], ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
+local key, owner, starter, is_queued = KEYS[6], ARGV[4], ARGV[5], ARGV[6] == '1'
+local lease, endings = tonumber(ARGV[7]), ARGV[8]
 if key and redis.call('EXISTS', key) == 1 then
     return redis.call('GET', key)
 end
@@ -113,12 +114,12 @@ if before and is_active(before) then
 end
 redis.call('DEL', run_key, history_key, large_key)
 local run = {}
-set(run, 'status', producer == '' and 'queued' or 'running', 'endings', endings, 'events', '0')
+set(run, 'status', is_queued and 'queued' or 'running', 'starter', starter, 'endings', endings, 'events', '0')
 if owner ~= '' then
     set(run, 'owner', owner)
 end
-if producer ~= '' then
-    set(run, 'producer', producer, 'started', text_of(now))
+if not is_queued then
+    set(run, 'producer', starter, 'started', text_of(now))
 end
 if key then
     set(run, 'key', key)
@@ -133,7 +134,7 @@ CREATE = _COMMON + _CREATE
 """Create a run. Returns the run and whether it is new; or the ID of the run of a repeated request.
 
 Keys: run, state, history, large events, index, and perhaps that of the request. Arguments: ID, pub/sub channel, TTL in
-microseconds, owner, producer or nothing, lease in microseconds, endings.
+microseconds, owner, starter, whether the run is queued, lease in microseconds, endings.
 """
 
 CLAIM = (
@@ -233,16 +234,16 @@ DISCARD = (
     _COMMON
     + """
 local run = loaded()
-if run and (not run.producer or run.producer == ARGV[4]) then
+if run and run.starter == ARGV[4] then
     if is_active(run) then
         finish(run, 'failed')
     end
-    redis.call('DEL', run_key, history_key, large_key, run.key)
+    redis.call('DEL', run_key, history_key, large_key, run.key or run_key)
     redis.call('ZREM', index_key, run_id)
 end
 """
 )
-"""End a run as failed, and remove it. Argument beside the common ones: producer."""
+"""End a run as failed, and remove it. Argument beside the common ones: starter."""
 
 LIST = """
 return redis.call('ZREVRANGE', KEYS[1], 0, tonumber(ARGV[1]) - 1)

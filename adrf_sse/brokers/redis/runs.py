@@ -23,7 +23,8 @@ class RedisRuns(RunStore):
     async def create(self, run: NewRun) -> tuple[Run, Created]:
         """Create a run, unless one with its key exists, or an active or foreign one with its ID."""
         keys = [] if run.key is None else [f"{self._prefix}:run-key:{run.key}"]
-        arguments = [run.owner or "", run.producer or "", _microseconds(run.lease), _as_json(run.endings)]
+        lease, endings = _microseconds(run.lease), _as_json(run.endings)
+        arguments = [run.owner or "", run.starter, int(run.queued), lease, endings]
         while True:
             reply = await self._client.arun(CREATE, _ACTION, **self._parameters(run.id, arguments, keys))
             if not isinstance(reply, bytes):
@@ -54,9 +55,9 @@ class RedisRuns(RunStore):
         reply = await self._run(READ_RUN, run_id, "" if event_id is None else event_id)
         return None if reply is None else _run(run_id, reply)
 
-    async def discard(self, run_id: str, producer: str) -> None:
-        """End a run as ``failed`` and remove it, because it never began."""
-        await self._run(DISCARD, run_id, producer)
+    async def discard(self, run_id: str, starter: str) -> None:
+        """End a run as ``failed`` and remove it, because it could not begin."""
+        await self._run(DISCARD, run_id, starter)
 
     async def all(self, limit: int) -> list[Run]:
         """Return the latest runs, at most ``limit``."""
