@@ -13,8 +13,8 @@ from adrf_sse.events.parsers import FrameParser
 Encode = Callable[[Any], bytes]
 """Encodes an item that a source yields. Returns ``b""`` if the format can't represent the item."""
 
-Fields = tuple[str, Any, str | None]
-"""An event's name, data and ID. The ID is ``None`` if the event has none."""
+Fields = tuple[str | None, Any, str | None]
+"""An event's name, data and ID. The name or the ID is ``None`` if the event has none."""
 
 _COMMON_DATA = (dict, list, str)
 """The most frequent types of data, which the encoder tests first."""
@@ -92,16 +92,29 @@ def checked_event(name: str, item: Any) -> Any:
     Whether its data can be encoded is not checked.
     """
     try:
-        if isinstance(item, tuple):
-            tuple_fields(item)
-        has_data = not isinstance(item, bytes) or bool(FrameParser().feed(complete_frames(item)))
+        events = fields_of(item)
     except (TypeError, ValueError) as exc:
         raise type(exc)(f"{name} must be an event: {exc}") from None
-    if not has_data or (isinstance(item, ServerSentEvent) and not item.dispatches):
+    if not events:
         raise ValueError(
             f"{name} must be an event that has data, got {validators.shown_briefly(item)}. Give it data, or a name."
         )
     return item
+
+
+def fields_of(item: Any) -> list[Fields]:
+    """Return the fields of each event that clients dispatch for an item that a source may yield.
+
+    The data of bytes is text. Raises ``TypeError`` or ``ValueError`` if the item is not valid. Whether its data can be
+    encoded is not checked.
+    """
+    if isinstance(item, tuple):
+        return [tuple_fields(item)]
+    if isinstance(item, bytes):
+        return [(event.event, event.data, event.id) for event in FrameParser().feed(complete_frames(item))]
+    if isinstance(item, ServerSentEvent):
+        return [(item.event, item.data, item.id)] if item.dispatches else []
+    return [(None, item, None)]
 
 
 def is_frame(text: str) -> bool:
@@ -109,7 +122,7 @@ def is_frame(text: str) -> bool:
     return _FRAME_AS_TEXT.fullmatch(text) is not None
 
 
-def tuple_fields(item: tuple[Any, ...]) -> Fields:
+def tuple_fields(item: tuple[Any, ...]) -> tuple[str, Any, str | None]:
     """Return the fields of ``(event, data)`` or ``(event, data, id)``.
 
     Raises ``TypeError`` or ``ValueError`` if the tuple has another shape, or if the name or the ID is not valid.

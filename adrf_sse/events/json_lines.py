@@ -5,10 +5,9 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from adrf_sse import validators
-from adrf_sse.events.event import ServerSentEvent, default_json
+from adrf_sse.events.event import default_json
 from adrf_sse.events.fields import JSON_ERRORS, JSONEncode, json_error, without_line_breaks
-from adrf_sse.events.frames import complete_frames, tuple_fields
-from adrf_sse.events.parsers import FrameParser
+from adrf_sse.events.frames import fields_of
 
 
 class LineEncoder:
@@ -27,14 +26,8 @@ class LineEncoder:
 
     def __call__(self, item: Any) -> bytes:
         """Return the item's line or lines. Raises ``TypeError`` or ``ValueError`` if the item is not a valid event."""
-        if isinstance(item, tuple):
-            return self._line(*tuple_fields(item))
-        if isinstance(item, bytes):
-            events = FrameParser().feed(complete_frames(item))
-            return b"".join(self._line(event.event, event.data, event.id) for event in events)
-        if isinstance(item, ServerSentEvent):
-            return self._line(item.event, item.data, item.id) if item.dispatches else b""
-        return self._line(None, item, None)
+        lines = [self._line(*fields) for fields in fields_of(item)]
+        return lines[0] if len(lines) == 1 else b"".join(lines)
 
     def _line(self, event: str | None, data: Any, id: str | None) -> bytes:
         line = self._json(data)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adrf_sse.events.event import ServerSentEvent
-from adrf_sse.events.parsers import FrameParser
+from adrf_sse.events.frames import fields_of
 
 Schema = dict[str, Any]
 
@@ -38,13 +38,8 @@ class EventDescription:
 
 def end_event_description(item: Any) -> EventDescription:
     """Return the description of an ``end_event``."""
-    if isinstance(item, bytes):
-        item = FrameParser().feed(item)[-1]
-    name, data = None, item
-    if isinstance(item, ServerSentEvent):
-        name, data = item.event, "" if item.data is None else item.data
-    elif isinstance(item, tuple):
-        name, data = item[:2]
+    name, data, _ = fields_of(item)[-1]
+    data = "" if data is None and isinstance(item, ServerSentEvent) else data
     return EventDescription(name, TEXT if isinstance(data, str) else {})
 
 

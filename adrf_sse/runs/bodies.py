@@ -9,8 +9,7 @@ from adrf_sse.brokers.messages import ChannelEvent, last_body, message_body
 from adrf_sse.brokers.runs import Status
 from adrf_sse.events.event import END_EVENT, ERROR_EVENT, ServerSentEvent
 from adrf_sse.events.fields import JSONEncode
-from adrf_sse.events.frames import Fields, complete_frames, tuple_fields
-from adrf_sse.events.parsers import FrameParser
+from adrf_sse.events.frames import fields_of
 from adrf_sse.exceptions import RunLost
 from adrf_sse.settings import sse_settings
 from adrf_sse.streams.failures import FormatError, failure_frame
@@ -31,14 +30,17 @@ class BodyEncoder:
 
         Raises ``TypeError`` or ``ValueError`` if the item is not a valid event, or too large.
         """
-        fields = _fields_of(item)
-        if fields is None:
-            return b""
-        event, data, id = fields
+        # The ID of an event of a subscription belongs to another channel.
+        found = [(item.event, item.data, None)] if isinstance(item, ChannelEvent) else fields_of(item)
+        if len(found) != 1:
+            return _nothing(len(found))
+        event, data, id = found[0]
         if id is not None:
             raise ValueError(
                 f"an event of a run must have no ID, because the broker gives it one, got {id!r}. Omit it."
             )
+        if data is None and isinstance(item, ServerSentEvent):
+            data = ""  # a name alone
         body = message_body(data, event or None, self._to_json)
         if len(body) > sse_settings.MAX_EVENT_SIZE:
             raise ValueError(
@@ -48,24 +50,11 @@ class BodyEncoder:
         return body
 
 
-def _fields_of(item: Any) -> Fields | None:
-    """Return the name, the data and the ID of an event, or ``None`` if clients would ignore it."""
-    if isinstance(item, tuple):
-        return tuple_fields(item)
-    if isinstance(item, bytes):
-        return _fields_of_frame(item)
-    if isinstance(item, ChannelEvent):  # of a subscription: its ID belongs to another channel
-        return item.event or "", item.data, None
-    if isinstance(item, ServerSentEvent):
-        return (item.event or "", "" if item.data is None else item.data, item.id) if item.dispatches else None
-    return "", item, None
-
-
-def _fields_of_frame(frame: bytes) -> Fields | None:
-    events = FrameParser().feed(complete_frames(frame))
-    if len(events) > 1:
-        raise ValueError(f"bytes must be one frame in a run, got {len(events)} frames. Yield each of them by itself.")
-    return (events[0].event or "", events[0].data, events[0].id) if events else None
+def _nothing(events: int) -> bytes:
+    """Return what is published for an item that clients would ignore. Raises ``ValueError`` for several events."""
+    if events:
+        raise ValueError(f"bytes must be one frame in a run, got {events} frames. Yield each of them by itself.")
+    return b""
 
 
 class Endings:

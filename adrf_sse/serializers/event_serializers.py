@@ -10,6 +10,7 @@ from rest_framework import fields, serializers
 from rest_framework.generics import GenericAPIView
 
 from adrf_sse.events.event import OWN_EVENTS, ServerSentEvent
+from adrf_sse.events.frames import fields_of
 from adrf_sse.serializers.plain import is_plain, is_plain_data
 from adrf_sse.validators import event_name, shown_briefly
 
@@ -30,14 +31,8 @@ def event_serializers(view: Any) -> "EventSerializers | None":
 
 def _own_names(view: Any) -> Iterable[str | None]:
     """Return the names of the events that a view's options name: ``error_event`` and ``end_event``."""
-    return getattr(view, "error_event", None), event_name_of(getattr(view, "end_event", None))
-
-
-def event_name_of(item: Any) -> str | None:
-    """Return the name of an event that a source may yield, or ``None`` if it has none, or is bytes."""
-    if isinstance(item, tuple) and item and isinstance(item[0], str):
-        return item[0]
-    return item.event if isinstance(item, ServerSentEvent) else None
+    end_event = getattr(view, "end_event", None)
+    return getattr(view, "error_event", None), *(name for name, _, _ in fields_of(end_event))
 
 
 def serializer_of_unnamed(view: Any) -> Declared | None:
