@@ -198,9 +198,10 @@ class MemoryBroker(Broker):
         if len(history.events) > sse_settings.CHANNEL_HISTORY:
             self._drop(history.events[0])
         oldest = event.number - microseconds_kept()
-        while (first := next(iter(self._events.values()))) is not event and (
-            first.number < oldest or self._memory() > self._max_bytes
-        ):
+        while (first := next(iter(self._events.values()))) is not event:
+            memory = self._bytes + len(self._events) * EVENT_BYTES + len(self._histories) * HISTORY_BYTES
+            if first.number >= oldest and memory <= self._max_bytes:
+                break
             self._drop(first)
 
     def _drop(self, event: ChannelEvent) -> None:
@@ -212,10 +213,6 @@ class MemoryBroker(Broker):
         if not history.events:
             self._forgotten = max(self._forgotten, event.number)
             del self._histories[event.channel]
-
-    def _memory(self) -> int:
-        """Return about how many bytes of memory the histories need."""
-        return self._bytes + len(self._events) * EVENT_BYTES + len(self._histories) * HISTORY_BYTES
 
     def _dropped(self, channel: str) -> int:
         """Return the ID up to which events may be missing from a channel."""

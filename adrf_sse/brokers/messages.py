@@ -51,7 +51,7 @@ class ChannelEvent(ServerSentEvent):
     Its fields are decoded when they are read: most subscribers only pass the bytes on.
     """
 
-    __slots__ = ("_kind", "channel", "frame", "number", "skipped_user")
+    __slots__ = ("_kind", "channel", "frame", "is_last", "number", "skipped_user")
 
     channel: str
     """The channel it was published to."""
@@ -61,6 +61,8 @@ class ChannelEvent(ServerSentEvent):
     """Its complete frame."""
     skipped_user: str | None
     """The user whose streams do not receive it."""
+    is_last: bool
+    """Whether it ends its channel, as the last event of a run does."""
     _kind: bytes
 
     def __init__(self, channel: str, number: int, body: bytes) -> None:
@@ -68,8 +70,9 @@ class ChannelEvent(ServerSentEvent):
         put(self, "channel", channel)
         put(self, "number", number)
         kind, frame, user = body[:1], body[1:], None
+        put(self, "is_last", kind == _LAST)
         if kind == _LAST:
-            kind, frame = body[:2], body[2:]
+            kind, frame = body[1:2], body[2:]
         elif kind not in (_JSON, _TEXT):
             skipped, _, frame = frame.partition(b"\n")
             kind, user = kind.lower(), unquote(skipped.decode())
@@ -92,12 +95,7 @@ class ChannelEvent(ServerSentEvent):
     def data(self) -> Any:
         """What was published, parsed from JSON each time, so that no subscriber can change another's data."""
         text = b"\n".join(line[1:] for line in self._fields(b"data:")).decode()
-        return json.loads(text) if self._kind.endswith(_JSON) else text
-
-    @property
-    def is_last(self) -> bool:
-        """Whether it ends its channel, as the last event of a run does."""
-        return self._kind.startswith(_LAST)
+        return json.loads(text) if self._kind == _JSON else text
 
     @property
     def age(self) -> float:

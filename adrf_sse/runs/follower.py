@@ -44,7 +44,7 @@ class _RunCursor(Cursor):
     __slots__ = ()
 
     def add_page(self, page: Page) -> None:
-        super().add_page(page._replace(missed={}))
+        super().add_page(Page(page.events, page.position, page.complete))
 
 
 class Follower(Subscription):
