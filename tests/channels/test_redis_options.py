@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from redis import Redis
 
 from adrf_sse.brokers import get_broker
+from adrf_sse.brokers.runs import NewRun, Write
 from adrf_sse.channels import apublish, publish, subscribe
 from adrf_sse.checks.project import check_broker, check_settings
 from adrf_sse.exceptions import BrokerUnavailable
@@ -106,6 +107,15 @@ async def test_the_documented_acl_permissions_are_sufficient(settings, protected
         numbers = [publish("news", "x"), await apublish("news", "x")]
         assert (await anext(events)).event == "reset"
         assert [int((await anext(events)).id) for _ in numbers] == numbers
+    broker = get_broker()
+    run = NewRun(id="a", owner=None, starter="s", queued=True, lease=60, key="k", endings={"failed": [], "stopped": []})
+    await broker.runs.create(run)
+    await broker.runs.claim("a", "s", 60)
+    await broker.runs.write(Write(id="a", producer="s", lease=60, bodies=[b"tdata: a\n\n", b"t" + b"x" * 5000]))
+    assert [found.status for found in await broker.runs.all(10)] == ["running"]
+    assert await broker.runs.end("a", "stopped")
+    await broker.runs.discard("a", "s")
+    assert await broker.runs.read("a", 1) is None
 
 
 def test_the_error_for_missing_permissions_refers_to_the_documentation(settings, protected_redis):
