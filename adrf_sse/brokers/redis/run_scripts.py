@@ -4,6 +4,8 @@ Fields of the hash: ``status``, ``owner``, ``starter``, ``producer``, ``events``
 last event), ``started``, ``ended`` and ``lease`` (when it ends; all three in microseconds since 1970), ``key`` (the
 Redis key that names the request), and ``endings`` (JSON of the last events for each status).
 
+Two sorted sets contain the IDs of all runs: by the time when they expire, and by the time when they were created.
+
 The clock is that of Redis, so the clocks of other machines do not matter. While a run is active, its keys expire
 ``RUN_TTL`` after its lease, so that nothing remains of a run whose processes have all died.
 """
@@ -11,7 +13,8 @@ The clock is that of Redis, so the clocks of other machines do not matter. While
 _COMMON = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local run_key, state_key, history_key, large_key, index_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local run_key, state_key, history_key, large_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local expiry_key, order_key = KEYS[5], KEYS[6]
 local run_id, pubsub, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local function text_of(number)
@@ -75,7 +78,7 @@ local function finish(run, status, errors)
     append(run, bodies)
     set(run, 'status', status, 'ended', text_of(now), 'lease', '0')
     keep(run, ttl)
-    redis.call('ZADD', index_key, 'XX', text_of(now + ttl), run_id)
+    redis.call('ZADD', expiry_key, 'XX', text_of(now + ttl), run_id)
 end
 
 local function look()
@@ -89,7 +92,7 @@ end
 local function renew(run, lease)
     set(run, 'lease', text_of(now + lease))
     keep(run, lease + ttl)
-    redis.call('ZADD', index_key, text_of(now + lease + ttl), run_id)
+    redis.call('ZADD', expiry_key, text_of(now + lease + ttl), run_id)
 end
 
 local function reply(run, done)
@@ -99,8 +102,19 @@ local function reply(run, done)
 end
 """
 
+_REMOVE_EXPIRED = """
+local function remove_expired(expiry_key, order_key, now)
+    local expired = redis.call('ZRANGEBYSCORE', expiry_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, 1000)
+    if #expired > 0 then
+        redis.call('ZREM', order_key, unpack(expired))
+        redis.call('ZREM', expiry_key, unpack(expired))
+    end
+    return #expired
+end
+"""
+
 _CREATE = """
-local key, owner, starter, is_queued = KEYS[6], ARGV[4], ARGV[5], ARGV[6] == '1'
+local key, owner, starter, is_queued = KEYS[7], ARGV[4], ARGV[5], ARGV[6] == '1'
 local lease, endings = tonumber(ARGV[7]), ARGV[8]
 if key and redis.call('EXISTS', key) == 1 then
     return redis.call('GET', key)
@@ -125,16 +139,17 @@ if key then
     set(run, 'key', key)
     redis.call('SET', key, run_id)
 end
-redis.call('ZREMRANGEBYSCORE', index_key, '-inf', text_of(now))
+remove_expired(expiry_key, order_key, now)
+redis.call('ZADD', order_key, text_of(now), run_id)
 renew(run, lease)
 return reply(run, 'new')
 """
 
-CREATE = _COMMON + _CREATE
+CREATE = _COMMON + _REMOVE_EXPIRED + _CREATE
 """Create a run. Returns the run and whether it is new; or the ID of the run of a repeated request.
 
-Keys: run, state, history, large events, index, and perhaps that of the request. Arguments: ID, pub/sub channel, TTL in
-microseconds, owner, starter, whether the run is queued, lease in microseconds, endings.
+Keys: run, state, history, large events, the two indexes, and perhaps that of the request. Arguments: ID, pub/sub
+channel, TTL in microseconds, owner, starter, whether the run is queued, lease in microseconds, endings.
 """
 
 CLAIM = (
@@ -239,15 +254,21 @@ if run and run.starter == ARGV[4] then
         finish(run, 'failed')
     end
     redis.call('DEL', run_key, history_key, large_key, run.key or run_key)
-    redis.call('ZREM', index_key, run_id)
+    redis.call('ZREM', expiry_key, run_id)
+    redis.call('ZREM', order_key, run_id)
 end
 """
 )
 """End a run as failed, and remove it. Argument beside the common ones: starter."""
 
-LIST = """
-return redis.call('ZREVRANGE', KEYS[1], 0, tonumber(ARGV[1]) - 1)
+LIST = (
+    _REMOVE_EXPIRED
+    + """
+local time = redis.call('TIME')
+while remove_expired(KEYS[1], KEYS[2], time[1] * 1000000 + time[2]) > 0 do end
+return redis.call('ZREVRANGE', KEYS[2], 0, tonumber(ARGV[1]) - 1)
 """
-"""Return the IDs of the runs that expire last."""
+)
+"""Return the IDs of the runs created last. Keys: the two indexes. Argument: how many."""
 
 RUN_SCRIPTS = (CREATE, CLAIM, WRITE, END, READ_RUN, DISCARD, LIST)

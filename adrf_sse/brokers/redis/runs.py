@@ -19,6 +19,7 @@ class RedisRuns(RunStore):
         self._client = client
         self._prefix = prefix
         self._pubsub = pubsub
+        self._indexes = [f"{prefix}:runs", f"{prefix}:runs-by-creation"]
 
     async def create(self, run: NewRun) -> tuple[Run, Created]:
         """Create a run, unless one with its key exists, or an active or foreign one with its ID."""
@@ -60,8 +61,8 @@ class RedisRuns(RunStore):
         await self._run(DISCARD, run_id, starter)
 
     async def all(self, limit: int) -> list[Run]:
-        """Return the latest runs, at most ``limit``."""
-        found = await self._client.arun(LIST, "list the runs", keys=[f"{self._prefix}:runs"], args=[limit])
+        """Return the latest runs, at most ``limit``, the one created last first."""
+        found = await self._client.arun(LIST, "list the runs", keys=self._indexes, args=[limit])
         runs = [await self.read(run_id.decode()) for run_id in found]
         return [run for run in runs if run is not None]
 
@@ -72,7 +73,7 @@ class RedisRuns(RunStore):
         channel, prefix = run_channel(run_id), self._prefix
         own = [f"{prefix}:run:{run_id}", f"{prefix}:state", f"{prefix}:history:{channel}", f"{prefix}:large:{channel}"]
         common = [run_id, self._pubsub + channel, _microseconds(sse_settings.RUN_TTL)]
-        return {"keys": [*own, f"{prefix}:runs", *keys], "args": [*common, *arguments]}
+        return {"keys": [*own, *self._indexes, *keys], "args": [*common, *arguments]}
 
 
 def _microseconds(seconds: float) -> int:
