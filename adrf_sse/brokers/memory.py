@@ -84,7 +84,7 @@ class MemoryBroker(Broker):
         with self._lock:
             event = self._new_event(channel, body)
             self._keep(event)
-            listeners, self._to_wake = self._to_wake, set()
+            listeners = self._listeners_to_wake()
         for listener in listeners:
             listener.wake()
         return event.number
@@ -128,7 +128,7 @@ class MemoryBroker(Broker):
         """Hold the lock, and then wake the listeners for which there are events."""
         with self._lock:
             yield
-            listeners, self._to_wake = self._to_wake, set()
+            listeners = self._listeners_to_wake()
         for listener in listeners:
             listener.wake()
 
@@ -187,6 +187,12 @@ class MemoryBroker(Broker):
             listener.put(event)
             self._to_wake.add(listener)
         return event
+
+    def _listeners_to_wake(self) -> "Collection[MemoryListener]":
+        if not self._to_wake:
+            return ()
+        listeners, self._to_wake = self._to_wake, set()
+        return listeners
 
     def _keep(self, event: ChannelEvent) -> None:
         history = self._histories.get(event.channel)

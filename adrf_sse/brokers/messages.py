@@ -26,7 +26,8 @@ def message_body(
 ) -> bytes:
     """Return an event as it is published: one byte that says how to read its data, and its frame without an ID.
 
-    If the event skips a user's streams, the byte is upper case, and a line with the user precedes the frame.
+    If the event skips a user's streams, the byte is upper case, and a line with the user precedes the frame. Before the
+    byte of a channel's last event, there is one more; see ``last_body()``.
     ``to_json`` encodes data that is not text. The default encodes it like REST framework's ``JSONRenderer``. Raises
     ``TypeError`` or ``ValueError`` for a bad name, or for data that can't be encoded.
     """
