@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
+from adrf_sse.brokers.runs import Status
 from adrf_sse.events.event import ServerSentEvent
 from adrf_sse.events.frames import fields_of
 
@@ -20,6 +21,13 @@ RESET_DATA: Schema = {"type": "object", "properties": {"last_event_id": {}}, "re
 NO_DATA: Schema = {"type": "object", "maxProperties": 0}
 """The data of events whose name says everything."""
 
+RUN_END_DATA: Schema = {
+    "type": "object",
+    "properties": {"status": {"type": "string", "enum": ["completed", "failed", "stopped", "lost"]}},
+    "required": ["status"],
+}
+"""The data of the event that ends a run."""
+
 _ID: Schema = {"type": "string", "description": "The ID to send as Last-Event-ID to resume after this event."}
 _RETRY: Schema = {"type": "integer", "minimum": 0, "description": "Reconnection delay in milliseconds."}
 _DEFAULT_NAME = "message"
@@ -34,6 +42,23 @@ class EventDescription:
     """The event name, or ``None`` for events without a name."""
     data: Schema
     """The schema of the data before it is encoded as JSON. ``{}`` allows any data."""
+
+
+def run_state(version: str) -> Schema:
+    """Return the schema of a run's state for an OpenAPI version.
+
+    It is no component, whose ``status`` could have the same name in the document as an enumeration of the project.
+    """
+    time = TEXT | {"format": "date-time"}
+    nullable = time | ({"nullable": True} if version.startswith("3.0") else {"type": ["string", "null"]})
+    properties = {
+        "id": TEXT,
+        "status": TEXT | {"enum": list(get_args(Status))},
+        "started": nullable,
+        "ended": nullable,
+        "events": {"type": "integer", "minimum": 0},
+    }
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def end_event_description(item: Any) -> EventDescription:

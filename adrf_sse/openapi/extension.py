@@ -20,7 +20,9 @@ except ImportError as exc:
     ) from exc
 
 from adrf_sse.openapi.operations import is_sequential
+from adrf_sse.openapi.run_schema import RunSchema
 from adrf_sse.openapi.schema import EventStreamSchema
+from adrf_sse.views import RunView
 
 Handler = Any
 
@@ -47,15 +49,16 @@ _replacements: WeakValueDictionary[tuple[type[APIView], type[AutoSchema]], type[
 
 
 def _with_stream_schema(view: type[APIView], schema: type[AutoSchema]) -> type[APIView]:
-    """Return a subclass of the view whose schema class, and those of its handlers, inherit from ``EventStreamSchema``.
+    """Return a subclass of the view whose schema class, and those of its handlers, inherit from the package's own.
 
     All operations of a view share one subclass, because drf-spectacular identifies views by their classes.
     """
     replacement = _replacements.get((view, schema))
     if replacement is None:
+        base = RunSchema if issubclass(view, RunView) else EventStreamSchema
         namespace = {"__doc__": view.__doc__, "__module__": view.__module__, "__qualname__": view.__qualname__}
-        namespace |= {name: _extend_handler(handler) for name, handler in getmembers_static(view, _own_schema)}
-        replacement = type(view.__name__, (view,), namespace | {"schema": _extend(schema)()})
+        namespace |= {name: _extend_handler(handler, base) for name, handler in getmembers_static(view, _own_schema)}
+        replacement = type(view.__name__, (view,), namespace | {"schema": _extend(schema, base)()})
         _replacements[view, schema] = replacement
     return replacement
 
@@ -66,21 +69,21 @@ def _own_schema(handler: Handler) -> Any:
     return schema if schema is not None and issubclass(get_class(schema), AutoSchema) else None
 
 
-def _extend_handler(handler: Handler) -> Handler:
-    """Return a copy of a handler whose own schema class also inherits from ``EventStreamSchema``."""
+def _extend_handler(handler: Handler, base: type[EventStreamSchema]) -> Handler:
+    """Return a copy of a handler whose own schema class also inherits from ``base``."""
 
     @wraps(handler)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
         return handler(self, *args, **kwargs)
 
-    schema = _extend(get_class(_own_schema(handler)))
+    schema = _extend(get_class(_own_schema(handler)), base)
     wrapper.kwargs = {**handler.kwargs, "schema": schema}  # type: ignore[attr-defined]
     return wrapper
 
 
-def _extend(schema: type[AutoSchema]) -> type[AutoSchema]:
-    """Return a schema class that inherits from the given class first, and then from ``EventStreamSchema``."""
-    if issubclass(EventStreamSchema, schema):
-        return EventStreamSchema
-    bases: tuple[Any, ...] = (schema, EventStreamSchema)
-    return schema if issubclass(schema, EventStreamSchema) else type(schema.__name__, bases, {})
+def _extend(schema: type[AutoSchema], base: type[EventStreamSchema]) -> type[AutoSchema]:
+    """Return a schema class that inherits from the given class first, and then from ``base``."""
+    if issubclass(base, schema):
+        return base
+    bases: tuple[Any, ...] = (schema, base)
+    return schema if issubclass(schema, base) else type(schema.__name__, bases, {})

@@ -125,18 +125,25 @@ class EventStreamSchema(AutoSchema):
 
     def get_response_serializers(self) -> Any:
         """Return the stream in each format that the view renders, and the responses that may replace it."""
-        if not may_stream(self.view, self.method):
-            return super().get_response_serializers()
+        return self._stream_responses() if may_stream(self.view, self.method) else super().get_response_serializers()
+
+    def _stream_responses(self) -> StreamResponses:
         stream: dict[Any, OpenApiResponse] = {
             (status.HTTP_200_OK, media_type): OpenApiResponse(schema, "A stream of events.")
             for media_type, schema in self._stream_schemas()
         } or {status.HTTP_200_OK: OpenApiResponse(None, "A stream of events.")}
+        return StreamResponses(stream | self._end_response() | self._errors())
+
+    def _errors(self) -> dict[Any, Any]:
         error = ERROR_RESPONSE if has_default_errors(self.view) else {"type": "object"}
-        errors = {
+        return {
             (code, JSONRenderer.media_type): OpenApiResponse(dict(error), description)
-            for code, description in error_responses(self.view, self.path, self.method)
+            for code, description in self._error_responses()
         }
-        return StreamResponses(stream | self._end_response() | errors)
+
+    def _error_responses(self) -> Iterator[tuple[int, str]]:
+        """Yield the status code and the description of each error response."""
+        yield from error_responses(self.view, self.path, self.method)
 
     def map_renderers(self, attribute: str) -> list[Any]:
         """Return the view's media types or formats. If the operation doesn't stream, JSON replaces the sequences."""
@@ -174,9 +181,13 @@ class EventStreamSchema(AutoSchema):
             return ItemSchema(streamed.frame(json_schema=json_schema))
         if media_type in LINE_TYPES:
             return ItemSchema(streamed.line(json_schema=json_schema, envelope=envelope))
-        if isinstance(renderer, JSONRenderer) and isinstance(self.view, EventStreamMixin):
+        if isinstance(renderer, JSONRenderer) and self._lists():
             return {"type": "array", "items": events.line(json_schema=json_schema, envelope=envelope)}
         return None
+
+    def _lists(self) -> bool:
+        """Return whether a JSON renderer sends the events as a list."""
+        return isinstance(self.view, EventStreamMixin)
 
     def _events(self) -> Events:
         """Return the events that the view declares."""

@@ -33,8 +33,8 @@ from adrf_sse import ServerSentEvent
 from adrf_sse.decorators import event_stream
 from adrf_sse.openapi.extension import EventStreamViewExtension
 from adrf_sse.openapi.schema import EventStreamSchema
-from adrf_sse.renderers import EventStreamRenderer
-from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView, EventStreamMixin
+from adrf_sse.renderers import EventStreamConsoleRenderer, EventStreamRenderer
+from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView, EventStreamMixin, RunView
 from tests.support.example import OAS, manage
 
 ID = {"type": "string", "description": "The ID to send as Last-Event-ID to resume after this event."}
@@ -604,6 +604,96 @@ def test_a_renderer_whitelist_can_exclude_all_renderers():
     with patched_settings({"RENDERER_WHITELIST": ["rest_framework.renderers.JSONRenderer"]}):
         schema = SchemaGenerator(patterns=[path("events/", Plain.as_view())]).get_schema(request=None, public=True)
     assert schema["paths"]["/events/"]["get"]["responses"] == {"200": {"description": "A stream of events."}}
+
+
+# Runs
+
+
+class Chat(RunView):
+    """Answer a prompt."""
+
+    permission_classes = [AllowAny]
+    event_serializers = {"token": CommentSerializer}
+
+    async def run(self, request):
+        yield "token", {"text": "a"}
+
+
+@pytest.fixture(scope="module", params=OAS)
+def run_document(request):
+    """The document of the two routes of a ``RunView``, and its version."""
+    declare = extend_schema_view(post=extend_schema(request=PriceSerializer))
+    view, version = declare(type("Asking", (Chat,), {})).as_view(), request.param
+    return document(path("chat/", view), path("chat/<str:run_id>/", view), version=version), version
+
+
+def test_each_route_of_a_run_has_its_own_requests(run_document):
+    schema, _ = run_document
+    assert {url: set(methods) for url, methods in schema["paths"].items()} == {
+        "/chat/": {"post"},
+        "/chat/{run_id}/": {"get", "delete"},
+    }
+    requests = schema["paths"]["/chat/"] | schema["paths"]["/chat/{run_id}/"]
+    assert {method: (parameters(each), set(each["responses"])) for method, each in requests.items()} == {
+        "post": ({"Idempotency-Key", "Last-Event-ID", "last_event_id", "format"}, {"200", "202", "409", "503"}),
+        "get": ({"run_id", "Last-Event-ID", "last_event_id", "format"}, {"200", "204", "404"}),
+        "delete": ({"run_id", "format"}, {"204", "404"}),
+    }
+    assert requests["post"]["requestBody"]["content"]["application/json"] == {"schema": PRICE}
+    assert "requestBody" not in requests["delete"]
+    for code, response in requests["post"]["responses"].items():
+        assert ("Location" in response.get("headers", {})) is (code in ("200", "202", "409"))
+        assert ("Retry-After" in response.get("headers", {})) is (code == "503")
+    for each in ("409", "503"):
+        assert requests["post"]["responses"][each]["content"] == {"application/json": {"schema": REFUSAL}}
+
+
+def test_a_run_is_described_as_a_stream_and_as_its_state(run_document):
+    schema, version = run_document
+    post = schema["paths"]["/chat/"]["post"]["responses"]
+    followed = schema["paths"]["/chat/{run_id}/"]["get"]["responses"]["200"]["content"]
+    assert set(post["200"]["content"]) == {"text/event-stream"}
+    assert set(followed) == {"text/event-stream", "application/json"}
+    (items,) = followed["text/event-stream"].values()
+    assert [each["title"] for each in items["oneOf"]] == ["token", "end", "error"]
+    data = items["oneOf"][1]["properties"]["data"]
+    end = data if version == "3.0" else data["contentSchema"]
+    assert end["properties"]["status"]["enum"] == ["completed", "failed", "stopped", "lost"]
+    state = followed["application/json"]["schema"]
+    assert post["202"]["content"] == {"application/json": {"schema": state}}
+    assert set(state["properties"]) == {"id", "status", "started", "ended", "events"}
+    assert state["properties"]["status"]["enum"] == ["queued", "running", "completed", "failed", "stopped", "lost"]
+    time = {"type": "string", "nullable": True} if version == "3.0" else {"type": ["string", "null"]}
+    assert state["properties"]["ended"] == {"format": "date-time", **time}
+
+
+def test_a_run_may_have_any_formats_and_its_own_end():
+    class View(Chat):
+        renderer_classes = [JSONRenderer, JSONLines, EventStreamRenderer, EventStreamConsoleRenderer]
+        permission_classes = [IsAuthenticated]
+        end_event = "[DONE]"
+        error_event = "failure"
+
+    schema = document(path("chat/", View.as_view()), path("chat/<str:run_id>/", View.as_view()))
+    (post,), (get, _) = (each.values() for each in schema["paths"].values())
+    content = get["responses"]["200"]["content"]
+    assert set(content) == {"application/json", "application/jsonl", "text/event-stream"}
+    assert set(post["responses"]["200"]["content"]) == {"application/jsonl", "text/event-stream"}
+    titles = [each["title"] for each in content["text/event-stream"]["schema"]["oneOf"]]
+    assert titles == ["token", "message", "failure"]
+    assert {"403", "404"} < set(get["responses"])
+    assert "requestBody" not in post
+
+
+async def test_the_state_of_a_run_matches_its_schema(event_stream_client, settings):
+    routes = [path("chat/", Chat.as_view()), path("chat/<str:run_id>/", Chat.as_view())]
+    schema = document(*routes)["paths"]["/chat/"]["post"]["responses"]["202"]["content"]["application/json"]["schema"]
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": routes})
+    headers = {"Accept": "application/json"}
+    async with event_stream_client.post("/chat/", headers=headers) as response:
+        state = await response.json()
+    Draft202012Validator(schema).validate(state)
+    assert set(state) == set(schema["required"])
 
 
 # The example and the app

@@ -43,6 +43,7 @@ LEAVES = {
     "adrf_sse.brokers.redis": "adrf-sse[redis]",
     "adrf_sse.metrics": "adrf-sse[metrics]",
     "adrf_sse.openapi.extension": "adrf-sse[openapi]",
+    "adrf_sse.openapi.run_schema": "adrf-sse[openapi]",
     "adrf_sse.openapi.schema": "adrf-sse[openapi]",
 }
 
