@@ -13,6 +13,7 @@ from time import time_ns
 from django.core.exceptions import ImproperlyConfigured
 
 from adrf_sse.brokers.base import Broker, Receiver
+from adrf_sse.brokers.memory_listener import MemoryListener
 from adrf_sse.brokers.memory_runs import MemoryRuns
 from adrf_sse.brokers.messages import ChannelEvent, Page, first_of, microseconds_kept
 from adrf_sse.brokers.processes import may_serve, warn_of_process
@@ -24,9 +25,6 @@ MAX_BYTES = 64 * 1024 * 1024
 
 EVENT_BYTES, HISTORY_BYTES = 400, 1000
 """Bytes of memory that an event needs beside its frame, and a channel beside its events."""
-
-MAX_WAITING, MAX_WAITING_BYTES = 10_000, 16 * 1024 * 1024
-"""Events, and bytes of events, that wait for an event loop at most. Beyond that, its streams read history instead."""
 
 
 class _History:
@@ -84,7 +82,7 @@ class MemoryBroker(Broker):
         with self._lock:
             event = self._new_event(channel, body)
             self._keep(event)
-            listeners = self._listeners_to_wake()
+            listeners, self._to_wake = self._to_wake, set()
         for listener in listeners:
             listener.wake()
         return event.number
@@ -128,7 +126,7 @@ class MemoryBroker(Broker):
         """Hold the lock, and then wake the listeners for which there are events."""
         with self._lock:
             yield
-            listeners = self._listeners_to_wake()
+            listeners, self._to_wake = self._to_wake, set()
         for listener in listeners:
             listener.wake()
 
@@ -153,18 +151,18 @@ class MemoryBroker(Broker):
         if history is not None:
             self.bytes_of_runs -= sum(len(event.frame) + EVENT_BYTES for event in history.events)
 
-    def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> "MemoryListener":
+    def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> MemoryListener:
         """Return a listener for an event loop."""
         self._checked = True
         return MemoryListener(self, receiver, loop)
 
-    def add_listener(self, listener: "MemoryListener", channels: Collection[str]) -> None:
+    def add_listener(self, listener: MemoryListener, channels: Collection[str]) -> None:
         """Deliver the events of channels to a listener."""
         with self._lock:
             for channel in channels:
                 self._listeners.setdefault(channel, set()).add(listener)
 
-    def remove_listener(self, listener: "MemoryListener", channels: Collection[str] | None = None) -> None:
+    def remove_listener(self, listener: MemoryListener, channels: Collection[str] | None = None) -> None:
         """Deliver the events of channels, or of all channels, no longer to a listener."""
         with self._lock:
             for channel in tuple(self._listeners) if channels is None else channels:
@@ -187,12 +185,6 @@ class MemoryBroker(Broker):
             listener.put(event)
             self._to_wake.add(listener)
         return event
-
-    def _listeners_to_wake(self) -> "Collection[MemoryListener]":
-        if not self._to_wake:
-            return ()
-        listeners, self._to_wake = self._to_wake, set()
-        return listeners
 
     def _keep(self, event: ChannelEvent) -> None:
         history = self._histories.get(event.channel)
@@ -228,72 +220,3 @@ class MemoryBroker(Broker):
     def _dropped_before(self) -> int:
         """Return the ID up to which events may be missing from a channel without history."""
         return min(max(self._forgotten, time_ns() // 1000 - microseconds_kept()), self._last)
-
-
-class MemoryListener:
-    """Bring the events that any thread publishes to one event loop."""
-
-    def __init__(self, broker: MemoryBroker, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> None:
-        self._broker = broker
-        self._receiver = receiver
-        self._loop = loop
-        self._lock = threading.RLock()
-        self._waiting: list[ChannelEvent] = []
-        self._bytes = 0  # of the events that wait
-        self._overrun = False
-        self._called = False  # the loop will call _deliver()
-        self._delivering = False
-
-    async def subscribe(self, channels: Collection[str]) -> None:
-        """Receive the events of these channels from now on."""
-        self._broker.add_listener(self, channels)
-
-    async def unsubscribe(self, channels: Collection[str]) -> None:
-        """Unsubscribe from these channels."""
-        self._broker.remove_listener(self, channels)
-
-    async def aclose(self) -> None:
-        """Receive nothing more."""
-        self._broker.remove_listener(self)
-
-    def put(self, event: ChannelEvent) -> None:
-        """Add an event for the loop. The broker calls this in the order of the events."""
-        with self._lock:
-            self._bytes += len(event.frame)
-            if len(self._waiting) >= MAX_WAITING or self._bytes > MAX_WAITING_BYTES:
-                self._waiting.clear()
-                self._overrun = True
-            if not self._overrun:
-                self._waiting.append(event)
-
-    def wake(self) -> None:
-        """Let the loop deliver the events; in the loop's own thread, deliver them at once."""
-        try:
-            is_here = asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            is_here = False
-        if is_here:
-            self._deliver()
-        elif not self._called:
-            self._called = True
-            try:
-                self._loop.call_soon_threadsafe(self._deliver)
-            except RuntimeError:  # the loop is closed, with all its streams
-                self._broker.remove_listener(self)
-
-    def _deliver(self) -> None:
-        if self._delivering:
-            return  # a receiver of an event has published; its event follows those that are being delivered
-        self._delivering = True
-        try:
-            while self._called or self._waiting or self._overrun:
-                with self._lock:
-                    events, self._waiting, self._bytes = self._waiting, [], 0
-                    overrun, self._overrun = self._overrun, False
-                    self._called = False
-                for event in events:
-                    self._receiver.receive(event)
-                if overrun:
-                    self._receiver.resync()
-        finally:
-            self._delivering = False

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from adrf_sse.brokers import get_broker, memory
+from adrf_sse.brokers import get_broker, memory_listener
 from adrf_sse.brokers.memory import MAX_BYTES
 from adrf_sse.brokers.messages import PAGE_SIZE
 from adrf_sse.channels import apublish, audience, publish, subscribe, subscriber_counts
@@ -85,7 +85,7 @@ def test_a_limit_that_is_no_positive_number_is_refused(settings, value):
 
 
 async def test_large_events_that_wait_for_an_event_loop_are_read_from_history(settings, monkeypatch):
-    monkeypatch.setattr(memory, "MAX_WAITING_BYTES", 100 * KIB)
+    monkeypatch.setattr(memory_listener, "MAX_WAITING_BYTES", 100 * KIB)
     use_memory(settings)
     async with subscribe("news") as events:
         # The event loop can receive nothing while this blocks it.

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MOST = [(12, 6), (30, 9)]
+MOST = [(12, 6), (30, 10)]
 """Functions and modules at most, from a yield and from publish() to the server's send."""
 
 
