@@ -42,6 +42,7 @@ class MemoryRuns(RunStore):
         self._kept: dict[str, _Kept] = {}
         self._by_key: dict[str, str] = {}
         self._ended: dict[str, None] = {}  # in the order of their ends
+        self._next_look = 0.0  # when all active runs are looked at, because nothing else may ever do so
 
     async def create(self, run: NewRun) -> tuple[Run, Created]:
         """Create a run, unless one with its key exists, or an active or foreign one with its ID."""
@@ -92,8 +93,12 @@ class MemoryRuns(RunStore):
                 return replace(run, status="lost") if run.is_active else run
             if not run.is_active:
                 return run
-            self._append(kept, write.bodies)
-            kept.run = replace(kept.run, events=write.after + len(write.bodies))
+            if run.events < write.after:
+                self._end(kept, "lost")
+                return self._shown(kept)
+            if write.bodies and run.events == write.after:
+                self._append(kept, write.bodies)
+                kept.run = replace(kept.run, events=write.after + len(write.bodies))
             kept.deadline = monotonic() + write.lease
             if write.status != "running":
                 self._end(kept, write.status, write.errors)
@@ -169,6 +174,10 @@ class MemoryRuns(RunStore):
         return self._broker.bytes_of_runs + len(self._kept) * RUN_BYTES
 
     def _remove_old(self) -> None:
+        if self._next_look <= monotonic():
+            self._next_look = monotonic() + sse_settings.RUN_LEASE
+            for kept in tuple(self._kept.values()):
+                self._look(kept)
         while self._ended and self._kept[next(iter(self._ended))].deadline <= monotonic():
             self._remove(next(iter(self._ended)))
 

@@ -85,7 +85,7 @@ class Write:
     lease: float
     """Seconds until the run is lost, unless the lease is renewed."""
     after: int = 0
-    """Events that the producer has written before. If the run already has these events, nothing is written again."""
+    """Events that the producer has written before. If the run has more, these events are not written again."""
     bodies: Sequence[bytes] = ()
     """The events, as they are published."""
     status: Status = "running"
@@ -119,7 +119,8 @@ class RunStore(ABC):
         """Add events, renew the lease, and perhaps end the run. Returns the run as it is then.
 
         If the run had ended or has another producer, nothing is written, and the status is how it has ended, or
-        ``lost``. Returns ``None`` if the run is unknown.
+        ``lost``. If the broker has lost events that were written before, the run is lost. Returns ``None`` if the run
+        is unknown.
         """
 
     @abstractmethod

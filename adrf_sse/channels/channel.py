@@ -6,6 +6,7 @@ from typing import Any
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import message_body
+from adrf_sse.brokers.runs import CHANNEL_PREFIX
 from adrf_sse.events.event import ServerSentEvent
 from adrf_sse.settings import sse_settings
 from adrf_sse.validators import shown
@@ -57,7 +58,7 @@ def user_key(user: Any) -> str | None:
 
 
 def _message(channel: str, data: Any, event: str | None, skip_user: str | None) -> tuple[str, bytes]:
-    name = channel_name(channel)
+    name = _open_name(channel)
     if isinstance(data, ServerSentEvent | bytes):
         raise TypeError(
             f"data must be text or JSON, and its event's name apart from it, got a {type(data).__name__}. "
@@ -84,11 +85,22 @@ def channel_name(value: Any) -> str:
     return value
 
 
+def _open_name(value: Any) -> str:
+    """Return a name of a channel to which any code may publish and subscribe."""
+    name = channel_name(value)
+    if name.startswith(CHANNEL_PREFIX):
+        raise ValueError(
+            f"a channel's name must not begin with {CHANNEL_PREFIX!r}, as the channels of runs do, got {name!r}. "
+            "Follow a run with follow() or a RunView, which checks who owns it."
+        )
+    return name
+
+
 def channel_names(values: Iterable[Any]) -> frozenset[str]:
     """Return the names of a subscriber's channels, each once."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise TypeError(f"channels must be a list of names, got {shown(values)}. Return a list, such as ['orders.42'].")
-    names = frozenset(channel_name(value) for value in values)
+    names = frozenset(_open_name(value) for value in values)
     if not 1 <= len(names) <= MAX_CHANNELS:
         raise ValueError(
             f"a subscriber must have 1 to {MAX_CHANNELS} channels, got {len(names)}. "

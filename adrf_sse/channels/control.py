@@ -11,10 +11,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import ChannelEvent
+from adrf_sse.brokers.outages import wait_before_attempt
 from adrf_sse.channels.channel import CONTROL_CHANNEL
 from adrf_sse.channels.cursor import Cursor
 from adrf_sse.channels.subscription import Subscription
-from adrf_sse.exceptions import SubscriberLagged
+from adrf_sse.exceptions import BrokerUnavailable, SubscriberLagged
 from adrf_sse.logs import about, logger
 from adrf_sse.runtime.loops import after_fork, hold_task
 
@@ -96,8 +97,9 @@ class Control:
     async def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
         # The subscription takes a moment, or as long as the broker is unavailable. What is asked meanwhile is in
         # history.
-        last = int((time() - CLOCK_MARGIN) * 1_000_000)
+        now = int(time() * 1_000_000)
         try:
+            last = min(now, await self._position()) - int(CLOCK_MARGIN * 1_000_000)
             while True:
                 with suppress(SubscriberLagged):
                     subscription = _ControlSubscription(frozenset([CONTROL_CHANNEL]), last)
@@ -107,6 +109,16 @@ class Control:
                             self._handle(event, loop, replayed=subscription.replays)
         except Exception:
             logger.exception("Streams can no longer be ended by other processes.", extra=about(None))
+
+    async def _position(self) -> int:
+        """Return the last ID that the broker has assigned. It limits the error of a clock that is far ahead."""
+        attempts = 0
+        while True:
+            try:
+                return await get_broker().aposition()
+            except BrokerUnavailable:
+                attempts += 1
+                await wait_before_attempt(attempts)
 
     def _handle(self, event: ChannelEvent, loop: asyncio.AbstractEventLoop, *, replayed: bool) -> None:
         obey = self._obey.get(event.event or "")

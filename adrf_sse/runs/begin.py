@@ -20,7 +20,7 @@ from adrf_sse.runs.bodies import BodyEncoder, Endings
 from adrf_sse.runs.local import produce_here, reserve_run
 from adrf_sse.runs.producer import Producer
 from adrf_sse.runtime.contexts import called_by_sync_code
-from adrf_sse.runtime.loops import background_loop, run_on
+from adrf_sse.runtime.loops import background_loop, hold_task, run_on
 from adrf_sse.settings import sse_settings
 from adrf_sse.streams.failures import FormatError, checked_format_error
 from adrf_sse.streams.limits import Slot
@@ -72,6 +72,8 @@ class Start:
     ) -> None:
         self.run_id = new_run_id() if run_id is None else checked_run_id(run_id)
         """The run's ID."""
+        self.has_begun = False
+        """Whether it is produced here, or was."""
         self._name = uuid4().hex  # of its producer
         self._owner = owner
         self._key = key
@@ -106,6 +108,12 @@ class Start:
             await get_broker().runs.discard(self.run_id, self._name)
         except BrokerUnavailable as exc:
             logger.warning("The run %s could not be removed: %s", self.run_id, exc, extra=about(None))
+
+    async def abandon(self) -> None:
+        """Remove the run, also if the caller is cancelled meanwhile, because it may exist and will not begin."""
+        task = asyncio.get_running_loop().create_task(self.discard())
+        hold_task(task)
+        await asyncio.shield(task)
 
     def producer(self, source: Any, slot: Slot) -> Producer:
         """Return what produces the run here, and counts under ``slot``. Raises ``TypeError`` for a bad source."""
@@ -152,11 +160,13 @@ async def begin(source: Any, owner: str | None, run_id: str | None, options: Map
         raise
     try:
         _, created = await start.create(queued=False)
-        if created != "new":
-            raise RunConflict
     except BaseException:
         producer.abandon()
+        await start.abandon()
         raise
+    if created != "new":
+        producer.abandon()
+        raise RunConflict
     producer.commit()
     # The loop of asynchronous code that synchronous code waits for ends with that code.
     loop = background_loop.get() if called_by_sync_code() else asyncio.get_running_loop()

@@ -13,6 +13,7 @@ from adrf_sse.channels.subscription import Subscription
 from adrf_sse.events.event import END_EVENT, ERROR_EVENT
 from adrf_sse.exceptions import RunLost, RunNotFound
 from adrf_sse.runs.watch import Watch, watch_of
+from adrf_sse.settings import sse_settings
 from adrf_sse.streams.failures import failure_event
 
 _NUMBER = re.compile(r"[0-9]{1,16}")
@@ -91,9 +92,8 @@ class Follower(Subscription):
             cursor.finish()  # the client has received everything
             return
         await super()._join(cursor)
-        if run.is_active:
-            self._watch = watch_of(get_broker(), self._run_id)
-            self._watch.add(self, run.lease)
+        self._watch = watch_of(get_broker(), self._run_id)
+        self._watch.add(self, run.lease if run.is_active else sse_settings.RUN_LEASE)
 
     def lose(self) -> None:
         """Tell the client that the broker has lost the run, which nobody produces any longer."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -10,6 +11,7 @@ from adrf_sse.brokers.runs import Run, RunStore, Status, Write
 from adrf_sse.exceptions import BrokerUnavailable, RunLost, RunTooLarge
 from adrf_sse.runs.bodies import BodyEncoder, Endings
 from adrf_sse.runs.reports import report_end
+from adrf_sse.runtime.loops import hold_task
 from adrf_sse.settings import sse_settings
 from adrf_sse.streams.buffer import FrameBuffer
 from adrf_sse.streams.lifecycle import Lifecycle, Phase
@@ -132,13 +134,20 @@ class Producer(Lifecycle):
             await self._give_up()
             raise
         finally:
-            self._pump.buffer.clear()
+            await self._close_source(status)
+        return status
+
+    async def _close_source(self, status: Status) -> None:
+        self._pump.buffer.clear()
+        try:
             if not self._pump.buffer.ended:
                 await self._pump.stop(sse_settings.CLEANUP_TIMEOUT)
+        finally:  # also if the task is cancelled once more
+            if self._pump.task is not None and not self._pump.task.done():
+                hold_task(self._pump.task)
             self._first.set()
             self._leave()
             report_end(self, status)
-        return status
 
     def check(self) -> None:
         """Ask the broker soon whether the run was stopped. Called in the producer's loop."""
@@ -229,22 +238,28 @@ class Producer(Lifecycle):
         while True:
             begun = monotonic()
             try:
-                async with asyncio.timeout(max(0.0, self._renewed + self._lease - begun)):
+                async with asyncio.timeout(max(0.0, min(self._renewed + self._lease - begun, self._lease / 3))):
                     run = await self._runs.write(write)
             except (BrokerUnavailable, TimeoutError) as exc:
                 self._outage.failed(exc)
                 attempts += 1
                 if monotonic() >= self._renewed + self._lease:
                     raise RunLost from exc
-                await wait_before_attempt(attempts)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._lease / 10):
+                        await wait_before_attempt(attempts)
             else:
                 self._outage.succeeded()
                 return begun, run
 
     async def _give_up(self) -> None:
-        """Tell the broker, if it can be told now, that the run is lost, because this producer can't go on."""
+        """Tell the broker, if it can be told now, that the run is lost, because this producer can't go on.
+
+        If it was lost before, another run may have its ID. So this is a write of the producer.
+        """
+        lost = Write(id=self.run_id, producer=self.name, lease=self._lease, after=self._written, status="lost")
         try:
             async with asyncio.timeout(END_TIMEOUT):
-                await self._runs.end(self.run_id, "lost")
+                await self._runs.write(lost)
         except (BrokerUnavailable, TimeoutError):
             pass  # the lease will pass

@@ -9,6 +9,7 @@ from adrf_sse.brokers.outages import Outage, wait_before_attempt
 from adrf_sse.brokers.runs import Run
 from adrf_sse.exceptions import BrokerUnavailable
 from adrf_sse.runtime.loops import after_fork, hold_task
+from adrf_sse.settings import sse_settings
 
 if TYPE_CHECKING:
     from adrf_sse.runs.follower import Follower
@@ -18,10 +19,10 @@ MARGIN = 0.05
 
 
 class Watch:
-    """Read the state of a run whenever its lease would end, while it has followers.
+    """Read the state of a run whenever its lease would end, and at least every ``RUN_LEASE``, while it has followers.
 
     If the lease has passed, the broker ends the run when it is asked, and all followers receive its end. If the broker
-    does not know the run any longer, because it has lost its data, the followers are told here.
+    does not know the run any longer, because it has lost or removed it, the followers are told here.
     """
 
     def __init__(self, broker: Broker, run_id: str) -> None:
@@ -49,15 +50,15 @@ class Watch:
 
     async def _watch(self, lease: float) -> None:
         while True:
-            await asyncio.sleep(lease + MARGIN)
+            # The lease of a queued run may be long, and becomes short when something begins to produce the run.
+            await asyncio.sleep(min(lease, sse_settings.RUN_LEASE) + MARGIN)
             run = await self._read()
             if run is None:
                 for follower in tuple(self._followers):
                     follower.lose()
                 return
-            if not run.is_active:
-                return  # the followers receive its end from its channel
-            lease = run.lease
+            # Followers that are slow read the history of a run that has ended, which may be removed meanwhile.
+            lease = run.lease if run.is_active else sse_settings.RUN_LEASE
 
     async def _read(self) -> Run | None:
         attempts = 0

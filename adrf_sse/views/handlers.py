@@ -23,11 +23,15 @@ def overridable(handler: Handler) -> Handler:
 
 async def call(handler: Handler, *args: Any, **kwargs: Any) -> Any:
     """Call a handler of any kind, in a thread if it runs code of its own before it returns."""
-    if _only_creates(getattr(handler, "event_stream_function", handler)):
-        result = handler(*args, **kwargs)
-    else:
-        result = await sync_to_async(handler)(*args, **kwargs)
+    result = await begin_call(handler, *args, **kwargs)
     return await result if kind_of(result) == "awaitable" else result
+
+
+async def begin_call(handler: Handler, *args: Any, **kwargs: Any) -> Any:
+    """Call a handler of any kind, and return what it returns: a coroutine, if it is a coroutine function."""
+    if _only_creates(getattr(handler, "event_stream_function", handler)):
+        return handler(*args, **kwargs)
+    return await sync_to_async(handler)(*args, **kwargs)
 
 
 def _only_creates(function: Handler) -> bool:

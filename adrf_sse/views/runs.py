@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 
-from adrf_sse.brokers.runs import Run
+from adrf_sse.brokers.runs import Created, Run
 from adrf_sse.channels.channel import user_key
 from adrf_sse.events.json_encoders import json_encoder
 from adrf_sse.exceptions import RunConflict, RunNotFound
@@ -31,7 +31,7 @@ from adrf_sse.streams.failures import format_error_of
 from adrf_sse.streams.options import Options, options_of
 from adrf_sse.streams.sources import AnySource
 from adrf_sse.streams.stream import EventStream
-from adrf_sse.views.handlers import call, overridable
+from adrf_sse.views.handlers import begin_call, call, overridable
 from adrf_sse.views.mixin import AsyncSSEAPIView
 
 MAX_KEY_LENGTH = 255
@@ -80,12 +80,18 @@ class RunView(AsyncSSEAPIView):
         """
         slot = reserve()
         try:
-            await self._start.claim()
-            source = await call(self.run, request, *self.args, **self.kwargs)
+            # A coroutine is a source, too: the producer awaits it, so that a client that leaves does not cancel it.
+            source = await begin_call(self.run, request, *self.args, **self.kwargs)
             producer = self._start.producer(source, slot)
         except BaseException:
             slot.release()
             raise
+        try:
+            await self._start.claim()
+        except BaseException:
+            producer.abandon()
+            raise
+        self._start.has_begun = True
         await run_here(producer, loop_of(request._request), float(options_of(self).first_event_timeout))
 
     @overridable
@@ -96,10 +102,8 @@ class RunView(AsyncSSEAPIView):
         await sync_to_async(lambda: request.data)()  # now: the body is closed with the request
         self._select_renderer(request, self._wanted_form)
         self._start = await self._new_start(request)
-        run, created = await self._start.create(queued=True)
-        if created == "new":
-            await self._begin(request)
-        elif created == "foreign":
+        run, created = await self._begin(request)
+        if created == "foreign":
             raise RunNotFound
         headers = {"Location": self.get_run_url(request, run.id)}
         if created == "active":
@@ -148,13 +152,17 @@ class RunView(AsyncSSEAPIView):
             serialize=event_serializers(self),
         )
 
-    async def _begin(self, request: Request) -> None:
-        """Start the run. If that fails, there is no run. If the client leaves meanwhile, the run goes on."""
+    async def _begin(self, request: Request) -> tuple[Run, Created]:
+        """Create the run and start it. If that fails, or if the client leaves before it has begun, there is no run."""
         try:
-            await call(self.start, request, self._start.run_id)
-        except Exception:
-            await self._start.discard()
+            run, created = await self._start.create(queued=True)
+            if created == "new":
+                await call(self.start, request, self._start.run_id)
+        except BaseException as exc:
+            if isinstance(exc, Exception) or not self._start.has_begun:
+                await self._start.abandon()
             raise
+        return run, created
 
     async def _find(self, request: Request, kwargs: dict[str, Any]) -> Run:
         """Return the run of a request, if the user may follow it."""

@@ -116,8 +116,9 @@ end
 _CREATE = """
 local key, owner, starter, is_queued = KEYS[7], ARGV[4], ARGV[5], ARGV[6] == '1'
 local lease, endings = tonumber(ARGV[7]), ARGV[8]
-if key and redis.call('EXISTS', key) == 1 then
-    return redis.call('GET', key)
+local repeated = key and redis.call('GET', key)
+if repeated and redis.call('EXISTS', string.sub(run_key, 1, #run_key - #run_id) .. repeated) == 1 then
+    return repeated
 end
 local before = look()
 if before and (before.owner or '') ~= owner then
@@ -126,7 +127,7 @@ end
 if before and is_active(before) then
     return reply(before, 'active')
 end
-redis.call('DEL', run_key, history_key, large_key)
+redis.call('DEL', run_key, history_key, large_key, before and before.key or run_key)
 local run = {}
 set(run, 'status', is_queued and 'queued' or 'running', 'starter', starter, 'endings', endings, 'events', '0')
 if owner ~= '' then
@@ -184,11 +185,12 @@ if run.producer ~= producer then
     end
     return reply(run, 0)
 end
-local is_done = tonumber(run.events) == after + count and run.status == status
-if is_done and (count > 0 or status ~= 'running') then
-    return reply(run, 1)
-end
 if not is_active(run) then
+    return reply(run, 0)
+end
+local events = tonumber(run.events)
+if events < after then
+    finish(run, 'lost')
     return reply(run, 0)
 end
 local bodies, errors = {}, {}
@@ -198,8 +200,8 @@ end
 for i = 10 + count, #ARGV do
     errors[#errors + 1] = ARGV[i]
 end
-append(run, bodies)
-if count > 0 then
+if count > 0 and events == after then
+    append(run, bodies)
     set(run, 'events', text_of(after + count))
 end
 if status == 'running' then
@@ -210,7 +212,9 @@ end
 return reply(run, 1)
 """
 )
-"""Add events, renew the lease, and perhaps end the run. What a lost reply has already done is not done again.
+"""Add events, renew the lease, and perhaps end the run. A write that arrives again, however late, adds nothing.
+
+If Redis has come back without some of the events before, the run is lost.
 
 Arguments beside the common ones: producer, lease in microseconds, number of events before, status, number of events,
 whether errors follow, the events, the errors that precede the end.
