@@ -1,4 +1,4 @@
-"""Metrics of the streams for Prometheus (extra ``adrf-sse[metrics]``)."""
+"""Metrics of the streams and runs for Prometheus (extra ``adrf-sse[metrics]``)."""
 
 import os
 import threading
@@ -9,6 +9,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
 from adrf_sse import signals
+from adrf_sse.runs.local import local_runs
 from adrf_sse.streams.stream import EventStream
 from adrf_sse.streams.sync_sources import count_sync_sources
 
@@ -78,7 +79,7 @@ class OpenStreamTotals:
 
 
 class StreamMetrics:
-    """Count the streams of this process in the metrics of a registry.
+    """Count the streams and runs of this process in the metrics of a registry.
 
     Create one instance when the project starts: ``path("metrics/", StreamMetrics().view)``. If another exporter serves
     the registry, create it in the ``ready()`` method of an app instead. prometheus_client raises ``ValueError`` if the
@@ -122,12 +123,20 @@ class StreamMetrics:
             "Subscribers that were disconnected because they fell too far behind.",
             registry=registry,
         )
-
         self._sync_sources = prometheus.Gauge(
             "adrf_sse_sync_sources",
             "Synchronous sources, each with a thread, that have not returned.",
             registry=registry,
             multiprocess_mode="livesum",
+        )
+        self._runs = prometheus.Gauge(
+            "adrf_sse_runs_active",
+            "Runs that are being produced.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._runs_ended = prometheus.Counter(
+            "adrf_sse_runs_ended", "Runs that have ended.", ["status"], registry=registry
         )
 
     def _connect(self) -> None:
@@ -136,6 +145,8 @@ class StreamMetrics:
         signals.stream_closed.connect(self._stream_closed, weak=False)
         signals.event_received.connect(self._event_received, weak=False)
         signals.subscriber_dropped.connect(self._subscriber_dropped, weak=False)
+        signals.run_started.connect(self._run_started, weak=False)
+        signals.run_ended.connect(self._run_ended, weak=False)
 
     def disconnect(self) -> None:
         """Stop counting."""
@@ -143,6 +154,8 @@ class StreamMetrics:
         signals.stream_closed.disconnect(self._stream_closed)
         signals.event_received.disconnect(self._event_received)
         signals.subscriber_dropped.disconnect(self._subscriber_dropped)
+        signals.run_started.disconnect(self._run_started)
+        signals.run_ended.disconnect(self._run_ended)
         self._totals = OpenStreamTotals()
         self._stop_timer()
 
@@ -166,6 +179,7 @@ class StreamMetrics:
         for view, sent in self._totals.count().items():
             self._add(view, sent)
         self._sync_sources.set(count_sync_sources())
+        self._runs.set(len(local_runs))
 
     def _add(self, view: str, sent: Sent) -> None:
         events, size = sent
@@ -194,6 +208,13 @@ class StreamMetrics:
 
     def _subscriber_dropped(self, **kwargs: Any) -> None:
         self._dropped.inc()
+
+    def _run_started(self, **kwargs: Any) -> None:
+        self._runs.set(len(local_runs))
+
+    def _run_ended(self, status: str, **kwargs: Any) -> None:
+        self._runs.set(len(local_runs))
+        self._runs_ended.labels(status).inc()
 
     # The timer is a thread that counts the open streams once. It starts again while streams are open.
 

@@ -1,4 +1,4 @@
-"""Django signals about streams and channels."""
+"""Django signals about streams, channels and runs."""
 
 from typing import Literal
 
@@ -24,6 +24,11 @@ the event was published."""
 subscriber_dropped = Signal()
 """Sent for each subscriber that is disconnected because it fell behind. Receivers get the names of its ``channels``."""
 
+# The signals about runs are sent in the same way, in the process that produces the run.
+
+run_started = Signal()
+"""Sent for each run that this process begins to produce. Receivers get ``run_id``."""
+
 run_ended = Signal()
-"""Sent for each run that has ended in the process that produced it. Receivers get ``status``, and ``duration`` in
+"""Sent for each of these runs when it has ended here. Receivers get ``run_id``, ``status``, and ``duration`` in
 seconds."""

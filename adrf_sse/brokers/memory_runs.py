@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
-from adrf_sse.brokers.runs import Created, NewRun, Run, RunStore, Status, Write, ending_of
+from adrf_sse.brokers.runs import Created, NewRun, Run, RunStore, Status, Write, ending_of, log_loss
 from adrf_sse.settings import sse_settings
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ class MemoryRuns(RunStore):
         """Return a run, which is lost if its lease has passed."""
         if kept.run.is_active and kept.deadline <= monotonic():
             self._end(kept, "lost")
+            log_loss(kept.run.id)
         return self._shown(kept)
 
     def _shown(self, kept: _Kept) -> Run:

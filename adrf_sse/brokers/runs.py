@@ -1,12 +1,17 @@
 """Runs as brokers keep them: their states, and what each broker does with them atomically."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from adrf_sse.logs import log
+
 Status = Literal["queued", "running", "completed", "failed", "stopped", "lost"]
 """``queued`` until somebody produces the run, ``running`` until it ends, and then how it has ended."""
+
+_LOST = "The run %(run)s is lost: nothing has begun to produce it, or what produced it has not renewed its lease."
 
 ACTIVE: frozenset[str] = frozenset({"queued", "running"})
 """The statuses of runs that have not ended."""
@@ -144,3 +149,8 @@ def ending_of(endings: Mapping[str, Sequence[bytes]], status: str, errors: Seque
     """Return the last events of a run."""
     prepared = endings[status]
     return prepared if errors is None else [*errors, prepared[-1]]
+
+
+def log_loss(run_id: str) -> None:
+    """Log that a run is lost. Of all processes, the one that notices it first does so."""
+    log(logging.ERROR, _LOST, None, run=run_id, status="lost")

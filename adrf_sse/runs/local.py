@@ -11,6 +11,7 @@ from adrf_sse.channels.control import control
 from adrf_sse.exceptions import BrokerUnavailable, RunNotFound, TooManyRuns
 from adrf_sse.logs import about, logger
 from adrf_sse.runs.producer import Producer
+from adrf_sse.runs.reports import report_end, report_start
 from adrf_sse.runtime.loops import after_fork
 from adrf_sse.settings import sse_settings
 from adrf_sse.streams.limits import Limit, Slot, stream_counts
@@ -41,6 +42,9 @@ class LocalRuns:
         """Forget the producers. A forked process must do so, because it has none of its parent's loops."""
         self._producers: dict[str, Producer] = {}
         self._by_loop: Counter[asyncio.AbstractEventLoop] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._producers)
 
     def add(self, producer: Producer) -> None:
         """Add a producer that begins in the running loop."""
@@ -87,10 +91,14 @@ after_fork(local_runs.reset)
 async def produce_here(producer: Producer) -> Status:
     """Produce a run, which counts as one of this process meanwhile."""
     local_runs.add(producer)
+    report_start(producer)
+    status: Status = "lost"
     try:
-        return await producer.produce()
+        status = await producer.produce()
     finally:
         local_runs.discard(producer)
+        report_end(producer, status)
+    return status
 
 
 async def end_run(run_id: str) -> Run:

@@ -10,7 +10,6 @@ from adrf_sse.brokers.outages import Outage, wait_before_attempt
 from adrf_sse.brokers.runs import Run, RunStore, Status, Write
 from adrf_sse.exceptions import BrokerUnavailable, RunLost, RunTooLarge
 from adrf_sse.runs.bodies import BodyEncoder, Endings
-from adrf_sse.runs.reports import report_end
 from adrf_sse.runtime.loops import hold_task
 from adrf_sse.settings import sse_settings
 from adrf_sse.streams.buffer import FrameBuffer
@@ -134,10 +133,10 @@ class Producer(Lifecycle):
             await self._give_up()
             raise
         finally:
-            await self._close_source(status)
+            await self._close_source()
         return status
 
-    async def _close_source(self, status: Status) -> None:
+    async def _close_source(self) -> None:
         self._pump.buffer.clear()
         try:
             if not self._pump.buffer.ended:
@@ -147,7 +146,6 @@ class Producer(Lifecycle):
                 hold_task(self._pump.task)
             self._first.set()
             self._leave()
-            report_end(self, status)
 
     def check(self) -> None:
         """Ask the broker soon whether the run was stopped. Called in the producer's loop."""

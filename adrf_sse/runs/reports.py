@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING
 
 from adrf_sse.brokers.runs import Status
 from adrf_sse.logs import log
-from adrf_sse.signals import run_ended
+from adrf_sse.signals import run_ended, run_started
 
 if TYPE_CHECKING:
     from adrf_sse.runs.producer import Producer
 
+_STARTED = "The run %(run)s has started."
 _ENDED = "The run %(run)s has ended, %(status)s, after %(duration).3f s, %(events)d events."
+_UNKNOWN = "The run %(run)s, which this process follows, is lost: the broker does not know it any longer."
 
 _LEVELS: dict[Status, int] = {"failed": logging.WARNING, "lost": logging.ERROR}
+
+
+def report_start(producer: "Producer") -> None:
+    """Log that this process begins to produce a run, and send ``run_started``."""
+    log(logging.DEBUG, _STARTED, producer.request, run=producer.run_id)
+    if run_started.has_listeners():
+        run_started.send_robust(type(producer), run_id=producer.run_id)
 
 
 def report_end(producer: "Producer", status: Status) -> None:
@@ -22,4 +31,9 @@ def report_end(producer: "Producer", status: Status) -> None:
     values = {"run": producer.run_id, "status": status, "duration": duration, "events": producer.events}
     log(_LEVELS.get(status, logging.INFO), _ENDED, producer.request, **values)
     if run_ended.has_listeners():
-        run_ended.send_robust(type(producer), status=status, duration=duration)
+        run_ended.send_robust(type(producer), run_id=producer.run_id, status=status, duration=duration)
+
+
+def report_unknown(run_id: str) -> None:
+    """Log that the broker has lost a run that this process follows."""
+    log(logging.ERROR, _UNKNOWN, None, run=run_id, status="lost")

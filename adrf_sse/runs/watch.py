@@ -8,6 +8,7 @@ from adrf_sse.brokers import Broker
 from adrf_sse.brokers.outages import Outage, wait_before_attempt
 from adrf_sse.brokers.runs import Run
 from adrf_sse.exceptions import BrokerUnavailable
+from adrf_sse.runs.reports import report_unknown
 from adrf_sse.runtime.loops import after_fork, hold_task
 from adrf_sse.settings import sse_settings
 
@@ -54,6 +55,7 @@ class Watch:
             await asyncio.sleep(min(lease, sse_settings.RUN_LEASE) + MARGIN)
             run = await self._read()
             if run is None:
+                report_unknown(self._run_id)
                 for follower in tuple(self._followers):
                     follower.lose()
                 return

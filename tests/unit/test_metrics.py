@@ -171,6 +171,8 @@ async def test_disconnected_metrics_stop_counting(metrics):
             signals.stream_closed,
             signals.event_received,
             signals.subscriber_dropped,
+            signals.run_started,
+            signals.run_ended,
         )
     )
 

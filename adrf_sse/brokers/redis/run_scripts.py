@@ -85,6 +85,7 @@ local function look()
     local run = loaded()
     if run and is_active(run) and tonumber(run.lease) <= now then
         finish(run, 'lost')
+        run.was_lost = true  -- now, and nobody else has noticed
     end
     return run
 end
@@ -98,7 +99,7 @@ end
 local function reply(run, done)
     local lease = is_active(run) and math.max(0, tonumber(run.lease) - now) or 0
     return {run.status, run.owner or '', run.started or '', run.ended or '', run.events or '0', run.last or '0',
-        text_of(lease), done}
+        text_of(lease), run.was_lost and 1 or 0, done}
 end
 """
 
@@ -128,7 +129,7 @@ if before and is_active(before) then
     return reply(before, 'active')
 end
 redis.call('DEL', run_key, history_key, large_key, before and before.key or run_key)
-local run = {}
+local run = {was_lost = before and before.was_lost}
 set(run, 'status', is_queued and 'queued' or 'running', 'starter', starter, 'endings', endings, 'events', '0')
 if owner ~= '' then
     set(run, 'owner', owner)

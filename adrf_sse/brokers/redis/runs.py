@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from adrf_sse.brokers.redis.client import RedisClient
 from adrf_sse.brokers.redis.run_scripts import CLAIM, CREATE, DISCARD, END, LIST, READ_RUN, WRITE
-from adrf_sse.brokers.runs import Created, NewRun, Run, RunStore, Status, Write, run_channel
+from adrf_sse.brokers.runs import Created, NewRun, Run, RunStore, Status, Write, log_loss, run_channel
 from adrf_sse.settings import sse_settings
 
 _ACTION = "keep the run"
@@ -89,7 +89,9 @@ def _done(run_id: str, reply: Any) -> tuple[Run, bool] | None:
 
 
 def _run(run_id: str, reply: list[Any]) -> Run:
-    status, owner, started, ended, events, last_id, lease, done = reply
+    status, owner, started, ended, events, last_id, lease, was_lost, done = reply
+    if was_lost:
+        log_loss(run_id)
     return Run(
         run_id,
         cast(Status, status.decode()),
