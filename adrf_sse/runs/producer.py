@@ -124,17 +124,15 @@ class Producer(Lifecycle):
         self._advance(Phase.STARTED)
         self.loop = asyncio.get_running_loop()
         self._pump.start()
-        status: Status = "lost"
         try:
-            status = await self._publish_all()
+            return await self._publish_all()
         except _Ended as end:
-            status = end.status
+            return end.status
         except BaseException:
             await self._give_up()
             raise
         finally:
             await self._close_source()
-        return status
 
     async def _close_source(self) -> None:
         self._pump.buffer.clear()
