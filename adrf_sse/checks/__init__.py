@@ -10,6 +10,7 @@ from adrf_sse.checks.project import (
     check_middleware,
     check_settings,
 )
+from adrf_sse.checks.runs import check_run_routes, check_run_workers
 from adrf_sse.checks.views import check_atomic_requests, check_renderers
 from adrf_sse.checks.workers import check_workers
 
@@ -26,5 +27,7 @@ CHECKS = {
     check_atomic_requests: [TAG, Tags.urls],
     check_renderers: [TAG, Tags.urls],
     check_generators: [TAG, Tags.urls],
+    check_run_workers: [TAG, Tags.urls],
+    check_run_routes: [TAG, Tags.urls],
 }
 """The checks and their tags."""

@@ -22,6 +22,8 @@ class RoutedView:
 
     callback: Callback
     cls: type[Any]
+    arguments: frozenset[str]
+    """The names of the arguments in its URL."""
 
     @property
     def name(self) -> str:
@@ -124,16 +126,20 @@ def routed_views() -> list[RoutedView]:
     if not getattr(settings, "ROOT_URLCONF", None):
         return []
     try:
-        callbacks = list(_callbacks(get_resolver().url_patterns))
+        routes = list(_routes(get_resolver().url_patterns, frozenset()))
     except Exception:
         return []  # Django's own checks report an invalid URLconf.
-    views = [RoutedView(callback, callback.cls) for callback in callbacks if hasattr(callback, "cls")]
+    views = [RoutedView(callback, callback.cls, names) for callback, names in routes if hasattr(callback, "cls")]
     return [view for view in views if hasattr(view.cls, "renderer_classes")]
 
 
-def _callbacks(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[Callback]:
+def _routes(
+    patterns: Iterable[URLPattern | URLResolver], names: frozenset[str]
+) -> Iterator[tuple[Callback, frozenset[str]]]:
+    """Yield each callback with the names of the arguments in its URL. ``names`` are those of the URL's first part."""
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
-            yield from _callbacks(pattern.url_patterns)
+            given = pattern.default_kwargs
+            yield from _routes(pattern.url_patterns, names.union(pattern.pattern.regex.groupindex, given))
         else:
-            yield pattern.callback
+            yield pattern.callback, names.union(pattern.pattern.regex.groupindex, pattern.default_args)

@@ -21,8 +21,8 @@ GUNICORN_ARGUMENTS = "GUNICORN_CMD_ARGS"
 
 def check_workers(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
     """Warn if the server starts several worker processes but the broker reaches only one process."""
-    variable, workers = _workers()
-    if workers < 2 or not _is_process_local():
+    variable, workers = requested_workers()
+    if workers < 2 or not is_process_local():
         return []
     broker = sse_settings.BROKER["BACKEND"]
     return [
@@ -36,14 +36,15 @@ def check_workers(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMe
     ]
 
 
-def _is_process_local() -> bool:
+def is_process_local() -> bool:
+    """Return whether the broker reaches only one process."""
     try:
         return get_broker().process_local
     except ImproperlyConfigured:
         return False  # Other checks report this error.
 
 
-def _workers() -> tuple[str, int]:
+def requested_workers() -> tuple[str, int]:
     """Return the environment variable that requests the most workers, and their number."""
     workers = {variable: _number(os.environ.get(variable)) for variable in WORKER_VARIABLES}
     workers[GUNICORN_ARGUMENTS] = _number(_gunicorn_workers(os.environ.get(GUNICORN_ARGUMENTS, "")))

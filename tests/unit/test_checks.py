@@ -14,7 +14,7 @@ from django.core.checks import run_checks
 from django.core.management import call_command
 from django.db import connections, transaction
 from django.test import Client
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.utils.decorators import method_decorator
 from rest_framework.decorators import action, renderer_classes
 from rest_framework.decorators import api_view as sync_api_view
@@ -26,7 +26,7 @@ from rest_framework.views import APIView as SyncAPIView
 from adrf_sse.checks import CHECKS, project, workers
 from adrf_sse.decorators import event_stream
 from adrf_sse.renderers import EventStreamRenderer
-from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin
+from adrf_sse.views import AsyncSSEAPIView, EventStreamMixin, RunView
 from tests.support.example import EXAMPLE, manage
 
 ROOT = Path(__file__).parents[2]
@@ -447,3 +447,58 @@ def test_another_error_of_a_view_has_no_note(route, url, message):
     with pytest.raises((ValueError, AssertionError), match=message) as caught:
         Client().get(url)
     assert not hasattr(caught.value, "__notes__")
+
+
+# Runs
+
+
+class Run(RunView):
+    async def run(self, request):
+        yield "a"
+
+
+class OtherRun(Run):
+    pass
+
+
+class RunElsewhere(Run):
+    def get_run_url(self, request, run_id):
+        return f"/runs/{run_id}/"
+
+
+def test_a_view_of_runs_without_a_route_to_follow_them_gets_a_warning(route):
+    route(path("chat/", Run.as_view()), path("chat/<str:id>/", Run.as_view()), path("other/", RunElsewhere.as_view()))
+    [warning] = run_sse_checks()
+    assert (warning.id, warning.obj) == ("adrf_sse.W006", "tests.unit.test_checks.Run")
+    assert warning.msg == (
+        "This RunView has no route with run_id, so clients can't follow or stop the runs that it starts."
+    )
+
+
+@pytest.mark.parametrize(
+    "followed",
+    [
+        path("chat/<str:run_id>/", Run.as_view()),
+        re_path("^chat/(?P<run_id>[0-9a-f]+)/$", Run.as_view()),
+        path("chat/", include([path("<str:run_id>/", Run.as_view())])),
+        path("<slug:run_id>/", include([path("chat/", Run.as_view())])),
+        path("chat/now/", Run.as_view(), {"run_id": "now"}),
+        path("chat/", include([path("now/", Run.as_view())]), {"run_id": "now"}),
+    ],
+)
+def test_the_route_to_follow_runs_may_be_of_any_form(route, followed):
+    route(path("chat/", Run.as_view()), followed, path("stream/", Stream.as_view()))
+    assert check_ids() == []
+
+
+def test_runs_with_several_workers_need_a_broker_that_connects_them(route, monkeypatch, settings):
+    patterns = [path(each, view.as_view()) for view in (Run, OtherRun) for each in ("a/", "a/<str:run_id>/")]
+    route(*patterns, path("stream/", Stream.as_view()))
+    assert check_ids() == []
+    monkeypatch.setenv("WEB_CONCURRENCY", "2")
+    found = [(message.id, message.obj) for message in run_sse_checks()]
+    names = [f"tests.unit.test_checks.{name}" for name in ("Run", "OtherRun")]
+    assert found == [("adrf_sse.W003", None), *(("adrf_sse.W005", name) for name in names)]
+    options = {"url": "redis://127.0.0.1:1"}
+    settings.ADRF_SSE = {"BROKER": {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": options}}
+    assert check_ids() == []
