@@ -3,13 +3,13 @@
     rest_framework.exceptions.APIException
     ├── Unavailable               503: the client should try again later
     │   ├── BrokerUnavailable     the broker can't publish an event or read the history
-    │   ├── ServerStopping        the server is shutting down while it collects a stream
+    │   ├── ServerStopping        the server is shutting down: it can't collect a stream, or start a run
     │   ├── TooManyRuns           the process has MAX_RUNS runs
     │   └── TooManyStreams        the process has MAX_STREAMS streams
     │       ├── TooManyLists          too many streams are being collected as JSON lists
     │       └── TooManySyncStreams    all threads for synchronous sources are in use
     ├── RunConflict               409: another run with the ID is active
-    ├── RunLost                   whatever produced a run has died, or could not reach the broker
+    ├── RunLost                   what produced a run has died or lost the broker, or nothing began to produce it
     └── RunTooLarge               a run has more than RUN_MAX_SIZE bytes of events
     rest_framework.exceptions.NotFound
     └── RunNotFound               404: there is no such run, or no longer
@@ -35,7 +35,7 @@ class Unavailable(APIException):
 
 
 class ServerStopping(Unavailable):
-    """The server shuts down before it has read a stream to its end, so it can't return the stream as a list."""
+    """The server shuts down. It can't read a stream to its end, to return it as a list, and starts no more runs."""
 
     default_detail = "The server is stopping. Try again later."
     default_code = "server_stopping"
@@ -76,7 +76,11 @@ class RunConflict(APIException):
 
 
 class RunLost(APIException):
-    """Whatever produced a run has died, or could not reach the broker for ``RUN_LEASE`` seconds."""
+    """Nothing produces a run any longer.
+
+    What produced it has died, or could not reach the broker for ``RUN_LEASE`` seconds, or nothing began to produce it
+    within ``RUN_START_TIMEOUT`` seconds.
+    """
 
     default_detail = "The run was lost. Start it again."
     default_code = "run_lost"
