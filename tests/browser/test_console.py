@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 from adrf_sse.testing import EventParser
 from tests.project.console_views import EVIL, FLOOD, TORN
 from tests.servers.test_servers import ROOT
-from tests.support.browsers import WatchedPage, watched_page
+from tests.support.browsers import MIN_CONTRAST, WatchedPage, contrast, watched_page
 from tests.support.servers import Server, serve
 
 pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
@@ -452,23 +452,5 @@ async def test_the_page_fits_its_window_and_its_text_has_enough_contrast(
         await expect(part(watched.page, "total")).to_have_text("2")
         assert await watched.page.evaluate("document.documentElement.scrollWidth") == width
         for selector in ("body", ".sse-state", ".sse-rows b", ".sse-rows pre", ".sse-rows time", ".sse-primary"):
-            assert await watched.page.evaluate(CONTRAST, selector) >= 4.5, selector
+            assert await contrast(watched.page, selector) >= MIN_CONTRAST, selector
         ignore_refusals(watched)  # the favicon is missing
-
-
-CONTRAST = """selector => {
-    const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
-    const luminance = color => {
-        canvas.fillStyle = color;
-        canvas.fillRect(0, 0, 1, 1);
-        const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map(v => v / 255)
-            .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const element = document.querySelector(selector);
-    let behind = element;
-    while (behind && getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
-    const ground = behind ? getComputedStyle(behind).backgroundColor : "white";
-    const [low, high] = [luminance(getComputedStyle(element).color), luminance(ground)].sort((a, b) => a - b);
-    return (high + 0.05) / (low + 0.05);
-}"""

@@ -24,6 +24,9 @@ ARGUMENTS = [
 TIMEOUT = 30_000
 """Milliseconds that a test waits for an expected change. A working page needs far less."""
 
+MIN_CONTRAST = 4.5
+"""The contrast that WCAG demands between a text and its background."""
+
 expect.set_options(timeout=TIMEOUT)
 
 
@@ -102,3 +105,26 @@ class WatchedPage:
     def urls_of(self, path: str) -> list[str]:
         """Return the URL of each response that ends with ``path``, in order."""
         return [response.url for response in self.responses if response.url.endswith(path)]
+
+
+async def contrast(page: Page, selector: str) -> float:
+    """Return the contrast between the text of an element and its background, from 1 to 21."""
+    return float(await page.evaluate(_CONTRAST, selector))
+
+
+_CONTRAST = """selector => {
+    const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+    const luminance = color => {
+        canvas.fillStyle = color;
+        canvas.fillRect(0, 0, 1, 1);
+        const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map(v => v / 255)
+            .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const element = document.querySelector(selector);
+    let behind = element;
+    while (behind && getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
+    const ground = behind ? getComputedStyle(behind).backgroundColor : "white";
+    const [low, high] = [luminance(getComputedStyle(element).color), luminance(ground)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+}"""
