@@ -27,6 +27,7 @@ INSTALLED_APPS = [
     "streams",
     "chat",
     "orders",
+    "assistant",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -87,10 +88,16 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"view": {"format": "%(levelname)s %(view)s: %(message)s"}},
-    "handlers": {"streams": {"class": "logging.StreamHandler", "formatter": "view"}},
-    "loggers": {"adrf_sse": {"handlers": ["streams"], "level": "INFO"}},
+    "handlers": {
+        "streams": {"class": "logging.StreamHandler", "formatter": "view"},
+        "model": {"class": "logging.StreamHandler"},
+    },
+    "loggers": {
+        "adrf_sse": {"handlers": ["streams"], "level": "INFO"},
+        "assistant": {"handlers": ["model"], "level": "INFO"},
+    },
 }
 
 if REDIS_URL := os.environ.get("REDIS_URL"):
-    # Channels then work across processes. Without Redis, each process has its own channels.
+    # Channels and runs then work across processes. Without Redis, each process has its own.
     ADRF_SSE = {"BROKER": {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": REDIS_URL}}}

@@ -15,6 +15,7 @@ urlpatterns = [
     path("schema/openapi/", SpectacularAPIView.as_view(), name="openapi"),
     path("chat/", include("chat.urls")),
     path("orders/", include("orders.urls")),
+    path("assistant/", include("assistant.urls")),
     path("protocols/", include("protocols.urls")),
     path("admin/", admin.site.urls),
     path("login/", LoginView.as_view(), name="login"),

@@ -31,6 +31,8 @@ class Card:
     """Whether the stream's URL shows a console in a browser."""
     modules: tuple[str, ...] = ()
     """Modules that the source page shows after the module of the view."""
+    body: str = ""
+    """JSON of the POST request that opens the stream."""
     job: bool = False
     """Whether ``stream`` is a URL for POST requests whose response contains the stream's URL."""
 
@@ -120,6 +122,17 @@ CARDS = [
         stream="order-live",
         page="orders",
         events="snapshot created updated deleted",
+    ),
+    Card(
+        title="Assistant",
+        proves="A run goes on when its client leaves. Reload its page, or open it twice: no word is missing.",
+        stream="assistant-runs",
+        page="assistant",
+        events="question word end",
+        curl="curl -N -d 'prompt=Why is the sky blue?' {url}",
+        body='{"prompt": "Why is the sky blue?"}',
+        modules=("assistant.model",),
+        console=False,
     ),
 ]
 

@@ -88,7 +88,12 @@ async def test_index_stops_and_restarts_a_stream(slow: WatchedPage) -> None:
 async def test_index_shows_every_stream(quick: WatchedPage) -> None:
     page = quick.page
     await page.goto("/")
-    for card, last in [("#countdown", "Blastoff!"), ("#countdown-sync", "Blastoff!"), ("#progress-jobs", "100")]:
+    for card, last in [
+        ("#countdown", "Blastoff!"),
+        ("#countdown-sync", "Blastoff!"),
+        ("#progress-jobs", "100"),
+        ("#assistant-runs", '{"status":"completed"}'),
+    ]:
         await toggle(page, card)
         await expect(page.locator(f"{card} .log li").last).to_contain_text(last)
         await expect_state(page, "ended", card)
@@ -287,7 +292,7 @@ async def test_every_console_on_the_index_shows_its_stream(quick: WatchedPage) -
     await log_in(page)
     links = page.get_by_role("link", name="Watch it in its console")
     urls = await links.evaluate_all("links => links.map(link => link.getAttribute('href'))")
-    assert len(urls) == await page.locator("[data-card]").count() - 2  # a job and a plain Django view have none
+    assert len(urls) == await page.locator("[data-card]").count() - 3  # a job, a run and a plain Django view have none
     for url in urls:
         await page.goto(url)
         await page.get_by_role("button", name="Connect").click()

@@ -248,7 +248,7 @@ def test_a_logout_ends_the_streams_of_its_session(example_database: Path) -> Non
     "url",
     [
         *("/", "/countdown/", "/countdown/sync/", "/news-and-weather/", "/progress/", "/members/", "/login/"),
-        *("/chat/", "/chat/tea-room/", "/orders/", "/source/test/"),
+        *("/chat/", "/chat/tea-room/", "/orders/", "/assistant/", "/source/test/"),
     ],
 )
 def test_pages_and_their_assets_are_served(quick: httpx.Client, url: str) -> None:
@@ -295,6 +295,7 @@ def test_the_index_links_to_the_source_of_every_card(quick: httpx.Client) -> Non
         ("test2", ["streams/messages.py"], "async def plain_view(request):"),
         ("progress-jobs", ["streams/progress.py", "streams/jobs.py"], "class Jobs(APIView):"),
         ("order-live", ["orders/views.py"], "class Orders(LiveModelMixin, ModelViewSet):"),
+        ("assistant-runs", ["assistant/views.py", "assistant/model.py"], "class Assistant(RunView):"),
     ],
 )
 def test_the_source_of_a_card_marks_its_view(quick: httpx.Client, card: str, files: list[str], view: str) -> None:

@@ -53,6 +53,12 @@ class Server:
             self._printed.wait_for(lambda: self._ended or text in self.output, START_TIMEOUT)
         assert text in self.output, f"The server should have printed {text!r}:\n{self.described()}"
 
+    def wait_for_count(self, text: str, count: int) -> None:
+        """Wait until the server has printed a text ``count`` times. Raises ``AssertionError`` if it does not."""
+        with self._printed:
+            self._printed.wait_for(lambda: self._ended or self.output.count(text) >= count, START_TIMEOUT)
+        assert self.output.count(text) >= count, f"Expected {text!r} {count} times:\n{self.described()}"
+
     def terminate(self) -> int:
         """Send SIGTERM if the process still runs, and return its exit status.
 

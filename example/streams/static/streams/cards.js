@@ -1,7 +1,7 @@
 // The index page shows a log of each stream. The number of open streams is limited, because a browser opens at most
 // six connections to a server, and the page needs some of them itself.
 
-import { Stream, showState, startJob } from "./stream.js";
+import { Stream, csrfHeaders, showState, startJob } from "./stream.js";
 
 const MAX_RUNNING = 4;
 const MAX_LINES = 50;
@@ -22,6 +22,7 @@ class Card {
       onEvent: (name, data) => this.add(name, data),
       onState: (state) => this.show(state),
       once: "once" in this.data,
+      ...("body" in this.data && { body: JSON.parse(this.data.body), headers: csrfHeaders(this.form) }),
     });
     this.button.addEventListener("click", () => this.toggle());
     this.button.disabled = false;

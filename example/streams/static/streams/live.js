@@ -69,17 +69,18 @@ async function fetched(url) {
   return response.json();
 }
 
-// Send JSON and return the JSON of the response. Throws an error with a message for the user.
-export async function send(method, url, data) {
+// Send JSON and return the JSON of the response. Throws an error with a message for the user, and with the status of the
+// response if there is one.
+export async function send(method, url, data, others = {}) {
   const token = document.querySelector("[data-stream] [name=csrfmiddlewaretoken]").value;
-  const headers = { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": token };
+  const headers = { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": token, ...others };
   let response;
   try {
     response = await fetch(url, { method, headers, body: JSON.stringify(data) });
   } catch {
     throw new Error("The server can’t be reached. Try again.");
   }
-  if (!response.ok) throw new Error(await problem(response));
+  if (!response.ok) throw Object.assign(new Error(await problem(response)), { status: response.status });
   return response.status === 204 ? null : response.json();
 }
 

@@ -8,6 +8,9 @@ const LABELS = {
   live: "Live",
   reconnecting: "Reconnecting…",
   ended: "Ended",
+  completed: "Complete",
+  failed: "Failed",
+  lost: "Lost",
   stopped: "Stopped",
   displaced: "Replaced",
   refused: "Refused",
@@ -22,19 +25,17 @@ export class Stream {
   #onEvent;
   #onState;
   #once;
-  #shared;
-  #lastEventId;
+  #options;
 
   // `once`: close when the server ends the response. Otherwise, the stream is requested again, unless it is finite.
-  // `shared`: use one connection for all tabs that show this stream. `lastEventId`: where to begin.
-  constructor({ url, events, onEvent, onState, once = false, shared = false, lastEventId = "" }) {
+  // The other options are those of open() in sse.js.
+  constructor({ url, events, onEvent, onState, once = false, ...options }) {
     this.url = url;
     this.#events = events;
     this.#onEvent = onEvent;
     this.#onState = onState;
     this.#once = once;
-    this.#shared = shared;
-    this.#lastEventId = lastEventId;
+    this.#options = options;
   }
 
   static get running() {
@@ -47,7 +48,7 @@ export class Stream {
 
   start() {
     this.#close();
-    const source = open(this.url, { shared: this.#shared, lastEventId: this.#lastEventId });
+    const source = open(this.url, this.#options);
     this.#source = source;
     running.add(this);
     this.#onState("connecting");
@@ -89,10 +90,14 @@ export function showState(element, state) {
 
 // Start a job and return its ID and the URL of its stream, `events`. Throws an error if the server refuses.
 export async function startJob(url, form) {
-  const token = form.querySelector("[name=csrfmiddlewaretoken]").value;
-  const response = await fetch(url, { method: "POST", headers: { "X-CSRFToken": token } });
+  const response = await fetch(url, { method: "POST", headers: csrfHeaders(form) });
   if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
   return response.json();
+}
+
+// Return the headers that Django expects in a request that changes something.
+export function csrfHeaders(form) {
+  return { "X-CSRFToken": form.querySelector("[name=csrfmiddlewaretoken]").value };
 }
 
 // The browser may keep the page for its back button, but the page must close its connections.

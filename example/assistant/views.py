@@ -1,0 +1,44 @@
+"""The assistant: its page, and its answers, which are runs."""
+
+from django.urls import reverse
+from django.views.generic import TemplateView
+from rest_framework import serializers
+
+from adrf_sse.views import RunView
+from assistant.model import think
+
+MAX_LENGTH = 1000
+"""Characters of a prompt at most."""
+
+
+class PromptSerializer(serializers.Serializer):
+    prompt = serializers.CharField(max_length=MAX_LENGTH)
+
+
+class PhraseSerializer(serializers.Serializer):
+    text = serializers.CharField()
+
+
+class AssistantPage(TemplateView):
+    template_name = "assistant/assistant.html"
+
+    def get_context_data(self, **kwargs):
+        runs_url = reverse("assistant-runs")
+        return super().get_context_data(title="Assistant", stream_url=runs_url, max_length=MAX_LENGTH, **kwargs)
+
+
+class Assistant(RunView):
+    """Answer a prompt word by word. The model goes on when its client leaves, until it has finished or is stopped.
+
+    The first event is the question, so that every client that follows the run can show it.
+    """
+
+    event_serializers = {"question": PhraseSerializer, "word": PhraseSerializer}
+
+    async def run(self, request, *args, **kwargs):
+        prompt = PromptSerializer(data=request.data)
+        prompt.is_valid(raise_exception=True)
+        text = prompt.validated_data["prompt"]
+        yield "question", {"text": text}
+        async for word in think(text):
+            yield "word", {"text": word}
