@@ -52,6 +52,16 @@ class RunView(AsyncSSEAPIView):
     _start: Start
     _run: Run
 
+    @property
+    def allowed_methods(self) -> list[str]:
+        """The methods of the route: a run is started at one, and followed and stopped at the other."""
+        methods = super().allowed_methods
+        arguments = getattr(self, "kwargs", None)
+        if arguments is None:  # of no request: those of all routes
+            return methods
+        others = {"POST"} if "run_id" in arguments else {"GET", "HEAD", "DELETE"}
+        return [method for method in methods if method not in others]
+
     @overridable
     def run(self, request: Request, *args: Any, **kwargs: Any) -> AnySource:
         """Return or yield the events: a source of any kind. An error before the first event is an HTTP error."""
