@@ -1,4 +1,5 @@
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,14 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if config.option.markexpr != "not slow":
         return None
     return "Slow tests are left out. './runtests.sh -m slow' runs them, and 'ADRF_SSE_REQUIRE_ALL=1 ./runtests.sh' all."
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a slow test after the time ``ADRF_SSE_SLOW_UNTIL``, in seconds since 1970, which ``.ci/run`` sets."""
+    until = os.environ.get("ADRF_SSE_SLOW_UNTIL")
+    if until and time.time() > float(until) and item.get_closest_marker("slow"):
+        pytest.skip("there was no time left for this slow test: see ADRF_SSE_SLOW_UNTIL")
 
 
 Visit = Callable[..., PendingStream]
