@@ -1,3 +1,4 @@
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,12 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if config.option.markexpr != "not slow":
         return None
     return "Slow tests are left out. './runtests.sh -m slow' runs them, and 'ADRF_SSE_REQUIRE_ALL=1 ./runtests.sh' all."
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported until now out of garbage collections, which many tests start and wait for."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
