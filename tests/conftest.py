@@ -2,9 +2,12 @@ import gc
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import hypothesis
 import pytest
 from django.core.asgi import get_asgi_application
@@ -12,9 +15,10 @@ from django.urls import path
 
 from adrf_sse.testing import EventStreamClient, PendingStream
 from tests.project.views import WORDS
+from tests.servers.test_servers import ROOT, SERVERS
 from tests.support.example import ENDLESS, migrated, serve_example
 from tests.support.redis_server import RedisServer, redis_server, use_redis
-from tests.support.servers import Server
+from tests.support.servers import Server, serve
 
 # A slow machine must not make a test fail.
 hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -83,6 +87,32 @@ def gates(tmp_path: Path) -> Path:
     for word in WORDS[1:]:
         os.mkfifo(tmp_path / word)
     return tmp_path
+
+
+Project = Callable[..., httpx.Client]
+
+
+@contextmanager
+def _served_project(server: str, middleware: tuple[str, ...]) -> Iterator[httpx.Client]:
+    env = {"DJANGO_SETTINGS_MODULE": "tests.project.settings", "TEST_MIDDLEWARE": " ".join(middleware)}
+    with serve(SERVERS[server], env=env, cwd=ROOT) as running, httpx.Client(base_url=running.url, timeout=30) as client:
+        yield client
+    print(running.described())  # pytest shows it if the last test fails
+
+
+@pytest.fixture(scope="module")
+def project() -> Iterator[Project]:
+    """Return a client for the tests' project on a real server: ``project("uvicorn", *middleware)``.
+
+    The tests of a module share the servers, because each takes a second to start.
+    """
+    with ExitStack() as stack:
+
+        @cache
+        def project(server: str, *middleware: str) -> httpx.Client:
+            return stack.enter_context(_served_project(server, middleware))
+
+        yield project
 
 
 @pytest.fixture(scope="module")

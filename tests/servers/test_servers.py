@@ -1,7 +1,6 @@
 """Tests of every kind of source and view on real servers: each event arrives before the next one exists."""
 
 import os
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -29,13 +28,6 @@ MIDDLEWARE = {
 }
 
 
-@contextmanager
-def project(server, *middleware):
-    env = {"DJANGO_SETTINGS_MODULE": "tests.project.settings", "TEST_MIDDLEWARE": " ".join(middleware)}
-    with serve(SERVERS[server], env=env, cwd=ROOT) as running, httpx.Client(base_url=running.url, timeout=30) as client:
-        yield client
-
-
 def read_word_by_word(client, url, gates):
     """Read the stream at ``url``, and let its source continue only after each event has arrived."""
     with client.stream("GET", url, params={"gates": gates}) as response:
@@ -51,31 +43,30 @@ def read_word_by_word(client, url, gates):
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_every_source_from_every_view_streams_event_by_event(server, gates):
-    with project(server) as client:
-        for name in VIEWS:
-            for kind in SOURCES:
-                response, words = read_word_by_word(client, f"/{name}/{kind}/", gates)
-                assert words == ["data: one", "data: two", "data: three"], (name, kind)
-                assert response.status_code == (201 if name.startswith("renderer-only") else 200)
-                assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+def test_every_source_from_every_view_streams_event_by_event(project, server, gates):
+    client = project(server)
+    for name in VIEWS:
+        for kind in SOURCES:
+            response, words = read_word_by_word(client, f"/{name}/{kind}/", gates)
+            assert words == ["data: one", "data: two", "data: three"], (name, kind)
+            assert response.status_code == (201 if name.startswith("renderer-only") else 200)
+            assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
 
 
 @pytest.mark.parametrize("middleware", [MIDDLEWARE["sync middleware"], MIDDLEWARE["gzip"]], ids=["sync", "gzip"])
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn sync"])
-def test_middleware_does_not_delay_events(server, middleware, gates):
-    with project(server, *middleware) as client:
-        for name in VIEWS:
-            _, words = read_word_by_word(client, f"/{name}/async/", gates)
-            assert words == ["data: one", "data: two", "data: three"], name
+def test_middleware_does_not_delay_events(project, server, middleware, gates):
+    client = project(server, *middleware)
+    for name in VIEWS:
+        _, words = read_word_by_word(client, f"/{name}/async/", gates)
+        assert words == ["data: one", "data: two", "data: three"], name
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_head_of_an_endless_stream_returns_at_once(server):
-    with project(server) as client:
-        response = client.head("/endless/")
-        assert response.status_code == 200
-        assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+def test_head_of_an_endless_stream_returns_at_once(project, server):
+    response = project(server).head("/endless/")
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
 
 
 @pytest.mark.parametrize("server", ["gunicorn sync", "gunicorn gthread", "runserver", "uvicorn"])

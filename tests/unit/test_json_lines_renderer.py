@@ -23,7 +23,7 @@ from adrf_sse.streams.options import options
 from adrf_sse.streams.stream import EventStream
 from adrf_sse.views import AsyncSSEAPIView
 from tests.project.views import SOURCES, WORDS
-from tests.servers.test_servers import MIDDLEWARE, ROOT, SERVERS, project
+from tests.servers.test_servers import MIDDLEWARE, ROOT, SERVERS
 from tests.support.servers import serve
 from tests.support.sources import Recorder
 
@@ -362,14 +362,14 @@ def read_line_by_line(client, url, accept, gates):
 @pytest.mark.server
 @pytest.mark.parametrize("middleware", MIDDLEWARE.values(), ids=MIDDLEWARE)
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn sync"])
-def test_each_line_arrives_before_the_next_event_exists(server, middleware, gates):
-    with project(server, *middleware) as client:
-        for name in ("formats", "lines", "lines-sync"):
-            for kind in SOURCES:
-                for accept in (JSONL, NDJSON):
-                    response, lines = read_line_by_line(client, f"/{name}/{kind}/", accept, gates)
-                    assert lines == [{"data": word} for word in WORDS], (name, kind)
-                    assert response.headers["Content-Type"] == accept["Accept"]
+def test_each_line_arrives_before_the_next_event_exists(project, server, middleware, gates):
+    client = project(server, *middleware)
+    for name in ("formats", "lines", "lines-sync"):
+        for kind in SOURCES:
+            for accept in (JSONL, NDJSON):
+                response, lines = read_line_by_line(client, f"/{name}/{kind}/", accept, gates)
+                assert lines == [{"data": word} for word in WORDS], (name, kind)
+                assert response.headers["Content-Type"] == accept["Accept"]
 
 
 @pytest.mark.server
