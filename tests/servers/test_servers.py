@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.project.views import SOURCES, VIEWS, WORDS
+from tests.support.parameters import slow_except
 from tests.support.servers import serve
 
 pytestmark = pytest.mark.server
@@ -21,6 +22,7 @@ SERVERS = {
     "gunicorn gthread": [*GUNICORN, "-k", "gthread", "--threads", "4", "tests.project.wsgi:application"],
     "runserver": ["-m", "django", "runserver", "127.0.0.1:0", "--noreload"],
 }
+ALWAYS_TESTED = ["uvicorn", "gunicorn sync", "runserver"]
 MIDDLEWARE = {
     "": (),
     "sync middleware": ("tests.support.middleware.sync_only",),
@@ -42,7 +44,7 @@ def read_word_by_word(client, url, gates):
         return response, words
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("server", slow_except(ALWAYS_TESTED, SERVERS))
 def test_every_source_from_every_view_streams_event_by_event(project, server, gates):
     client = project(server)
     for name in VIEWS:
@@ -53,23 +55,32 @@ def test_every_source_from_every_view_streams_event_by_event(project, server, ga
             assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
 
 
-@pytest.mark.parametrize("middleware", [MIDDLEWARE["sync middleware"], MIDDLEWARE["gzip"]], ids=["sync", "gzip"])
-@pytest.mark.parametrize("server", ["uvicorn", "gunicorn sync"])
+@pytest.mark.parametrize(
+    ("server", "middleware"),
+    [
+        ("uvicorn", "sync middleware"),
+        pytest.param("uvicorn", "gzip", marks=pytest.mark.slow),
+        pytest.param("gunicorn sync", "sync middleware", marks=pytest.mark.slow),
+        ("gunicorn sync", "gzip"),
+    ],
+)
 def test_middleware_does_not_delay_events(project, server, middleware, gates):
-    client = project(server, *middleware)
+    client = project(server, *MIDDLEWARE[middleware])
     for name in VIEWS:
         _, words = read_word_by_word(client, f"/{name}/async/", gates)
         assert words == ["data: one", "data: two", "data: three"], name
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("server", slow_except(ALWAYS_TESTED, SERVERS))
 def test_head_of_an_endless_stream_returns_at_once(project, server):
     response = project(server).head("/endless/")
     assert response.status_code == 200
     assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
 
 
-@pytest.mark.parametrize("server", ["gunicorn sync", "gunicorn gthread", "runserver", "uvicorn"])
+@pytest.mark.parametrize(
+    "server", slow_except(["uvicorn", "gunicorn sync"], ["gunicorn sync", "gunicorn gthread", "runserver", "uvicorn"])
+)
 def test_heartbeats_are_sent_and_the_source_is_closed_when_the_client_disconnects(server, tmp_path):
     marks = tmp_path / "marks"
     os.mkfifo(marks)

@@ -33,6 +33,7 @@ from adrf_sse.streams.sync_sources import count_sync_sources
 from adrf_sse.views import AsyncSSEAPIView
 from tests.project.views import SOURCES
 from tests.servers.test_servers import ROOT, UVICORN
+from tests.support.parameters import slow_except
 from tests.support.servers import serve
 from tests.support.sources import Recorder
 
@@ -523,7 +524,7 @@ async def test_collecting_a_list_does_not_send_stream_opened(visit):
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("server", ["uvicorn", "gunicorn sync", "runserver"])
+@pytest.mark.parametrize("server", slow_except(["uvicorn", "gunicorn sync"], ["uvicorn", "gunicorn sync", "runserver"]))
 def test_every_server_sends_the_list(project, server):
     client = project(server)
     for kind in SOURCES:
