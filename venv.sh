@@ -1,5 +1,8 @@
 # Creates the virtual environment. runserver.sh, runtests.sh and .ci/run source this file.
 
+# Bytecode lets test processes start faster: pytest would compile all tests in each of its processes.
+unset PYTHONDONTWRITEBYTECODE
+
 PYTHON=${PYTHON:-python3}
 VENV=${VENV:-.venv}
 case $VENV in /*) ;; *) VENV=$PWD/$VENV ;; esac

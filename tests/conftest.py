@@ -1,8 +1,13 @@
+import gc
 import os
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import hypothesis
 import pytest
 from django.core.asgi import get_asgi_application
@@ -10,9 +15,10 @@ from django.urls import path
 
 from adrf_sse.testing import EventStreamClient, PendingStream
 from tests.project.views import WORDS
+from tests.servers.test_servers import ROOT, SERVERS
 from tests.support.example import ENDLESS, migrated, serve_example
 from tests.support.redis_server import RedisServer, redis_server, use_redis
-from tests.support.servers import Server
+from tests.support.servers import Server, serve
 
 # A slow machine must not make a test fail.
 hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -32,6 +38,20 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if config.option.markexpr != "not slow":
         return None
     return "Slow tests are left out. './runtests.sh -m slow' runs them, and 'ADRF_SSE_REQUIRE_ALL=1 ./runtests.sh' all."
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported until now out of garbage collections, which many tests start and wait for."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a slow test after the time ``ADRF_SSE_SLOW_UNTIL``, in seconds since 1970, which ``.ci/run`` sets."""
+    until = os.environ.get("ADRF_SSE_SLOW_UNTIL")
+    if until and time.time() > float(until) and item.get_closest_marker("slow"):
+        pytest.skip("there was no time left for this slow test: see ADRF_SSE_SLOW_UNTIL")
 
 
 Visit = Callable[..., PendingStream]
@@ -67,6 +87,32 @@ def gates(tmp_path: Path) -> Path:
     for word in WORDS[1:]:
         os.mkfifo(tmp_path / word)
     return tmp_path
+
+
+Project = Callable[..., httpx.Client]
+
+
+@contextmanager
+def _served_project(server: str, middleware: tuple[str, ...]) -> Iterator[httpx.Client]:
+    env = {"DJANGO_SETTINGS_MODULE": "tests.project.settings", "TEST_MIDDLEWARE": " ".join(middleware)}
+    with serve(SERVERS[server], env=env, cwd=ROOT) as running, httpx.Client(base_url=running.url, timeout=30) as client:
+        yield client
+    print(running.described())  # pytest shows it if the last test fails
+
+
+@pytest.fixture(scope="module")
+def project() -> Iterator[Project]:
+    """Return a client for the tests' project on a real server: ``project("uvicorn", *middleware)``.
+
+    The tests of a module share the servers, because each takes a second to start.
+    """
+    with ExitStack() as stack:
+
+        @cache
+        def project(server: str, *middleware: str) -> httpx.Client:
+            return stack.enter_context(_served_project(server, middleware))
+
+        yield project
 
 
 @pytest.fixture(scope="module")

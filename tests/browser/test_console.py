@@ -1,6 +1,7 @@
 """Tests of the console in Chromium, with a Content-Security-Policy that forbids inline scripts and styles."""
 
 import asyncio
+import itertools
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from adrf_sse.testing import EventParser
 from tests.project.console_views import EVIL, FLOOD, TORN
 from tests.servers.test_servers import ROOT
 from tests.support.browsers import MIN_CONTRAST, WatchedPage, contrast, watched_page
+from tests.support.parameters import slow_except
 from tests.support.servers import Server, serve
 
 pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
@@ -99,22 +101,22 @@ async def expect_state(page: Page, state: str, text: str) -> None:
 # Without JavaScript
 
 
-@pytest.mark.parametrize("query", ["$(hack)", "a&hack", "a;hack", "';hack;'", '"$(hack)"', "(hack)", "\\"])
 async def test_a_shell_runs_nothing_of_the_query_in_the_curl_command(
-    browser: Browser, server: Server, tmp_path: Path, query: str
+    browser: Browser, server: Server, tmp_path: Path
 ) -> None:
     context = await browser.new_context(base_url=server.url, java_script_enabled=False)
     page = await context.new_page()
-    await page.goto(f"/prices/?q={query}")
-    command = await page.locator("noscript code").text_content()
-    await context.close()
     defined = 'hack() { : > hacked; }\ncurl() { for argument in "$@"; do printf "%s\\n" "$argument"; done; }\n'
-    shell = await asyncio.create_subprocess_exec("sh", cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    printed, _ = await shell.communicate(f"{defined}{command}\n".encode())
-    *arguments, url = printed.decode().splitlines()
-    assert arguments == ["-N", "-H", "Accept: text/event-stream"]
-    assert url.startswith(f"{server.url}/prices/?q=")
-    assert os.listdir(tmp_path) == []
+    for query in ("$(hack)", "a&hack", "a;hack", "';hack;'", '"$(hack)"', "(hack)", "\\"):
+        await page.goto(f"/prices/?q={query}")
+        command = await page.locator("noscript code").text_content()
+        shell = await asyncio.create_subprocess_exec("sh", cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        printed, _ = await shell.communicate(f"{defined}{command}\n".encode())
+        *arguments, url = printed.decode().splitlines()
+        assert arguments == ["-N", "-H", "Accept: text/event-stream"], query
+        assert url.startswith(f"{server.url}/prices/?q="), query
+        assert os.listdir(tmp_path) == [], query
+    await context.close()
 
 
 # Reading a stream
@@ -441,8 +443,10 @@ async def test_the_panel_works_by_keyboard_and_announces_its_state_politely(page
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    slow_except([(400, "dark"), (1280, "light")], itertools.product([400, 1280], ["light", "dark"])),
+)
 async def test_the_page_fits_its_window_and_its_text_has_enough_contrast(
     browser: Browser, server: Server, scheme: str, width: int
 ) -> None:

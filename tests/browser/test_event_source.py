@@ -9,9 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.project.views import WORDS
-from tests.servers.test_servers import ROOT, UVICORN
 from tests.support.browsers import watched_page
-from tests.support.servers import serve
 
 pytestmark = [pytest.mark.server, pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -38,14 +36,12 @@ GZIP = "django.middleware.gzip.GZipMiddleware"
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def browse(browser: Browser):
+async def browse(browser: Browser, project):
     """Open a page of the test project with the given middleware."""
 
     async def browse(*middleware):
-        environment = {"DJANGO_SETTINGS_MODULE": "tests.project.settings", "TEST_MIDDLEWARE": " ".join(middleware)}
-        server = stack.enter_context(serve(UVICORN, env=environment, cwd=ROOT))
         watched = await stack.enter_async_context(watched_page(browser))
-        await watched.page.goto(f"{server.url}/page/")
+        await watched.page.goto(f"{project('uvicorn', *middleware).base_url}/page/")
         return watched
 
     async with AsyncExitStack() as stack:

@@ -241,11 +241,12 @@ async def test_a_frozen_leader_is_replaced_and_receives_everything_when_it_resum
     context: BrowserContext, server: ScriptedServer
 ) -> None:
     first, second = await new_tabs(context, 2)
-    await first.open()
+    options = {"heartbeatTimeout": 15_000}
+    await first.open(**options)
     request = await server.request("/stream/")
     await request.stream(frames(1))
     await first.received(1)
-    await second.open()
+    await second.open(**options)
     await second.opened()
     session = await context.new_cdp_session(first.page)
     await session.send("Page.setWebLifecycleState", {"state": "frozen"})

@@ -393,7 +393,7 @@ async def test_one_task_and_one_connection_follow_for_all_streams_and_end_with_t
 
 async def test_streams_open_and_this_process_ends_them_while_redis_is_down(settings, urls):
     with redis_server() as server:
-        use_redis(settings, server.url, socket_timeout=0.2)
+        use_redis(settings, server.url)
         server.kill()
         async with streams("/endless/?user=7") as [stream]:
             with pytest.raises(BrokerUnavailable):

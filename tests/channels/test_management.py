@@ -18,6 +18,7 @@ from redis import Redis
 from adrf_sse.brokers import get_broker
 from adrf_sse.channels import publish, subscribe
 from tests.support.example import EXAMPLE, environment, manage
+from tests.support.parameters import slow_except
 from tests.support.redis_server import use_redis
 
 EXIT_TIMEOUT = 30
@@ -187,7 +188,7 @@ def redis(settings: Any, redis_url: str) -> str:
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", slow_except([signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]))
 def test_tail_prints_events_of_other_processes_until_a_signal_stops_it(tmp_path, redis, number):
     first = publish("news", "seen")
     missed = publish("news", {"n": 1}, event="story")

@@ -60,7 +60,7 @@ def test_a_process_that_serves_no_streams_is_warned_once(code):
     "code",
     [
         f"import tests.project.asgi\n{PUBLISH}",
-        f"import tests.project.wsgi\n{PUBLISH}",
+        pytest.param(f"import tests.project.wsgi\n{PUBLISH}", marks=pytest.mark.slow),
         f"{SETUP}\nimport tests.project.wsgi\n{PUBLISH}",
         f"{SETUP}\n{SUBSCRIBED}",
         f"from django.test.utils import setup_test_environment\n{SETUP}\nsetup_test_environment()\n{PUBLISH}",

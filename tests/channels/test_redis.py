@@ -19,7 +19,7 @@ PERSISTENT = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
 def redis(request, settings):
     """A Redis server for one test; the parameter holds its command line options."""
     with redis_server(*getattr(request, "param", ())) as server:
-        use_redis(settings, server.url, socket_timeout=0.2)
+        use_redis(settings, server.url)
         yield server
 
 
@@ -112,7 +112,8 @@ async def test_subscribers_receive_a_reset_if_redis_restarts_without_its_data(re
         assert (await anext(events)).event == "reset"
 
 
-async def test_subscribers_catch_up_after_redis_has_hung(redis, records):
+async def test_subscribers_catch_up_after_redis_has_hung(redis, records, settings):
+    use_redis(settings, redis.url, socket_timeout=1)
     async with subscribe("news") as events:
         await apublish("news", 1)
         assert (await anext(events)).data == 1

@@ -15,7 +15,7 @@ from tests.support.redis_server import redis_server, use_redis
 def redis(request, settings):
     settings.ROOT_URLCONF = "tests.project.orders.views"
     with redis_server(*request.param) as server:
-        use_redis(settings, server.url, socket_timeout=0.2)
+        use_redis(settings, server.url)
         yield server
         get_broker()._client._client.close()  # the connection on which the test announced
 

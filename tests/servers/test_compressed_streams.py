@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from tests.project.views import WORDS
-from tests.servers.test_servers import ROOT, SERVERS, project, read_word_by_word
+from tests.servers.test_servers import MIDDLEWARE, ROOT, SERVERS, read_word_by_word
 from tests.support.nginx_server import nginx
+from tests.support.parameters import slow_except
 from tests.support.servers import serve
 
 pytestmark = pytest.mark.server
@@ -56,29 +57,36 @@ def words_of(command, url, gates):
 EXPECTED = [f"data: {word}" for word in WORDS]
 
 
-@pytest.mark.parametrize("name", CLIENTS)
-def test_clients_receive_each_event_of_a_compressed_stream_when_it_is_sent(name, gates):
-    with served() as server:
-        assert words_of(CLIENTS[name], f"{server.url}/compressed/async/", gates) == ("gzip", EXPECTED)
+@pytest.mark.parametrize("name", slow_except(["curl"], CLIENTS))
+def test_clients_receive_each_event_of_a_compressed_stream_when_it_is_sent(project, name, gates):
+    url = project("uvicorn").base_url
+    assert words_of(CLIENTS[name], f"{url}/compressed/async/", gates) == ("gzip", EXPECTED)
 
 
-@pytest.mark.parametrize("name", CLIENTS)
-def test_nginx_passes_on_each_event_of_a_compressed_stream_when_it_is_sent(name, gates, tmp_path):
-    with served() as server, nginx(server.url, tmp_path) as url:
+@pytest.mark.parametrize("name", slow_except(["curl"], CLIENTS))
+def test_nginx_passes_on_each_event_of_a_compressed_stream_when_it_is_sent(project, name, gates, tmp_path):
+    with nginx(str(project("uvicorn").base_url), tmp_path) as url:
         assert words_of(CLIENTS[name], f"{url}/compressed/async/", gates) == ("gzip", EXPECTED)
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "gunicorn sync"])
-@pytest.mark.parametrize("middleware", [(), ("django.middleware.gzip.GZipMiddleware",)], ids=["", "gzip"])
-def test_servers_send_each_event_of_a_compressed_stream_at_once(server, middleware, gates):
-    with project(server, *middleware) as client:
-        for kind in ("async", "sync"):
-            response, words = read_word_by_word(client, f"/compressed/{kind}/", gates)
-            assert response.headers["Content-Encoding"] == "gzip"
-            assert words == EXPECTED
-        head = client.head("/compressed/async/")
-        assert head.headers["Content-Encoding"] == "gzip"
-        assert head.content == b""
+@pytest.mark.parametrize(
+    ("server", "middleware"),
+    [
+        pytest.param("uvicorn", "", marks=pytest.mark.slow),
+        ("uvicorn", "gzip"),
+        ("gunicorn sync", ""),
+        pytest.param("gunicorn sync", "gzip", marks=pytest.mark.slow),
+    ],
+)
+def test_servers_send_each_event_of_a_compressed_stream_at_once(project, server, middleware, gates):
+    client = project(server, *MIDDLEWARE[middleware])
+    for kind in ("async", "sync"):
+        response, words = read_word_by_word(client, f"/compressed/{kind}/", gates)
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert words == EXPECTED
+    head = client.head("/compressed/async/")
+    assert head.headers["Content-Encoding"] == "gzip"
+    assert head.content == b""
 
 
 def test_zstandard_is_used_for_clients_that_prefer_it(gates):

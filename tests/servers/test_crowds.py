@@ -11,7 +11,7 @@ from tests.servers.test_servers import ROOT, UVICORN
 from tests.servers.test_shutdown import Client
 from tests.support.servers import serve
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 WORKERS, STREAMS, RATE = 4, 200, 2
 SHORTEST = 1000

@@ -7,6 +7,7 @@ import pytest
 
 from tests.project.json_lists import COUNT, TEXT
 from tests.servers.test_servers import ROOT, SERVERS
+from tests.support.parameters import slow_except
 from tests.support.servers import serve
 
 pytestmark = pytest.mark.server
@@ -25,7 +26,7 @@ def is_released(client):
     return used < LENGTH / 10 and not lists
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "gunicorn gthread"])
+@pytest.mark.parametrize("server", slow_except(["uvicorn"], ["uvicorn", "gunicorn gthread"]))
 def test_a_list_is_released_when_it_was_sent_on_a_connection_that_stays_open(server):
     with (
         serve(SERVERS[server], env=SETTINGS, cwd=ROOT) as running,

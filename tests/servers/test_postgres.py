@@ -1,4 +1,4 @@
-"""Hundreds of streams use the ORM with a PostgreSQL server limited to twenty connections."""
+"""Many streams use the ORM with a PostgreSQL server limited to twenty connections."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from tests.support.servers import serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
-STREAMS = 300
+STREAMS = 120
 STREAM_THREADS = 4
 
 
@@ -23,7 +23,7 @@ def count_connections(port):
         return connection.execute(query).fetchone()[0]
 
 
-@pytest.fixture(params=["", "1"], ids=["connections", "psycopg pool"])
+@pytest.fixture(scope="module", params=["", "1"], ids=["connections", "psycopg pool"])
 def database(request):
     with postgres(max_connections=20) as port:
         yield (

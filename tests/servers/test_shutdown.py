@@ -67,7 +67,11 @@ def send_signal(pid, number):
         os.kill(process, number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)],
+    ids=["SIGTERM", "SIGINT"],
+)
 @pytest.mark.parametrize(
     "server", ["uvicorn", *(pytest.param(name, marks=pytest.mark.slow) for name in SERVERS if name != "uvicorn")]
 )

@@ -32,7 +32,8 @@ from adrf_sse.streams.open_streams import open_streams
 from adrf_sse.streams.sync_sources import count_sync_sources
 from adrf_sse.views import AsyncSSEAPIView
 from tests.project.views import SOURCES
-from tests.servers.test_servers import ROOT, SERVERS, UVICORN
+from tests.servers.test_servers import ROOT, UVICORN
+from tests.support.parameters import slow_except
 from tests.support.servers import serve
 from tests.support.sources import Recorder
 
@@ -523,16 +524,15 @@ async def test_collecting_a_list_does_not_send_stream_opened(visit):
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("server", ["uvicorn", "gunicorn sync", "runserver"])
-def test_every_server_sends_the_list(server):
-    env = {"DJANGO_SETTINGS_MODULE": "tests.project.settings"}
-    with serve(SERVERS[server], env=env, cwd=ROOT) as running, httpx.Client(base_url=running.url, timeout=30) as client:
-        for kind in SOURCES:
-            response = client.get(f"/formats/{kind}/", headers=JSON)
-            assert response.content == b'[{"data":"one"},{"data":"two"},{"data":"three"}]'
-            assert response.headers["Content-Type"] == "application/json"
-        head = client.head("/formats/async/", headers=JSON)
-        assert (head.status_code, head.headers["Content-Type"], head.content) == (200, "application/json", b"")
+@pytest.mark.parametrize("server", slow_except(["uvicorn", "gunicorn sync"], ["uvicorn", "gunicorn sync", "runserver"]))
+def test_every_server_sends_the_list(project, server):
+    client = project(server)
+    for kind in SOURCES:
+        response = client.get(f"/formats/{kind}/", headers=JSON)
+        assert response.content == b'[{"data":"one"},{"data":"two"},{"data":"three"}]'
+        assert response.headers["Content-Type"] == "application/json"
+    head = client.head("/formats/async/", headers=JSON)
+    assert (head.status_code, head.headers["Content-Type"], head.content) == (200, "application/json", b"")
 
 
 @pytest.mark.server
