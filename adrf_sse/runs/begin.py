@@ -152,6 +152,7 @@ def reserve() -> Slot:
 
 async def begin(source: Any, owner: str | None, run_id: str | None, options: Mapping[str, Any]) -> str:
     """Start a run in this process, and return its ID."""
+    shutdown.keep_listening()
     try:
         start = Start(run_id=run_id, owner=owner, **options)
         producer = start.producer(checked_source(source), reserve())
