@@ -1,7 +1,10 @@
 """The runs that this process produces: their number, how other processes stop them, and what a shutdown does."""
 
 import asyncio
+import atexit
 from collections import Counter
+from concurrent.futures import wait
+from typing import Any
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import ChannelEvent, message_body
@@ -42,6 +45,7 @@ class LocalRuns:
         """Forget the producers. A forked process must do so, because it has none of its parent's loops."""
         self._producers: dict[str, Producer] = {}
         self._by_loop: Counter[asyncio.AbstractEventLoop] = Counter()
+        self._graces: list[asyncio.Task[Any]] = []  # each ends when the runs of a loop have had their time
 
     def __len__(self) -> int:
         return len(self._producers)
@@ -78,14 +82,33 @@ class LocalRuns:
         if not tasks:
             return
         if sse_settings.RUN_GRACE:
-            await asyncio.wait(tasks, timeout=sse_settings.RUN_GRACE)
+            grace = loop.create_task(asyncio.wait(tasks, timeout=sse_settings.RUN_GRACE))
+            self._graces.append(grace)
+            try:
+                await asyncio.wait([grace])
+            finally:
+                grace.cancel()
         for task in tasks:
             task.cancel()  # the producer then tells the broker
         await asyncio.wait(tasks, timeout=SHUTDOWN_CLEANUP)
 
+    def end_grace(self) -> bool:
+        """Give the runs no more time. Returns whether they had some. Signal handlers call it."""
+        graces, self._graces = [each for each in self._graces if not each.done()], []
+        for grace in graces:
+            grace.get_loop().call_soon_threadsafe(grace.cancel)
+        return bool(graces)
+
+    def exit(self) -> None:
+        """Shut down the runs of loops in other threads when the process exits, as under WSGI."""
+        loops = {each.loop for each in tuple(self._producers.values()) if each.loop is not None}
+        ends = [asyncio.run_coroutine_threadsafe(self.shut_down(), loop) for loop in loops if loop.is_running()]
+        wait(ends, timeout=sse_settings.RUN_GRACE + 2 * SHUTDOWN_CLEANUP)
+
 
 local_runs = LocalRuns()
 after_fork(local_runs.reset)
+atexit.register(local_runs.exit)
 
 
 async def produce_here(producer: Producer) -> Status:
@@ -129,3 +152,4 @@ def _obey(event: ChannelEvent, loop: asyncio.AbstractEventLoop, *, replayed: boo
 
 control.on(STOP_EVENT, _obey)
 shutdown.on_stop(local_runs.shut_down)
+shutdown.on_second_signal(local_runs.end_grace)

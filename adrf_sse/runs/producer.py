@@ -39,6 +39,9 @@ class BodyBuffer(FrameBuffer):
         return bodies
 
 
+_SILENCE = "the broker must answer within a third of RUN_LEASE, got no answer. Check that it can be reached."
+
+
 class _Ended(Exception):
     """The run has ended otherwise, and nothing more may be published."""
 
@@ -237,7 +240,7 @@ class Producer(Lifecycle):
                 async with asyncio.timeout(max(0.0, min(self._renewed + self._lease - begun, self._lease / 3))):
                     run = await self._runs.write(write)
             except (BrokerUnavailable, TimeoutError) as exc:
-                self._outage.failed(exc)
+                self._outage.failed(exc if str(exc) else TimeoutError(_SILENCE))
                 attempts += 1
                 if monotonic() >= self._renewed + self._lease:
                     raise RunLost from exc

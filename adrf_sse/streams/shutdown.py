@@ -54,6 +54,7 @@ class Shutdown:
         self._watches_recycling = False
         self._listen_again = 0.0
         self._on_stop: list[Callable[[], Awaitable[None]]] = []
+        self._on_second_signal: list[Callable[[], bool]] = []
 
     @property
     def has_begun(self) -> bool:
@@ -63,6 +64,13 @@ class Shutdown:
     def on_stop(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Await a function while the streams end, before the server handles the signal."""
         self._on_stop.append(callback)
+
+    def on_second_signal(self, callback: Callable[[], bool]) -> None:
+        """Call a function at a second signal. If it returns ``True``, what was to be awaited ends soon.
+
+        The server's handler waits until then. Otherwise, it is called at once.
+        """
+        self._on_second_signal.append(callback)
 
     def retry(self) -> int:
         """Return a random reconnection delay in milliseconds for the client of a stream that the shutdown ends."""
@@ -112,7 +120,9 @@ class Shutdown:
         loop = running_loop()
         if loop is None or self._ending is not None:
             self._end_streams()
-            self._call_server(number, frame)
+            ends_soon = [callback() for callback in self._on_second_signal] if self._ending is not None else []
+            if not any(ends_soon):
+                self._call_server(number, frame)
         else:
             self._ending = loop.create_task(self._end_and_call_server(number))
 
