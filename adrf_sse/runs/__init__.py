@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from asgiref.sync import async_to_sync
-
 from adrf_sse.channels.channel import user_key
 from adrf_sse.events.event import ERROR_EVENT
 from adrf_sse.runs.begin import begin, produce
 from adrf_sse.runs.follower import Follower, find_run
 from adrf_sse.runs.local import end_run
 from adrf_sse.runs.states import RunState, state_of
+from adrf_sse.runs.sync_callers import produce_sync
 from adrf_sse.streams.failures import FormatError, checked_format_error
 
 __all__ = ["Follower", "RunState", "follow", "produce", "produce_sync", "run_state", "start_run", "stop_run"]
@@ -33,13 +32,6 @@ async def start_run(
     """
     options = {"end_event": end_event, "error_event": error_event, "format_error": checked_format_error(format_error)}
     return await begin(source, user_key(owner), run_id, options)
-
-
-def produce_sync(
-    run_id: str, source: Any, *, error_event: str = ERROR_EVENT, format_error: FormatError | None = None
-) -> str:
-    """Produce a queued run to its end from synchronous code, as ``produce()`` does."""
-    return async_to_sync(produce)(run_id, source, error_event=error_event, format_error=format_error)
 
 
 async def stop_run(run_id: str) -> RunState:

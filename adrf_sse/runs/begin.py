@@ -19,6 +19,7 @@ from adrf_sse.logs import about, logger
 from adrf_sse.runs.bodies import BodyEncoder, Endings
 from adrf_sse.runs.local import produce_here, reserve_run
 from adrf_sse.runs.producer import Producer
+from adrf_sse.runs.reports import report_skipped
 from adrf_sse.runtime.contexts import called_by_sync_code
 from adrf_sse.runtime.loops import background_loop, hold_task, run_on
 from adrf_sse.settings import sse_settings
@@ -182,8 +183,11 @@ async def produce(
 
     The status is ``completed``, or ``stopped`` if somebody has stopped the run. The source is closed in every case. If
     the source raises, the run has failed, and its error is raised. ``error_event`` and ``format_error`` are what the
-    view has. Raises ``RunNotFound``, ``RunConflict`` if another worker produces the run, ``RunLost`` if the broker was
-    not available for ``RUN_LEASE`` seconds or the process was stopped for as long, and ``TypeError`` for a bad source.
+    view has. If the run has already ended, as when a task is delivered twice or its run was stopped before it began,
+    the source is not started, and the status is how the run has ended. Raises ``RunNotFound``, ``RunConflict`` if
+    another worker produces the run, ``RunLost`` if it was lost: nobody began it within ``RUN_START_TIMEOUT``, the
+    broker was not available for ``RUN_LEASE`` seconds, or the process was stopped for as long; and ``TypeError`` for a
+    bad source.
     """
     encode = BodyEncoder()
     endings = Endings(encode, error_event=error_event, format_error=checked_format_error(format_error))
@@ -198,6 +202,7 @@ async def produce(
         return status
     producer.commit()
     status = await produce_here(producer)
+    await producer.wait_closed()
     if status == "failed" and producer.error is not None:
         raise producer.error
     if status == "lost":
@@ -213,8 +218,9 @@ async def _claim(producer: Producer) -> Status | None:
     run, was_queued = claimed
     if was_queued:
         return None
-    if run.status == "lost":
-        raise RunLost
     if run.is_active:
-        raise RunConflict
+        raise RunConflict(f"The run {run.id} is already produced by another worker. Nothing is produced here.")
+    if run.status == "lost":
+        raise RunLost(f"The run {run.id} was lost before. Nothing is produced here. Start another run.")
+    report_skipped(run)
     return run.status

@@ -148,6 +148,10 @@ class Producer(Lifecycle):
             self._first.set()
             self._leave()
 
+    async def wait_closed(self) -> None:
+        """Wait until the source is closed, however long a synchronous one runs on after the run has ended."""
+        await self._pump.source.wait_closed()
+
     def check(self) -> None:
         """Ask the broker soon whether the run was stopped. Called in the producer's loop."""
         self._asks = True

@@ -4,7 +4,7 @@ import logging
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from adrf_sse.brokers.runs import Status
+from adrf_sse.brokers.runs import Run, Status
 from adrf_sse.logs import log
 from adrf_sse.signals import run_ended, run_started
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _STARTED = "The run %(run)s has started."
 _ENDED = "The run %(run)s has ended, %(status)s, after %(duration).3f s, %(events)d events."
 _UNKNOWN = "The run %(run)s, which this process follows, is lost: the broker does not know it any longer."
+_SKIPPED = "Nothing is produced for the run %(run)s, because it has already ended: %(status)s."
 
 _LEVELS: dict[Status, int] = {"failed": logging.WARNING, "lost": logging.ERROR}
 
@@ -37,3 +38,8 @@ def report_end(producer: "Producer", status: Status) -> None:
 def report_unknown(run_id: str) -> None:
     """Log that the broker has lost a run that this process follows."""
     log(logging.ERROR, _UNKNOWN, None, run=run_id, status="lost")
+
+
+def report_skipped(run: Run) -> None:
+    """Log that nothing is produced for a run that has ended before."""
+    log(logging.INFO, _SKIPPED, None, run=run.id, status=run.status)

@@ -1,4 +1,4 @@
-"""The threads in which synchronous code runs in tests."""
+"""The threads of synchronous callers and tests, in which the synchronous code of what they wait for runs."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

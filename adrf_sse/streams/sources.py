@@ -95,6 +95,7 @@ class Source:
     def __init__(self, value: Any) -> None:
         self._thread: Slot | None = None  # counts the source, until an iterator does
         self._manager: Any = None
+        self._iterator: AsyncIterator[Any] | None = None
         self._value = checked_source(value)
         if kind_of(value) == "sync":
             self._thread = reserve_thread()
@@ -110,11 +111,11 @@ class Source:
             self._manager = value
             value = await value.__aenter__()
         try:
-            self._iterator = self._iterator_of(checked_source(value))
+            self._iterator = iterator = self._iterator_of(checked_source(value))
         except BaseException as exc:
             await self._leave(exc)
             raise
-        return self._iterator
+        return iterator
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -132,6 +133,11 @@ class Source:
         if self._thread is not None:
             self._thread.release()
         discard(self._value)
+
+    async def wait_closed(self) -> None:
+        """Wait for a synchronous source that does not stop, and that can't be closed once the event loop has ended."""
+        if isinstance(self._iterator, ThreadedIterator):
+            await self._iterator.wait_closed()
 
     async def _close_iterator(self) -> None:
         close = getattr(self._iterator, "aclose", None)

@@ -44,6 +44,7 @@ class ThreadedIterator(AsyncIterator[Any]):
         self._iterator = iterator
         self._executor: Any = executor  # asgiref's types name ThreadPoolExecutor, but any Executor works
         self._on_closed = on_closed
+        self._closed: asyncio.Future[None] | None = None  # while, or after, it is closed
         self._context = contextvars.copy_context()
 
     async def __anext__(self) -> Any:
@@ -68,11 +69,20 @@ class ThreadedIterator(AsyncIterator[Any]):
         else:
             closed = asyncio.wrap_future(self._executor.submit(lambda: self._context.run(self._close)))
             self._executor.shutdown()
+        self._closed = closed
         try:
             await asyncio.shield(closed)
         except asyncio.CancelledError:
             await asyncio.wait([closed])
             raise
+
+    async def wait_closed(self) -> None:
+        """Wait until a source in a thread that asgiref has chosen is closed, also after a second cancellation.
+
+        It can't be closed later if the event loop ends. A source in a thread of its own can.
+        """
+        if self._executor is None and self._closed is not None:
+            await asyncio.wait([self._closed])
 
     def _close(self) -> None:
         close = getattr(self._iterator, "close", None)

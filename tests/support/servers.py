@@ -105,6 +105,25 @@ def serve(command_args: Sequence[str], *, env: Mapping[str, str] | None = None, 
         yield from _yield_and_terminate(server, inherits_socket)
 
 
+@contextmanager
+def run_worker(
+    command_args: Sequence[str], ready: str, *, env: Mapping[str, str] | None = None, cwd: str | Path
+) -> Iterator[Server]:
+    """Run ``python *command_args``, which serves no requests, and yield it when it has printed ``ready``.
+
+    Terminate it on exit, and assert that it exits.
+    """
+    worker = Server(command_args, _start(command_args, env or {}, cwd, []))
+    try:
+        worker.wait_for(ready)
+        yield worker
+    except BaseException as exc:
+        exc.add_note(worker.described())
+        raise
+    finally:
+        worker.terminate()
+
+
 def _start(command: Sequence[str], env: Mapping[str, str], cwd: str | Path, fds: list[int]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *command],
