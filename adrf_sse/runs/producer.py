@@ -56,8 +56,8 @@ class Producer(Lifecycle):
     The source is paused while a chunk's worth of events waits for the broker. Clients never delay it.
     """
 
-    __slots__ = ("_asks", "_committed", "_endings", "_errors", "_first", "_lease", "_outage", "_renewed", "_runs",
-                 "_size", "_written", "begun", "name", "run_id", "task")  # fmt: skip
+    __slots__ = ("_asks", "_committed", "_endings", "_errors", "_first", "_lease", "_outage", "_producing", "_renewed",
+                 "_runs", "_size", "_written", "begun", "name", "run_id", "task")  # fmt: skip
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class Producer(Lifecycle):
         """When it began, by ``monotonic()``."""
         self._runs = runs
         self._endings = endings
+        self._producing: asyncio.Task[Any] | None = None
         self._errors: list[bytes] | None = None  # what reports the error of the source
         self._lease: float = sse_settings.RUN_LEASE
         self._renewed = monotonic()
@@ -126,6 +127,7 @@ class Producer(Lifecycle):
         """
         self._advance(Phase.STARTED)
         self.loop = asyncio.get_running_loop()
+        self._producing = asyncio.current_task()
         self._pump.start()
         try:
             return await self._publish_all()
@@ -159,6 +161,8 @@ class Producer(Lifecycle):
 
     async def source_failed(self, error: Exception) -> None:
         """Keep the error of the source, and what reports it."""
+        if isinstance(error.__cause__, asyncio.CancelledError) and self._producing and self._producing.cancelling():
+            return  # the event loop ends, and has cancelled the source together with the producer
         if self._pump.stopping:
             await report_failure(self, self._pump.source, error, "The source %r failed while it was stopping.")
             return
