@@ -58,7 +58,7 @@ def user_key(user: Any) -> str | None:
 
 
 def _message(channel: str, data: Any, event: str | None, skip_user: str | None) -> tuple[str, bytes]:
-    name = _open_name(channel)
+    name = channel_name(channel)
     if isinstance(data, ServerSentEvent | bytes):
         raise TypeError(
             f"data must be text or JSON, and its event's name apart from it, got a {type(data).__name__}. "
@@ -74,7 +74,10 @@ def _message(channel: str, data: Any, event: str | None, skip_user: str | None) 
 
 
 def channel_name(value: Any) -> str:
-    """Return a channel's name. Raises ``TypeError`` or ``ValueError`` if the value is not a valid name."""
+    """Return a channel's name.
+
+    Raises ``TypeError`` or ``ValueError`` if the value is not a valid name, or that of a run's channel.
+    """
     if not isinstance(value, str):
         raise TypeError(f"a channel's name must be a str, got {shown(value)}. Write it as text, such as 'orders.42'.")
     if not _NAME.fullmatch(value):
@@ -82,25 +85,19 @@ def channel_name(value: Any) -> str:
             f"a channel's name must be 1 to 200 of the characters A-Z a-z 0-9 . _ : -, got {value[:250]!r}. "
             "Leave out or replace the others."
         )
-    return value
-
-
-def _open_name(value: Any) -> str:
-    """Return a name of a channel to which any code may publish and subscribe."""
-    name = channel_name(value)
-    if name.startswith(CHANNEL_PREFIX):
+    if value.startswith(CHANNEL_PREFIX):
         raise ValueError(
-            f"a channel's name must not begin with {CHANNEL_PREFIX!r}, as the channels of runs do, got {name!r}. "
+            f"a channel's name must not begin with {CHANNEL_PREFIX!r}, as the channels of runs do, got {value!r}. "
             "Follow a run with follow() or a RunView, which checks who owns it."
         )
-    return name
+    return value
 
 
 def channel_names(values: Iterable[Any]) -> frozenset[str]:
     """Return the names of a subscriber's channels, each once."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise TypeError(f"channels must be a list of names, got {shown(values)}. Return a list, such as ['orders.42'].")
-    names = frozenset(_open_name(value) for value in values)
+    names = frozenset(channel_name(value) for value in values)
     if not 1 <= len(names) <= MAX_CHANNELS:
         raise ValueError(
             f"a subscriber must have 1 to {MAX_CHANNELS} channels, got {len(names)}. "
