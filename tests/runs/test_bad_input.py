@@ -196,7 +196,7 @@ async def post_and_leave(application, leave_after, headers):
     async def send(message):
         pass
 
-    given = {"content-type": "application/json", "host": "test", **headers}
+    given = {"content-type": "application/json", "content-length": str(len(body)), "host": "test", **headers}
     scope = {
         "type": "http", "http_version": "1.1", "method": "POST", "path": "/chat/", "raw_path": b"/chat/",
         "query_string": b"", "headers": [(name.lower().encode(), value.encode()) for name, value in given.items()],
