@@ -1,6 +1,9 @@
 """Tests of the examples in ``docs/runs.md``."""
 
 import asyncio
+import sys
+from importlib.util import find_spec
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from django.contrib.auth.models import User
@@ -27,7 +30,11 @@ class NamedUser(BaseAuthentication):
 
 
 @pytest.fixture
-def documented(settings):
+def documented(settings, monkeypatch):
+    if find_spec("django.tasks") is None:  # before Django 6
+        tasks = ModuleType("django.tasks")
+        tasks.task = lambda function: function
+        monkeypatch.setitem(sys.modules, "django.tasks", tasks)
     found = examples("runs.md", model=model)
     settings.ADRF_SSE = {"BROKER": {"BACKEND": "adrf_sse.brokers.memory.MemoryBroker"}}
     return found
@@ -94,17 +101,16 @@ async def test_the_documented_time_limit_and_saved_answer_are_sources(client):
     assert [event.event for event in events] == ["page", "end"]
 
 
-async def test_the_documented_queue_receives_the_run(client, documented):
+@pytest.mark.parametrize(("name", "task"), [("CeleryChat", "answer"), ("TaskChat", "answer_task")])
+async def test_the_documented_queue_receives_the_run(client, documented, name, task):
     queue = asyncio.Queue()
-
-    class Task:
-        @staticmethod
-        def delay(run_id, prompt):
-            loop.call_soon_threadsafe(queue.put_nowait, (run_id, prompt))
-
     loop = asyncio.get_running_loop()
-    documented["answer"] = Task
-    client.serve("QueuedChat")
+
+    def put(run_id, prompt):
+        loop.call_soon_threadsafe(queue.put_nowait, (run_id, prompt))
+
+    documented[task] = SimpleNamespace(delay=put, enqueue=put)
+    client.serve(name)
     async with client.post("/runs/", {"prompt": "a b"}, format="json") as stream:
         run_id, prompt = await queue.get()
         assert await produce(run_id, model(prompt)) == "completed"
