@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import django
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 SECRET_KEY = "the example holds no secrets"
@@ -29,6 +31,12 @@ INSTALLED_APPS = [
     "orders",
     "assistant",
 ]
+HAS_TASKS = django.VERSION >= (6, 0)
+"""Whether Django has ``django.tasks``."""
+if HAS_TASKS:
+    INSTALLED_APPS.append("tasks")
+    TASKS = {"default": {"BACKEND": "tasks.backend.DatabaseBackend"}}
+
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

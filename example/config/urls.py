@@ -1,5 +1,6 @@
 """URLs of the example."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.templatetags.static import static
@@ -24,3 +25,5 @@ urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=static("streams/icon.svg"))),
     path("metrics/", StreamMetrics().view, name="metrics"),
 ]
+if settings.HAS_TASKS:
+    urlpatterns.append(path("reports/", include("tasks.urls")))

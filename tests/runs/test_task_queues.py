@@ -279,6 +279,26 @@ async def test_a_killed_worker_makes_its_run_lost_for_all_followers(talk, redis,
             await result_of(produce_again(run, kind, "short"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("pool", ["solo", "threads"])
+async def test_a_stop_reaches_workers_of_other_pools(talk, redis, produce_again, pool):
+    with working(redis, pool, pool=pool):
+        for kind in ("async", "sync"):
+            run = talk()
+            result = produce_again(run, kind, pool)
+            await run.noted("opened")
+            run.say("a")
+            await run.noted("got-a")
+            await run.first()
+            await run.delete()
+            assert await run.events() == [("token", "a"), ("end", {"status": "stopped"})]
+            if kind == "sync":
+                run.say("late")
+                await run.noted("got-late")
+            await run.noted("closed")
+            assert await result_of(result) == "stopped"
+
+
 @pytest.mark.usefixtures("worker")
 async def test_a_time_limit_of_the_queue_ends_the_run_and_closes_its_source(talk, produce_again):
     run = talk()
