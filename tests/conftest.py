@@ -153,7 +153,7 @@ def redis_url(shared_redis: RedisServer) -> str:
 def broker(request: pytest.FixtureRequest, settings: Any) -> str:
     """Configure each broker in turn and return its name."""
     if request.param == "redis":
-        use_redis(settings, request.getfixturevalue("redis_url"))
+        use_redis(settings, request.getfixturevalue("redis_url"), socket_timeout=30)  # for a busy machine
     else:
         settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": {"BACKEND": "adrf_sse.brokers.memory.MemoryBroker"}}
     return str(request.param)

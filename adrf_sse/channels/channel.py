@@ -73,10 +73,10 @@ def _message(channel: str, data: Any, event: str | None, skip_user: str | None) 
     return name, body
 
 
-def channel_name(value: Any) -> str:
-    """Return a channel's name.
+def channel_name(value: Any, *, of_run: bool = False) -> str:
+    """Return a channel's name. Raises ``TypeError`` or ``ValueError`` if the value is not a valid name.
 
-    Raises ``TypeError`` or ``ValueError`` if the value is not a valid name, or that of a run's channel.
+    Only with ``of_run``, it may be the name of a run's channel, to which other code may neither publish nor subscribe.
     """
     if not isinstance(value, str):
         raise TypeError(f"a channel's name must be a str, got {shown(value)}. Write it as text, such as 'orders.42'.")
@@ -85,7 +85,7 @@ def channel_name(value: Any) -> str:
             f"a channel's name must be 1 to 200 of the characters A-Z a-z 0-9 . _ : -, got {value[:250]!r}. "
             "Leave out or replace the others."
         )
-    if value.startswith(CHANNEL_PREFIX):
+    if not of_run and value.startswith(CHANNEL_PREFIX):
         raise ValueError(
             f"a channel's name must not begin with {CHANNEL_PREFIX!r}, as the channels of runs do, got {value!r}. "
             "Follow a run with follow() or a RunView, which checks who owns it."

@@ -65,17 +65,19 @@ def _criteria(user: Any = None, channel: str | None = None, view: str | None = N
         )
     if view is not None and not isinstance(view, str):
         raise TypeError(f"view must be the name of a view, got {view!r}. Pass a str, as stream.view_name is.")
-    return Criteria(key, None if channel is None else channel_name(channel), view)
+    return Criteria(key, None if channel is None else channel_name(channel, of_run=True), view)
 
 
-def _end_streams(criteria: Criteria, loop: asyncio.AbstractEventLoop | None = None, opened_before: float = inf) -> None:
-    """End the streams of a loop, or of all loops, that match and had not opened later. May be called in any thread."""
+def _end_streams(
+    criteria: Criteria, loop: asyncio.AbstractEventLoop | None = None, started_before: float = inf
+) -> None:
+    """End the streams of a loop, or of all loops, that match and had not started later. May be called in any thread."""
     matching = [
         (each, each.loop)
         for each in open_streams
         if each.loop is not None
         and (loop is None or each.loop is loop)
-        and (each.opened_at or 0) <= opened_before
+        and (each.started_at or 0) <= started_before
         and criteria.match(each)
     ]
     for stream, its_loop in matching:
@@ -85,9 +87,9 @@ def _end_streams(criteria: Criteria, loop: asyncio.AbstractEventLoop | None = No
 
 
 def _obey(event: ChannelEvent, loop: asyncio.AbstractEventLoop, *, replayed: bool) -> None:
-    """End the streams that an event names. One from history does not concern streams that have opened since."""
-    opened_before = event.number / 1_000_000 + CLOCK_MARGIN if replayed else inf
-    _end_streams(_criteria(**event.data), loop, opened_before)
+    """End the streams that an event names. One from history does not concern streams that have started since."""
+    started_before = event.number / 1_000_000 + CLOCK_MARGIN if replayed else inf
+    _end_streams(_criteria(**event.data), loop, started_before)
 
 
 control.on(DISCONNECT_EVENT, _obey)

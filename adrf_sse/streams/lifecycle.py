@@ -59,8 +59,8 @@ class Lifecycle:
     """
 
     __slots__ = ("__weakref__", "_closing", "_encode", "_error", "_format_error", "_opened_at", "_opening",
-                 "_options", "_pump", "_reason", "_reauthorization", "_timers", "bytes", "loop", "phase", "reader",
-                 "request", "slot", "subscriptions")  # fmt: skip
+                 "_options", "_pump", "_reason", "_reauthorization", "_started_at", "_timers", "bytes", "loop",
+                 "phase", "reader", "request", "slot", "subscriptions")  # fmt: skip
 
     _pump: Pump
 
@@ -83,6 +83,7 @@ class Lifecycle:
         self._format_error = format_error
         self._error: Exception | None = None  # what the source raised before its first event
         self._reason: Reason | None = None  # why the stream ends
+        self._started_at: float | None = None
         self._opened_at: float | None = None
         self._opening: asyncio.Task[None] | None = None  # sends stream_opened
         self._timers: Timers | None = None  # while the stream is read
@@ -115,9 +116,9 @@ class Lifecycle:
         return view_name(self.request)
 
     @property
-    def opened_at(self) -> float | None:
-        """When the headers were sent, in seconds since 1970."""
-        return None if self._opened_at is None else time() - (monotonic() - self._opened_at)
+    def started_at(self) -> float | None:
+        """When the source started, after the checks of permissions, in seconds since 1970."""
+        return None if self._started_at is None else time() - (monotonic() - self._started_at)
 
     def is_subscribed(self, channel: str) -> bool:
         """Return whether the source is subscribed to a channel."""
@@ -134,6 +135,7 @@ class Lifecycle:
     def _start(self) -> None:
         self._advance(Phase.STARTED)
         self.loop = asyncio.get_running_loop()
+        self._started_at = monotonic()
         self._pump.start()
         shutdown.track(self)
 

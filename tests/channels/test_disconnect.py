@@ -330,7 +330,7 @@ async def test_the_memory_broker_needs_no_task():
 @pytest.fixture
 def elsewhere(redis_url, settings, urls):
     """Publish to the control channel as another process does."""
-    use_redis(settings, redis_url)
+    use_redis(settings, redis_url, socket_timeout=30)
     other = RedisBroker(redis_url)
 
     async def publish(event="disconnect", **criteria):

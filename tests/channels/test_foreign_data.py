@@ -30,7 +30,7 @@ MALFORMED = [
 
 @pytest.fixture
 def redis(redis_url, shared_redis, settings):
-    use_redis(settings, redis_url)
+    use_redis(settings, redis_url, socket_timeout=30)
     return shared_redis.client
 
 

@@ -183,7 +183,7 @@ def tail(tmp_path: Path, redis_url: str, *arguments: str) -> Iterator[subprocess
 @pytest.fixture
 def redis(settings: Any, redis_url: str) -> str:
     """Configure this process to publish to Redis, and return the URL."""
-    use_redis(settings, redis_url)
+    use_redis(settings, redis_url, socket_timeout=30)
     return redis_url
 
 
@@ -206,7 +206,7 @@ def test_tail_prints_events_of_other_processes_until_a_signal_stops_it(tmp_path,
 def test_tail_without_an_id_starts_with_the_next_event(tmp_path, redis):
     publish("news", "before")
     with (
-        Redis.from_url(redis, protocol=2) as client,
+        Redis.from_url(redis, protocol=2, socket_timeout=50) as client,
         client.monitor() as monitor,
         tail(tmp_path, redis, "news") as process,
     ):
