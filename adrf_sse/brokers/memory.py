@@ -130,9 +130,12 @@ class MemoryBroker(Broker):
         for listener in listeners:
             listener.wake()
 
-    def append(self, channel: str, bodies: Sequence[bytes]) -> int:
-        """Publish events to a run's channel, which is kept whole, and return the last ID. The lock must be held."""
-        history = self._histories.setdefault(channel, _History(0))
+    def append(self, channel: str, bodies: Sequence[bytes], base: int) -> int:
+        """Publish events to a run's channel, which is kept whole, and return the last ID. The lock must be held.
+
+        A reader of a former run with the same channel has an ID before ``base``, and so learns that events are missing.
+        """
+        history = self._histories.setdefault(channel, _History(base))
         for body in bodies:
             event = self._new_event(channel, body)
             history.events.append(event)

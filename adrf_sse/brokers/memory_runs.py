@@ -25,6 +25,8 @@ class _Kept:
     producer: str | None
     endings: Mapping[str, Sequence[bytes]]
     key: str | None
+    base: int
+    """The last ID that was assigned before the run was created."""
     deadline: float
     """When its lease ends, or when it is removed, by ``monotonic()``, which knows no change of the clock."""
 
@@ -63,7 +65,8 @@ class MemoryRuns(RunStore):
             producer = None if run.queued else run.starter
             new = Run(run.id, "queued" if run.queued else "running", run.owner, None if run.queued else time())
             deadline = monotonic() + run.lease
-            self._kept[run.id] = _Kept(new, run.starter, producer, run.endings, run.key, deadline)
+            base = self._broker.position()
+            self._kept[run.id] = _Kept(new, run.starter, producer, run.endings, run.key, base, deadline)
             if run.key is not None:
                 self._by_key[run.key] = run.id
             return self._shown(self._kept[run.id]), "new"
@@ -167,7 +170,7 @@ class MemoryRuns(RunStore):
 
     def _append(self, kept: _Kept, bodies: Sequence[bytes]) -> None:
         if bodies:
-            kept.run = replace(kept.run, last_id=self._broker.append(kept.run.channel, bodies))
+            kept.run = replace(kept.run, last_id=self._broker.append(kept.run.channel, bodies, kept.base))
         while self._memory() > self._max_bytes and self._ended:
             self._remove(next(iter(self._ended)))
 

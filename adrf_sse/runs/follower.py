@@ -1,7 +1,7 @@
 """Followers: subscriptions to the channel of a run, from any of its events to its end."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from adrf_sse.brokers import get_broker
@@ -40,12 +40,21 @@ def lost_events() -> list[bytes]:
 
 
 class _RunCursor(Cursor):
-    """Read the history of a run, of which no event is ever missing: it begins with the first one."""
+    """Read the history of a run, of which no event is ever missing: it begins with the first one.
 
-    __slots__ = ()
+    If events are missing nevertheless, the history is that of a later run with the same ID.
+    """
+
+    __slots__ = ("lose",)
+
+    lose: Callable[[], None]
+    """Tells the client that the rest of the run is lost."""
 
     def add_page(self, page: Page) -> None:
-        super().add_page(Page(page.events, page.position, page.complete))
+        if page.missed and page.events and self.last_id:
+            self.lose()
+        else:
+            super().add_page(Page(page.events, page.position, page.complete))
 
 
 class Follower(Subscription):
@@ -68,6 +77,12 @@ class Follower(Subscription):
         self._run = run
         self._lost = lost
         self._watch: Watch | None = None
+
+    def _new_cursor(self, on_lag: Callable[[], None] | None = None) -> Cursor:
+        cursor = super()._new_cursor(on_lag)
+        assert isinstance(cursor, _RunCursor)
+        cursor.lose = self.lose
+        return cursor
 
     def __repr__(self) -> str:
         return f"follow({self._run_id})"

@@ -15,6 +15,7 @@ from django.urls import path
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
+from adrf_sse.channels.hub import hub_of
 from adrf_sse.exceptions import RunConflict, SubscriberLagged, TooManyRuns
 from adrf_sse.runs import follow, produce, run_state, start_run, stop_run
 from adrf_sse.runs.begin import Start
@@ -443,6 +444,38 @@ async def test_a_slow_reader_does_not_slow_the_run_and_resumes(broker, settings)
             received += [event async for event in follow(run_id, received[-1].id)]
             break
     assert contents(received) == [*((None, number) for number in range(1000)), COMPLETED]
+
+
+async def test_a_slow_reader_of_a_run_does_not_go_on_with_the_next_run_of_the_same_id(broker):
+    await start_run(words(*range(500)), run_id="c1")
+    await all_of("c1")
+    async with follow("c1") as events:
+        before = [await anext(events)]
+        await start_run(words("b"), run_id="c1")
+        assert await all_of("c1") == [(None, "b"), COMPLETED]
+        async with asyncio.timeout(30):
+            before += [event async for event in events]
+    numbers = contents(before[:-2])
+    assert numbers == [(None, number) for number in range(len(numbers))]
+    assert [event.event for event in before[-2:]] == ["error", "end"]
+    assert before[-1].data == {"status": "lost"}
+    assert await all_of("c1", before[0].id) == [(None, "b"), COMPLETED]
+
+
+async def test_a_follower_of_a_silent_run_survives_a_resync(broker, settings):
+    """Events of other channels, and of times before, are no sign of another run."""
+    with_settings(settings, CHANNEL_TTL=0.001)
+    gate = Gate()
+    run_id = await start_run(gate.source())
+    async with follow(run_id) as events:
+        for number in range(3):
+            for text in "xyz":
+                publish("news", text)
+            hub_of(get_broker()).resync()
+            gate.put(number)
+            assert (await anext(events)).data == number
+        gate.put(None)
+        assert contents([event async for event in events]) == [COMPLETED]
 
 
 async def test_the_history_of_other_channels_and_runs_do_not_touch_each_other(broker, settings):

@@ -1,8 +1,9 @@
 """Scripts that Redis runs atomically to keep runs. A run is a hash, and its events are the history of its channel.
 
 Fields of the hash: ``status``, ``owner``, ``starter``, ``producer``, ``events`` (their number), ``last`` (the ID of the
-last event), ``started``, ``ended`` and ``lease`` (when it ends; all three in microseconds since 1970), ``key`` (the
-Redis key that names the request), and ``endings`` (JSON of the last events for each status).
+last event), ``base`` (the last ID that was assigned before the run was created), ``started``, ``ended`` and ``lease``
+(when it ends; all three in microseconds since 1970), ``key`` (the Redis key that names the request), and ``endings``
+(JSON of the last events for each status).
 
 Two sorted sets contain the IDs of all runs: by the time when they expire, and by the time when they were created.
 
@@ -60,7 +61,7 @@ local function append(run, bodies)
             redis.call('XADD', large_key, text, 'b', body)
             name, value = 's', #body
         end
-        redis.call('XADD', history_key, text, 'p', run.last or '0', name, value)
+        redis.call('XADD', history_key, text, 'p', run.last or run.base or '0', name, value)
         redis.call('PUBLISH', pubsub, text .. ':' .. body)
         run.last = text
         id = id + 1
@@ -131,6 +132,7 @@ end
 redis.call('DEL', run_key, history_key, large_key, before and before.key or run_key)
 local run = {was_lost = before and before.was_lost}
 set(run, 'status', is_queued and 'queued' or 'running', 'starter', starter, 'endings', endings, 'events', '0')
+set(run, 'base', redis.call('HMGET', state_key, 'position')[1] or '0')
 if owner ~= '' then
     set(run, 'owner', owner)
 end
