@@ -6,12 +6,16 @@ import random
 from contextlib import suppress
 
 import pytest
+from django.urls import path
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.runs import run_channel
 from adrf_sse.channels import subscriber_counts
 from adrf_sse.exceptions import BrokerUnavailable, RunNotFound, SubscriberLagged
+from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.runs import follow, run_state, start_run, stop_run
+from adrf_sse.testing import EventStreamClient
+from adrf_sse.views import RunView
 from tests.channels.test_redis import PERSISTENT
 from tests.support.redis_server import redis_server, use_redis
 from tests.support.runs import COMPLETED, LOST, Gate, all_of, contents, slots_to_come_back
@@ -231,6 +235,40 @@ async def test_a_start_whose_reply_was_lost_leaves_no_run_that_blocks_its_id(red
         run_id = await start_run(gate.source(), run_id="chat-1")
         assert await all_of(run_id) == [(None, "a"), COMPLETED]
         await slots_to_come_back()
+
+
+class Chat(RunView):
+    authentication_classes = []
+    renderer_classes = [EventStreamRenderer]
+
+    def get_run_id(self, request):
+        return request.headers["X-ID"]
+
+    async def run(self, request, *args, **kwargs):
+        yield "a"
+        yield "b"
+
+
+async def test_a_post_any_of_whose_replies_was_lost_can_be_repeated(redis, settings):
+    """With its key, it gets the whole answer, of the first run or of a second one."""
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [path("", Chat.as_view())]})
+    client = EventStreamClient()
+    statuses = set()
+    async with tcp_proxy(redis.port) as proxy:
+        use_redis(settings, f"redis://127.0.0.1:{proxy.port}/0", socket_timeout=5)
+        await start_run(Gate().source(), run_id="warm")  # the scripts are loaded
+        await stop_run("warm")
+        for number in range(16):
+            proxy.lose_reply_to(b"chat-%d" % number, times=1 + number // 8, skip=number % 8)
+            headers = {"X-ID": f"chat-{number}", "Idempotency-Key": f"key-{number}"}
+            async with client.post("/", headers=headers) as stream:
+                statuses.add(stream.status_code)
+            proxy.lose_reply_to(b"", 0)
+            async with client.post("/", headers=headers) as stream:
+                assert stream.status_code == 200
+                assert [event.data async for event in stream] == ["a", "b", '{"status":"completed"}']
+        await slots_to_come_back()
+    assert statuses == {200, 503}
 
 
 async def test_a_stop_reaches_a_producer_that_could_not_be_told(redis, settings):

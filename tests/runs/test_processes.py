@@ -27,7 +27,12 @@ def data_of(text):
     return re.findall(r"^data: (.*)$", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("shift", [0, 2 * DAY, -2 * DAY], ids=["same clock", "clock ahead", "clock behind"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "shift", [pytest.param(0, marks=SLOW), 2 * DAY, -2 * DAY], ids=["same clock", "clock ahead", "clock behind"]
+)
 async def test_a_run_is_followed_and_stopped_from_another_process(tmp_path, redis_url, shift):
     with run_server(tmp_path, redis_url, shift=shift, RUN_LEASE=120) as server:
         run_id, script = await server.start()
@@ -106,7 +111,7 @@ async def test_followers_of_a_killed_process_receive_an_error_and_the_end(tmp_pa
         assert await all_of(run_id) == [(None, "a"), *rest]
 
 
-@pytest.mark.parametrize("server", ["gunicorn sync", "gunicorn gthread"])
+@pytest.mark.parametrize("server", ["gunicorn sync", pytest.param("gunicorn gthread", marks=SLOW)])
 async def test_a_run_under_wsgi_goes_on_after_the_response(tmp_path, redis_url, server):
     with run_server(tmp_path, redis_url, server, RUN_LEASE=120) as server:
         run_id, script = await server.start()

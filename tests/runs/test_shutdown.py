@@ -77,7 +77,13 @@ async def test_a_second_signal_ends_the_grace(tmp_path, redis_url):
         await exited(server)
 
 
-@pytest.mark.parametrize("server", ["gunicorn sync", "gunicorn gthread", "gunicorn with uvicorn-worker"])
+@pytest.mark.parametrize(
+    "server",
+    [
+        "gunicorn sync",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("gunicorn gthread", "gunicorn with uvicorn-worker")),
+    ],
+)
 async def test_followers_elsewhere_learn_at_once_that_gunicorn_stops(tmp_path, redis_url, server):
     with run_server(tmp_path, redis_url, server, RUN_LEASE=LEASE) as server:
         run_id, script = await server.start()

@@ -14,12 +14,13 @@ class Proxy:
         self._target = target
         self._lose = b""
         self._times = 0
+        self._skip = 0
         self._handlers: set[asyncio.Task[None]] = set()
         self._writers: list[asyncio.StreamWriter] = []
 
-    def lose_reply_to(self, text: bytes, times: int = 1) -> None:
-        """Close the connection in place of the reply to the next requests that contain a text."""
-        self._lose, self._times = text, times
+    def lose_reply_to(self, text: bytes, times: int = 1, skip: int = 0) -> None:
+        """Close the connection in place of the reply to the next requests that contain a text, after some of them."""
+        self._lose, self._times, self._skip = text, times, skip
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward one connection."""
@@ -44,8 +45,11 @@ class Proxy:
         with suppress(OSError):
             while data := await reader.read(2**20):
                 if is_request and self._times and self._lose in data:
-                    self._times -= 1
-                    lost.set()
+                    if self._skip:
+                        self._skip -= 1
+                    else:
+                        self._times -= 1
+                        lost.set()
                 if not is_request and lost.is_set():
                     self.dropped += 1
                     break
