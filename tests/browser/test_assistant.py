@@ -17,7 +17,7 @@ from playwright.async_api import Browser, Page, Route, expect
 from adrf_sse.testing import EventParser
 from tests.support.browsers import MIN_CONTRAST, WatchedPage, contrast, watched_page
 from tests.support.example import serve_example
-from tests.support.redis_server import redis_server
+from tests.support.redis_server import RedisServer
 from tests.support.servers import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
@@ -60,14 +60,17 @@ def talking_server(example_database: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def two_servers(example_database: Path) -> Iterator[tuple[Server, Server]]:
-    """Two processes of the example that share Redis. The model says five words in a second."""
-    with (
-        redis_server() as redis,
-        serve_example(example_database, 1, redis_url=redis.url) as one,
-        serve_example(example_database, 1, redis_url=redis.url) as other,
-    ):
-        yield one, other
+def redis_talking_server(example_database: Path, shared_redis: RedisServer) -> Iterator[Server]:
+    """A process of the example that shares Redis with others. The model says five words in a second."""
+    with serve_example(example_database, 1, redis_url=shared_redis.url) as server:
+        yield server
+
+
+@pytest.fixture
+def other_server(example_database: Path, shared_redis: RedisServer) -> Iterator[Server]:
+    """Another process, which the test may terminate."""
+    with serve_example(example_database, 1, redis_url=shared_redis.url) as server:
+        yield server
 
 
 async def windows_of(browser: Browser, server: Server) -> AsyncIterator[Windows]:
@@ -432,19 +435,18 @@ async def test_the_page_fits_its_window_and_its_text_has_enough_contrast(
 
 @pytest.mark.slow
 async def test_a_window_of_another_process_follows_and_stops_an_answer(
-    browser: Browser, two_servers: tuple[Server, Server]
+    browser: Browser, redis_talking_server: Server, other_server: Server
 ) -> None:
-    one, other = two_servers
     async with AsyncExitStack() as stack:
-        first = await Windows(browser, one, stack).ask(LONG_QUESTION)
-        second = await Windows(browser, other, stack).open(f"/assistant/?run={run_id(first.page)}")
+        first = await Windows(browser, other_server, stack).ask(LONG_QUESTION)
+        second = await Windows(browser, redis_talking_server, stack).open(f"/assistant/?run={run_id(first.page)}")
         before = await expect_words(second.page, 3)
         await second.page.reload()
         await expect_words(second.page, before + 3)
         await second.page.get_by_role("button", name="Stop").click()
         for window in (first, second):
             await expect_state(window.page, "stopped")
-        await asyncio.to_thread(one.wait_for, STOPPED)
+        await asyncio.to_thread(other_server.wait_for, STOPPED)
         words = await said_words(second.page)
         assert await shown_words(first.page) == await shown_words(second.page) == words
         assert (await state_of(first.page))["status"] == "stopped"
@@ -452,15 +454,14 @@ async def test_a_window_of_another_process_follows_and_stops_an_answer(
 
 @pytest.mark.slow
 async def test_the_page_says_that_the_server_that_wrote_an_answer_has_stopped(
-    browser: Browser, example_database: Path, two_servers: tuple[Server, Server]
+    browser: Browser, redis_talking_server: Server, other_server: Server
 ) -> None:
-    one, other = two_servers
     async with AsyncExitStack() as stack:
-        first = await Windows(browser, one, stack).ask(LONG_QUESTION)
-        second = await Windows(browser, other, stack).open(f"/assistant/?run={run_id(first.page)}")
+        first = await Windows(browser, other_server, stack).ask(LONG_QUESTION)
+        second = await Windows(browser, redis_talking_server, stack).open(f"/assistant/?run={run_id(first.page)}")
         await expect_words(second.page, 3)
         await first.page.close()
-        one.terminate()
+        other_server.terminate()
         await expect_problem(second.page, "The answer was lost")
         await expect_state(second.page, "lost")
         assert await shown_words(second.page) == await said_words(second.page)
