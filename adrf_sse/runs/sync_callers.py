@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from adrf_sse.events.event import ERROR_EVENT
 from adrf_sse.runs.begin import produce
-from adrf_sse.runtime.calling_thread import CallingThread
+from adrf_sse.runtime.calling_thread import InterruptedThread
 from adrf_sse.runtime.executors import SingleThreadExecutor
 from adrf_sse.runtime.loops import running_loop
 from adrf_sse.settings import sse_settings
@@ -43,7 +43,7 @@ def wait_for(function: Callable[[], Coroutine[Any, Any, T]]) -> T:
     If an exception interrupts the thread, as Ctrl-C does, or a time limit of a task queue, the coroutine is cancelled
     before the exception is raised. ``async_to_sync()`` would let it run on.
     """
-    here = CallingThread()
+    here = InterruptedThread()
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
 
     async def main() -> T:

@@ -68,9 +68,32 @@ class CallingThread(CurrentThreadExecutor):
         # asgiref stores the loop in the thread. Code of this thread that the loop did not call must not find it there.
         loop = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
         try:
-            self._work_items.popleft().run()
+            self._run_call(self._work_items.popleft())
         finally:
             SyncToAsync.threadlocal.main_event_loop = loop
+
+    def _run_call(self, call: Any) -> None:
+        call.run()
+
+
+class InterruptedThread(CallingThread):
+    """Run calls, and raise ``KeyboardInterrupt`` and ``SystemExit`` of a call in this thread, from ``run_until()``.
+
+    Otherwise, they would end the event loop in the middle of its tasks. The task that waits for the call has no result,
+    and must be cancelled.
+    """
+
+    def _run_call(self, call: Any) -> None:
+        if not call.future.set_running_or_notify_cancel():
+            return
+        try:
+            result = call.fn(*call.args, **call.kwargs)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as exc:
+            call.future.set_exception(exc)
+        else:
+            call.future.set_result(result)
 
 
 class SharedThread(CurrentThreadExecutor):

@@ -9,7 +9,7 @@ INTERNALS = {
     "asgiref.sync.SyncToAsync.context_to_thread_executor": "AttributeError with the first stream.",
     "asgiref.sync.ThreadSensitiveContext._executor": "AttributeError with the first stream.",
     "asgiref.current_thread_executor.CurrentThreadExecutor._work_items": (
-        "AttributeError in the first synchronous test; so _work_ready."
+        "AttributeError in the first synchronous test, and in produce_sync(); so _work_ready, and the parts of a call."
     ),
     "asgiref.sync.AsyncToSync.executors.current": (
         "Behind synchronous middleware and under WSGI, synchronous calls of sources wait for a thread that waits."

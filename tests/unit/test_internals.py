@@ -133,7 +133,9 @@ async def work_items():
     executor = CurrentThreadExecutor(None)
     future = await asyncio.to_thread(executor.submit, threading.current_thread)
     with executor._work_ready:
-        executor._work_items.popleft().run()
+        call = executor._work_items.popleft()
+    assert (call.future, call.fn, call.args, call.kwargs) == (future, threading.current_thread, (), {})
+    call.run()
     assert future.result() is threading.current_thread()
 
 
