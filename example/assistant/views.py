@@ -2,6 +2,7 @@
 
 from django.urls import reverse
 from django.views.generic import TemplateView
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 
 from adrf_sse.views import RunView
@@ -27,6 +28,7 @@ class AssistantPage(TemplateView):
         return super().get_context_data(title="Assistant", stream_url=runs_url, max_length=MAX_LENGTH, **kwargs)
 
 
+@extend_schema_view(post=extend_schema(request=PromptSerializer))
 class Assistant(RunView):
     """Answer a prompt word by word. The model goes on when its client leaves, until it has finished or is stopped.
 
