@@ -12,6 +12,7 @@ from adrf_sse.channels.hub import hub_of
 from adrf_sse.channels.subscription import Subscription
 from adrf_sse.events.event import END_EVENT, ERROR_EVENT
 from adrf_sse.exceptions import RunLost, RunNotFound
+from adrf_sse.runs.bodies import BodyEncoder
 from adrf_sse.runs.watch import Watch, watch_of
 from adrf_sse.settings import sse_settings
 from adrf_sse.streams.failures import failure_event
@@ -33,10 +34,11 @@ async def find_run(run_id: str, last_event_id: Any = None) -> Run:
     return run
 
 
-def lost_events() -> list[bytes]:
-    """Return the last events for the followers of a run that the broker has lost."""
-    error = failure_event(RunLost(), ERROR_EVENT)
-    return [message_body(error.data, ERROR_EVENT), last_body(message_body({"status": "lost"}, END_EVENT))]
+def lost_events(end_event: Any = None, error_event: str = ERROR_EVENT) -> list[bytes]:
+    """Return the last events for the followers of a run that the broker has lost, with the names that a view has."""
+    error = failure_event(RunLost(), error_event)
+    end = (END_EVENT, {"status": "lost"}) if end_event is None else end_event
+    return [message_body(error.data, error_event), last_body(BodyEncoder()(end))]
 
 
 class _RunCursor(Cursor):
@@ -61,15 +63,19 @@ class Follower(Subscription):
     """Subscribe to a run: ``async for event in follower``, or as the source of a stream.
 
     A client's last event ID that is none of the run's is disregarded: the client receives the run from its first event.
-    ``run`` is the run, if the caller has found it with the same last event ID. ``lost`` are the last events if the
-    broker loses the run. Raises ``RunNotFound`` when it is entered.
+    ``run`` is the run, if the caller has found it with the same last event ID. ``lost`` returns the last events if
+    the broker loses the run. Raises ``RunNotFound`` when it is entered.
     """
 
     _cursor_class = _RunCursor
     _announces_start = False
 
     def __init__(
-        self, run_id: str, last_event_id: Any = None, run: Run | None = None, lost: Sequence[bytes] | None = None
+        self,
+        run_id: str,
+        last_event_id: Any = None,
+        run: Run | None = None,
+        lost: Callable[[], Sequence[bytes]] = lost_events,
     ) -> None:
         super().__init__(frozenset([run_channel(run_id)]), event_number(last_event_id))
         self._unknown_id = False
@@ -115,8 +121,7 @@ class Follower(Subscription):
         cursor = self._cursor
         if cursor is not None and not cursor.ended:
             number = cursor.last_id or 0
-            bodies = lost_events() if self._lost is None else self._lost
-            cursor.add_early([ChannelEvent("", number, body) for body in bodies])
+            cursor.add_early([ChannelEvent("", number, body) for body in self._lost()])
 
     async def leave(self) -> None:
         """Receive nothing more."""

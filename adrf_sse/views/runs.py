@@ -1,6 +1,7 @@
 """Views that start runs, and let clients follow and stop them."""
 
 from collections.abc import Awaitable, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -22,7 +23,7 @@ from adrf_sse.renderers.console import EventStreamConsoleRenderer
 from adrf_sse.renderers.event_stream import EventStreamRenderer
 from adrf_sse.renderers.streaming import StreamingRenderer
 from adrf_sse.runs.begin import Start, is_run_id, reserve, run_here
-from adrf_sse.runs.follower import Follower, event_number, find_run
+from adrf_sse.runs.follower import Follower, event_number, find_run, lost_events
 from adrf_sse.runs.local import end_run
 from adrf_sse.runs.states import state_of
 from adrf_sse.runtime.loops import loop_of
@@ -122,7 +123,7 @@ class RunView(AsyncSSEAPIView):
         self._remember(run)
         if not isinstance(request.accepted_renderer, StreamingRenderer):
             return Response(state_of(run), status=status.HTTP_202_ACCEPTED, headers=headers)
-        return Response(Follower(run.id, self.last_event_id, run), headers=headers)
+        return Response(self._follower(run), headers=headers)
 
     @overridable
     async def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -133,7 +134,7 @@ class RunView(AsyncSSEAPIView):
             return Response(state_of(run))
         if not run.is_active and event_number(self.last_event_id) == run.last_id:
             return HttpResponse(status=status.HTTP_204_NO_CONTENT)
-        return Response(Follower(run.id, self.last_event_id, run))
+        return Response(self._follower(run))
 
     @overridable
     async def delete(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -190,6 +191,9 @@ class RunView(AsyncSSEAPIView):
         if run.owner is not None and run.owner != user_key(request.user):
             raise RunNotFound
         self.check_object_permissions(request, run)
+
+    def _follower(self, run: Run) -> Follower:
+        return Follower(run.id, self.last_event_id, run, partial(lost_events, self.end_event, self.error_event))
 
     def _remember(self, run: Run) -> None:
         if self._authorization is not None:

@@ -165,6 +165,28 @@ async def test_a_run_whose_broker_was_emptied_is_lost(redis, settings, records, 
         await run_state(run_id)
 
 
+async def test_the_end_of_a_run_whose_broker_was_emptied_is_that_of_its_view(redis, settings):
+    with_settings(settings, RUN_LEASE=1)
+    gate = Gate()
+
+    class Own(Chat):
+        end_event = b"data: [DONE]\n\n"
+        error_event = "problem"
+
+        def run(self, request):
+            return gate.source()
+
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [path("", Own.as_view())]})
+    async with EventStreamClient().post("/", headers={"X-ID": "c1"}) as stream:
+        gate.put("a")
+        assert (await stream.next()).data == "a"
+        redis.client.flushall()
+        rest = [event async for event in stream]
+    assert [(event.event, event.data) for event in rest][1:] == [(None, "[DONE]")]
+    assert rest[0].event == "problem"
+    await slots_to_come_back()
+
+
 async def test_a_broker_that_is_away_for_longer_than_a_lease_loses_the_run_loudly(redis, settings, records):
     with_settings(settings, RUN_LEASE=0.5)
     gate = Gate()
