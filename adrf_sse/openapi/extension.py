@@ -55,12 +55,16 @@ def _with_stream_schema(view: type[APIView], schema: type[AutoSchema]) -> type[A
     """
     replacement = _replacements.get((view, schema))
     if replacement is None:
-        base = RunSchema if issubclass(view, RunView) else EventStreamSchema
+        base = _schema_of(view)
         namespace = {"__doc__": view.__doc__, "__module__": view.__module__, "__qualname__": view.__qualname__}
         namespace |= {name: _extend_handler(handler, base) for name, handler in getmembers_static(view, _own_schema)}
         replacement = type(view.__name__, (view,), namespace | {"schema": _extend(schema, base)()})
         _replacements[view, schema] = replacement
     return replacement
+
+
+def _schema_of(view: type[APIView]) -> type[EventStreamSchema]:
+    return RunSchema if issubclass(view, RunView) else EventStreamSchema
 
 
 def _own_schema(handler: Handler) -> Any:

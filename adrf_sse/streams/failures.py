@@ -29,6 +29,7 @@ class Failing(Protocol):
 
     def last_frame(self, item: Any) -> bytes:
         """Return the last frame: an item that a source may yield, or ``None`` if there is none."""
+        ...
 
 
 class ErrorFormat:
