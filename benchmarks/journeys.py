@@ -109,6 +109,8 @@ class Exchange:
     def __init__(self, path: str) -> None:
         self.scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
         self.gone = asyncio.Event()
+        self.ready = asyncio.Event()
+        """Set when a stream of channels is open."""
         self._arrived = asyncio.Semaphore(0)
         self._messages = iter([{"type": "http.request"}])
 
@@ -119,6 +121,8 @@ class Exchange:
         return {"type": "http.disconnect"}
 
     async def send(self, message: dict[str, bytes]) -> None:
+        if b"event: ready" in message.get("body", b""):
+            self.ready.set()
         if b"eur" in message.get("body", b""):
             journey.stop()
             self._arrived.release()
@@ -133,6 +137,8 @@ async def travel(path: str, make: Callable[[], object]) -> None:
     """Make events one by one for an open stream, and record the journey of each."""
     exchange = Exchange(path)
     response = asyncio.create_task(get_asgi_application()(exchange.scope, exchange.receive, exchange.send))
+    if make is publish_price:
+        await exchange.ready.wait()
     for _ in range(EVENTS):
         await asyncio.sleep(PAUSE)
         make()

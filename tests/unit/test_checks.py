@@ -498,7 +498,7 @@ def test_runs_with_several_workers_need_a_broker_that_connects_them(route, monke
     monkeypatch.setenv("WEB_CONCURRENCY", "2")
     found = [(message.id, message.obj) for message in run_sse_checks()]
     names = [f"tests.unit.test_checks.{name}" for name in ("Run", "OtherRun")]
-    assert found == [("adrf_sse.W003", None), *(("adrf_sse.W005", name) for name in names)]
+    assert sorted(found, key=str) == [("adrf_sse.W003", None), *(("adrf_sse.W005", name) for name in sorted(names))]
     options = {"url": "redis://127.0.0.1:1"}
     settings.ADRF_SSE = {"BROKER": {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": options}}
     assert check_ids() == []

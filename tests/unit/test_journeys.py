@@ -12,7 +12,9 @@ MOST = [(12, 6), (30, 10)]
 
 def test_the_journeys_of_an_event_stay_short():
     command = [sys.executable, "-m", "benchmarks.journeys"]
-    printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    printed = finished.stdout
     counts = [(int(functions), int(modules)) for functions, modules in re.findall(r"(\d+) functions in (\d+)", printed)]
     assert len(counts) == len(MOST)
     for (functions, modules), (most_functions, most_modules) in zip(counts, MOST, strict=True):
