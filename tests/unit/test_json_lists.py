@@ -293,8 +293,8 @@ async def test_a_list_counts_until_it_is_sent(visit):
         async with visit(Listed.as_view(), headers=JSON, served=True) as second:
             assert second.status_code == 503
         await first.body()
-        async with visit(Listed.as_view(), headers=JSON, served=True) as third:
-            assert third.status_code == 200
+    async with visit(Listed.as_view(), headers=JSON, served=True) as third:
+        assert third.status_code == 200
 
 
 @pytest.mark.usefixtures("one_list")
