@@ -55,7 +55,7 @@ class Subscription(DirectSource):
         self._user = user
         self._on_behind = on_behind
         self._on_end: Callable[[], None] | None = None
-        self._number = _event_number(last_event_id)
+        self._number = event_number(last_event_id)
         self._unknown_id = last_event_id not in (None, "") and self._number is None
         self._last_event_id = last_event_id if _can_be_repeated(str(last_event_id)) else None
         self._cursor: Cursor | None = None
@@ -202,7 +202,7 @@ def _can_be_repeated(last_event_id: str) -> bool:
     return not is_too_long(last_event_id) and _SURROGATE.search(last_event_id) is None
 
 
-def _event_number(last_event_id: str | int | None) -> int | None:
+def event_number(last_event_id: str | int | None) -> int | None:
     """Return an event ID as a number, or ``None`` if no broker assigns such an ID."""
     if isinstance(last_event_id, bool) or not isinstance(last_event_id, str | int | None):
         raise TypeError(

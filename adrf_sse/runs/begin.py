@@ -14,7 +14,7 @@ from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.runs import Created, NewRun, Run, Status
 from adrf_sse.events.event import ERROR_EVENT
 from adrf_sse.events.fields import JSONEncode
-from adrf_sse.exceptions import BrokerUnavailable, RunConflict, RunLost, RunNotFound, ServerStopping
+from adrf_sse.exceptions import BrokerUnavailable, RunConflict, RunLost, RunNotFound
 from adrf_sse.logs import about, logger
 from adrf_sse.runs.bodies import BodyEncoder, Endings
 from adrf_sse.runs.local import produce_here, reserve_run
@@ -144,19 +144,12 @@ def _log_failure(run_id: str, task: "asyncio.Task[Status]") -> None:
         logger.error("The run %s was lost.", run_id, exc_info=error, extra=about(None))
 
 
-def reserve() -> Slot:
-    """Count one more run of this process. Raises ``TooManyRuns``, or ``ServerStopping`` during a shutdown."""
-    if shutdown.has_begun:
-        raise ServerStopping
-    return reserve_run()
-
-
 async def begin(source: Any, owner: str | None, run_id: str | None, options: Mapping[str, Any]) -> str:
     """Start a run in this process, and return its ID."""
     shutdown.keep_listening()
     try:
         start = Start(run_id=run_id, owner=owner, **options)
-        producer = start.producer(checked_source(source), reserve())
+        producer = start.producer(checked_source(source), reserve_run())
     except BaseException:
         discard(source)
         raise

@@ -12,7 +12,7 @@ from adrf_sse.events.fields import JSONEncode
 from adrf_sse.events.frames import fields_of
 from adrf_sse.exceptions import RunLost
 from adrf_sse.settings import sse_settings
-from adrf_sse.streams.failures import FormatError, failure_frame
+from adrf_sse.streams.failures import FormatError, failure_event, failure_frame
 
 
 class BodyEncoder:
@@ -84,8 +84,14 @@ class Endings:
         return {
             "completed": [self._end("completed")],
             "stopped": [self._end("stopped")],
-            "failed": [*await self.errors(Exception(), "a run that has failed"), self._end("failed")],
-            "lost": [*await self.errors(RunLost(), "a run that was lost"), self._end("lost")],
+            "failed": [
+                *await self.errors(Exception(), "a run that has failed"),
+                self._end("failed"),
+            ],
+            "lost": [
+                *await self.errors(RunLost(), "a run that was lost"),
+                self._end("lost"),
+            ],
         }
 
     async def errors(self, error: Exception, source: object) -> list[bytes]:
@@ -98,5 +104,15 @@ class Endings:
         return b"" if item is None else self._encode(item)
 
     def _end(self, status: Status) -> bytes:
-        item = (END_EVENT, {"status": status}) if self._end_event is None else self._end_event
-        return last_body(self._encode(item))
+        return _end_body(self._encode, self._end_event, status)
+
+
+def _end_body(encode: BodyEncoder, end_event: Any, status: Status) -> bytes:
+    """Return the last event of a run: ``end_event``, or the event ``end`` with the run's status."""
+    return last_body(encode((END_EVENT, {"status": status}) if end_event is None else end_event))
+
+
+def lost_events(end_event: Any = None, error_event: str = ERROR_EVENT) -> list[bytes]:
+    """Return the last events for the followers of a run that the broker has lost, with the names that a view has."""
+    encode = BodyEncoder()
+    return [encode(failure_event(RunLost(), error_event)), _end_body(encode, end_event, "lost")]

@@ -1,29 +1,18 @@
 """Followers: subscriptions to the channel of a run, from any of its events to its end."""
 
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from adrf_sse.brokers import get_broker
-from adrf_sse.brokers.messages import ChannelEvent, Page, last_body, message_body
+from adrf_sse.brokers.messages import ChannelEvent, Page
 from adrf_sse.brokers.runs import Run, run_channel
 from adrf_sse.channels.cursor import Cursor
 from adrf_sse.channels.hub import hub_of
-from adrf_sse.channels.subscription import Subscription
-from adrf_sse.events.event import END_EVENT, ERROR_EVENT
-from adrf_sse.exceptions import RunLost, RunNotFound
-from adrf_sse.runs.bodies import BodyEncoder
+from adrf_sse.channels.subscription import Subscription, event_number
+from adrf_sse.exceptions import RunNotFound
+from adrf_sse.runs.bodies import lost_events
 from adrf_sse.runs.watch import Watch, watch_of
 from adrf_sse.settings import sse_settings
-from adrf_sse.streams.failures import failure_event
-
-_NUMBER = re.compile(r"[0-9]{1,16}")
-
-
-def event_number(last_event_id: Any) -> int | None:
-    """Return a last event ID as a number, or ``None`` if no run can have it."""
-    text = str(last_event_id)
-    return int(text) if isinstance(last_event_id, str | int) and _NUMBER.fullmatch(text) else None
 
 
 async def find_run(run_id: str, last_event_id: Any = None) -> Run:
@@ -32,13 +21,6 @@ async def find_run(run_id: str, last_event_id: Any = None) -> Run:
     if run is None:
         raise RunNotFound
     return run
-
-
-def lost_events(end_event: Any = None, error_event: str = ERROR_EVENT) -> list[bytes]:
-    """Return the last events for the followers of a run that the broker has lost, with the names that a view has."""
-    error = failure_event(RunLost(), error_event)
-    end = (END_EVENT, {"status": "lost"}) if end_event is None else end_event
-    return [message_body(error.data, error_event), last_body(BodyEncoder()(end))]
 
 
 class _RunCursor(Cursor):
@@ -78,7 +60,6 @@ class Follower(Subscription):
         lost: Callable[[], Sequence[bytes]] = lost_events,
     ) -> None:
         super().__init__(frozenset([run_channel(run_id)]), event_number(last_event_id))
-        self._unknown_id = False
         self._run_id = run_id
         self._run = run
         self._lost = lost

@@ -11,7 +11,7 @@ from adrf_sse.brokers.messages import ChannelEvent, message_body
 from adrf_sse.brokers.runs import Run, Status
 from adrf_sse.channels.channel import CONTROL_CHANNEL
 from adrf_sse.channels.control import control
-from adrf_sse.exceptions import BrokerUnavailable, RunNotFound, TooManyRuns
+from adrf_sse.exceptions import BrokerUnavailable, RunNotFound, ServerStopping, TooManyRuns
 from adrf_sse.logs import about, logger
 from adrf_sse.runs.producer import Producer
 from adrf_sse.runs.reports import report_end, report_start
@@ -26,7 +26,9 @@ _COUNT = "runs"
 
 
 def reserve_run() -> Slot:
-    """Count one more run of this process. Raises ``TooManyRuns`` if there are ``MAX_RUNS``."""
+    """Count one more run of this process. Raises ``TooManyRuns``, or ``ServerStopping`` during a shutdown."""
+    if shutdown.has_begun:
+        raise ServerStopping
     return stream_counts.take([Limit(_COUNT, sse_settings.MAX_RUNS, TooManyRuns)])
 
 

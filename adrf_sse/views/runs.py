@@ -17,14 +17,16 @@ from rest_framework.throttling import BaseThrottle
 
 from adrf_sse.brokers.runs import Created, Run
 from adrf_sse.channels.channel import user_key
+from adrf_sse.channels.subscription import event_number
 from adrf_sse.events.json_encoders import json_encoder
 from adrf_sse.exceptions import RunConflict, RunNotFound
 from adrf_sse.renderers.console import EventStreamConsoleRenderer
 from adrf_sse.renderers.event_stream import EventStreamRenderer
 from adrf_sse.renderers.streaming import StreamingRenderer
-from adrf_sse.runs.begin import Start, is_run_id, reserve, run_here
-from adrf_sse.runs.follower import Follower, event_number, find_run, lost_events
-from adrf_sse.runs.local import end_run
+from adrf_sse.runs.begin import Start, is_run_id, run_here
+from adrf_sse.runs.bodies import lost_events
+from adrf_sse.runs.follower import Follower, find_run
+from adrf_sse.runs.local import end_run, reserve_run
 from adrf_sse.runs.states import state_of
 from adrf_sse.runtime.loops import loop_of
 from adrf_sse.serializers.event_serializers import event_serializers
@@ -89,7 +91,7 @@ class RunView(AsyncSSEAPIView):
 
         The run is queued then. It is lost if nothing produces it within ``RUN_START_TIMEOUT``.
         """
-        slot = reserve()
+        slot = reserve_run()
         try:
             # A coroutine is a source, too: the producer awaits it, so that a client that leaves does not cancel it.
             source = await begin_call(self.run, request, *self.args, **self.kwargs)

@@ -71,20 +71,9 @@ class ChatWithID(Chat):
 
 
 @pytest.fixture
-def chat(settings, broker):
+def chat(chat_client, broker):
     """A function that returns a client of a view at ``/chat/``."""
-
-    def chat(view_class=Chat, **attributes):
-        attributes = {"go_on": asyncio.Event(), "started": [], "closed": asyncio.Event(), **attributes}
-        view = type("View", (view_class,), attributes)
-        route = view.as_view()
-        urlpatterns = [path("chat/", route), path("chat/<str:run_id>/", route)]
-        settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": urlpatterns})
-        client = EventStreamClient()
-        client.view = view
-        return client
-
-    return chat
+    return lambda view_class=Chat, **attributes: chat_client(view_class, **attributes)
 
 
 def start(client, prompt="a b", **headers):
@@ -104,11 +93,11 @@ ANSWER = ["a", "b", '{"status":"completed"}']
 @pytest.mark.parametrize("view", [Chat, ChatWithID])
 async def test_two_tabs_get_one_answer(chat, view):
     client = chat(view)
-    statuses = []
+    answered = asyncio.Queue()
 
     async def tab(**headers):
         async with start(client, **headers) as stream:
-            statuses.append(stream.status_code)
+            answered.put_nowait(stream.status_code)
             if stream.status_code == 200:
                 return await data_of(stream)
             location = stream.headers["Location"]
@@ -117,8 +106,7 @@ async def test_two_tabs_get_one_answer(chat, view):
 
     key = {"Idempotency-Key": "k"} if view is Chat else {}
     tabs = [asyncio.create_task(tab(**key)) for _ in range(5)]
-    while len(statuses) < len(tabs):
-        await asyncio.sleep(0.01)
+    statuses = [await answered.get() for _ in tabs]
     client.view.go_on.set()
     assert await asyncio.gather(*tabs) == [ANSWER] * 5
     assert client.view.started == ["a b"]

@@ -8,37 +8,14 @@ import pytest
 from adrf_sse.events.event import ServerSentEvent
 from adrf_sse.exceptions import RunConflict, RunNotFound, TooManyRuns
 from adrf_sse.runs import follow, run_state, start_run, stop_run
+from tests.support.runs import Gate, contents, slots_to_come_back, words
 
 pytestmark = pytest.mark.usefixtures("broker")
-
-
-async def words(*values):
-    for value in values:
-        yield value
-
-
-class Gate:
-    """A source that yields what the test puts, until it is stopped."""
-
-    def __init__(self):
-        self.items = asyncio.Queue()
-        self.closed = asyncio.Event()
-
-    async def source(self):
-        try:
-            while (item := await self.items.get()) is not None:
-                yield item
-        finally:
-            self.closed.set()
 
 
 async def all_of(run_id, last_event_id=None):
     async with asyncio.timeout(30):
         return [event async for event in follow(run_id, last_event_id)]
-
-
-def contents(events):
-    return [(event.event, event.data) for event in events]
 
 
 async def ended(run_id):
@@ -174,11 +151,7 @@ async def test_a_process_has_a_limited_number_of_runs(settings):
         await start_run(words("a"))
     gate.items.put_nowait(None)
     await all_of(run_id)
-    await asyncio.wait_for(gate.closed.wait(), 30)
-    while asyncio.all_tasks() - {asyncio.current_task()}:
-        await asyncio.sleep(0)
-        if not any(task.get_name().startswith("run ") for task in asyncio.all_tasks()):
-            break
+    await slots_to_come_back()
     await all_of(await start_run(words("a")))
 
 

@@ -300,9 +300,10 @@ async def test_a_stop_reaches_workers_of_other_pools(talk, redis, produce_again,
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_time_limit_of_the_queue_ends_the_run_and_closes_its_source(talk, produce_again):
+@pytest.mark.parametrize("kind", ["async", "sync"])
+async def test_a_time_limit_of_the_queue_ends_the_run_and_closes_its_source(talk, produce_again, kind):
     run = talk()
-    result = produce_again(run, "async")
+    result = produce_again(run, kind)
     process = await run.noted("opened")
     run.say("a")
     await run.noted("got-a")
@@ -312,20 +313,5 @@ async def test_a_time_limit_of_the_queue_ends_the_run_and_closes_its_source(talk
     assert await run.noted("closed") == process
     with pytest.raises(Exception, match=r"SoftTimeLimitExceeded"):
         await result_of(result)
-    assert (await run_state(run.id))["status"] == "lost"
-
-
-@pytest.mark.usefixtures("worker")
-async def test_a_time_limit_of_the_queue_interrupts_a_synchronous_source(talk, produce_again):
-    run = talk()
-    result = produce_again(run, "sync")
-    process = await run.noted("opened")
-    run.say("a")
-    await run.noted("got-a")
-    await run.first()
-    os.kill(process, signal.SIGUSR1)
-    assert [name for name, _ in await run.events()] == ["token", "error", "end"]
-    assert await run.noted("closed") == process
-    with pytest.raises(Exception, match=r"SoftTimeLimitExceeded"):
-        await result_of(result)
-    assert (await run_state(run.id))["status"] in ("failed", "lost")
+    # The exception is raised in the source where that runs in the interrupted thread.
+    assert (await run_state(run.id))["status"] in ({"lost"} if kind == "async" else {"failed", "lost"})

@@ -4,13 +4,12 @@ import asyncio
 
 import pytest
 from django.contrib.auth.models import User
-from django.urls import path
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import NotFound
 from rest_framework.permissions import BasePermission
 
 from adrf_sse.runs import produce, run_state
-from adrf_sse.testing import EventStreamClient, StreamEnded
+from adrf_sse.testing import StreamEnded
 from adrf_sse.views import RunView
 
 pytestmark = pytest.mark.usefixtures("broker")
@@ -44,20 +43,9 @@ class Chat(RunView):
 
 
 @pytest.fixture
-def chat(settings):
+def chat(chat_client):
     """A function that returns a client of a view at ``/chat/``."""
-
-    def chat(view_class=Chat, **attributes):
-        attributes = {"go_on": asyncio.Event(), "started": [], "closed": asyncio.Event(), **attributes}
-        view = type("View", (view_class,), attributes)
-        route = view.as_view()
-        urlpatterns = [path("chat/", route), path("chat/<str:run_id>/", route)]
-        settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": urlpatterns})
-        client = EventStreamClient()
-        client.view = view
-        return client
-
-    return chat
+    return lambda view_class=Chat, **attributes: chat_client(view_class, **attributes)
 
 
 def start(client, prompt="a b", **options):
