@@ -6,21 +6,18 @@ from django.core import checks
 
 from adrf_sse.checks.project import AppConfigs
 from adrf_sse.checks.views import RoutedView, routed_views
-from adrf_sse.checks.workers import is_process_local, requested_workers
-from adrf_sse.settings import sse_settings
+from adrf_sse.checks.workers import separate_workers
 
 
 def check_run_workers(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
     """Warn if runs are followed through several worker processes, but the broker reaches only one process."""
-    variable, workers = requested_workers()
-    if workers < 2 or not is_process_local():
+    separate = separate_workers()
+    if separate is None:
         return []
-    broker = sse_settings.BROKER["BACKEND"]
     return [
         checks.Warning(
-            f"{variable} requests {workers} worker processes, but the broker {broker} reaches only one process. A run "
-            "exists only in the process that has started it. If another process receives a request to follow or stop "
-            "it, the response is a 404.",
+            f"{separate} A run exists only in the process that has started it. If another process receives a request "
+            "to follow or stop it, the response is a 404.",
             hint="Set ADRF_SSE['BROKER'] to a broker that connects processes, or run one worker.",
             obj=name,
             id="adrf_sse.W005",

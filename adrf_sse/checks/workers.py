@@ -21,19 +21,26 @@ GUNICORN_ARGUMENTS = "GUNICORN_CMD_ARGS"
 
 def check_workers(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
     """Warn if the server starts several worker processes but the broker reaches only one process."""
-    variable, workers = requested_workers()
-    if workers < 2 or not is_process_local():
+    separate = separate_workers()
+    if separate is None:
         return []
-    broker = sse_settings.BROKER["BACKEND"]
     return [
         checks.Warning(
-            f"{variable} requests {workers} worker processes, but the broker {broker} reaches only one process. "
-            "An event is sent only to subscribers in the process that published it.",
+            f"{separate} An event is sent only to subscribers in the process that published it.",
             hint="Set ADRF_SSE['BROKER'] to a broker that connects processes, or run one worker. Silence this check if "
             "the project doesn't use channels.",
             id="adrf_sse.W003",
         )
     ]
+
+
+def separate_workers() -> str | None:
+    """Return a sentence that says that the broker connects none of several worker processes, or ``None``."""
+    variable, workers = requested_workers()
+    if workers < 2 or not is_process_local():
+        return None
+    broker = sse_settings.BROKER["BACKEND"]
+    return f"{variable} requests {workers} worker processes, but the broker {broker} reaches only one process."
 
 
 def is_process_local() -> bool:
