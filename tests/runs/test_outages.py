@@ -298,7 +298,7 @@ async def test_a_stop_reaches_a_producer_that_could_not_be_told(redis, settings)
     with_settings(settings, RUN_LEASE=0.6)
     gate = Gate()
     run_id = await start_run(gate.source())
-    assert await get_broker().runs.end(run_id, "stopped") is not None  # as a process that then dies
+    await available(get_broker().runs.end, run_id, "stopped")  # as a process that then dies
     await asyncio.wait_for(gate.closed.wait(), 30)
     await slots_to_come_back()
 
