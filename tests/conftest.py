@@ -17,6 +17,7 @@ from adrf_sse.testing import EventStreamClient, PendingStream
 from tests.project.views import WORDS
 from tests.servers.test_servers import ROOT, SERVERS
 from tests.support.example import ENDLESS, migrated, serve_example
+from tests.support.postgres_server import EMPTY, Postgres, cluster, use_postgres
 from tests.support.redis_server import RedisServer, redis_server, use_redis
 from tests.support.servers import Server, serve
 
@@ -149,10 +150,28 @@ def redis_url(shared_redis: RedisServer) -> str:
     return shared_redis.url
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(scope="session")
+def shared_postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server that tests use one after another."""
+    with cluster(max_connections=100) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_broker(shared_postgres: Postgres, settings: Any, django_db_blocker: Any) -> Iterator[Postgres]:
+    """Configure the PostgreSQL broker with empty tables, and return the server."""
+    with django_db_blocker.unblock():
+        use_postgres(settings, shared_postgres)
+        shared_postgres.execute(EMPTY)
+        yield shared_postgres
+
+
+@pytest.fixture(params=["memory", "redis", "postgres"])
 def broker(request: pytest.FixtureRequest, settings: Any) -> str:
     """Configure each broker in turn and return its name."""
-    if request.param == "redis":
+    if request.param == "postgres":
+        request.getfixturevalue("postgres_broker")
+    elif request.param == "redis":
         use_redis(settings, request.getfixturevalue("redis_url"), socket_timeout=30)  # for a busy machine
     else:
         settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": {"BACKEND": "adrf_sse.brokers.memory.MemoryBroker"}}

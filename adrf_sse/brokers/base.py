@@ -43,11 +43,14 @@ class Broker(ABC):
     """Whether it delivers events only in the process that publishes."""
 
     @abstractmethod
-    def publish(self, channel: str, body: bytes) -> int:
-        """Store an event, deliver it to the subscribers, and return its ID. Raises ``BrokerUnavailable``."""
+    def publish(self, channel: str, body: bytes) -> int | None:
+        """Store an event, deliver it to the subscribers, and return its ID. Raises ``BrokerUnavailable``.
+
+        If it becomes part of a transaction, whose commit assigns the ID, it returns ``None``.
+        """
 
     @abstractmethod
-    async def apublish(self, channel: str, body: bytes) -> int:
+    async def apublish(self, channel: str, body: bytes) -> int | None:
         """Publish an event without blocking the event loop."""
 
     @abstractmethod

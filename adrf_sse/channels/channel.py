@@ -20,18 +20,23 @@ CONTROL_CHANNEL = "adrf-sse.control"
 _NAME = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 
 
-def publish(channel: str, data: Any, *, event: str | None = None, skip_user: Any = None) -> int:
+def publish(channel: str, data: Any, *, event: str | None = None, skip_user: Any = None) -> int | None:
     """Publish an event from any code, and return its ID.
 
     A ``str`` is sent as text, any other data as JSON. The streams of ``skip_user``, a user or a user's primary key, do
-    not receive the event. Publish what a transaction saves with ``transaction.on_commit(lambda: publish(…))``. Raises
-    ``TypeError`` or ``ValueError`` for a bad name, or for data that can't be encoded, and ``BrokerUnavailable``.
+    not receive the event.
+
+    With ``PostgresBroker``, an event that is published in a transaction becomes part of it: it is delivered when the
+    transaction commits. Its ID is assigned then, so this returns ``None``. With other brokers, publish what a
+    transaction saves with ``transaction.on_commit(lambda: publish(…))``.
+
+    Raises ``TypeError`` or ``ValueError`` for a bad name, or for data that can't be encoded, and ``BrokerUnavailable``.
     """
     name, body = _message(channel, data, event, user_key(skip_user))
     return get_broker().publish(name, body)
 
 
-async def apublish(channel: str, data: Any, *, event: str | None = None, skip_user: Any = None) -> int:
+async def apublish(channel: str, data: Any, *, event: str | None = None, skip_user: Any = None) -> int | None:
     """Publish an event from asynchronous code, as ``publish()`` does."""
     name, body = _message(channel, data, event, user_key(skip_user))
     return await get_broker().apublish(name, body)

@@ -9,7 +9,7 @@ from unittest.mock import ANY
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser, User
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.db import transaction
 
 from adrf_sse.brokers import get_broker
@@ -194,9 +194,14 @@ async def test_no_event_is_lost_or_repeated_between_history_and_new_events():
     assert subscriber_counts() == {}
 
 
-async def test_events_can_be_published_from_the_event_loop_and_from_threads():
+async def test_events_can_be_published_from_the_event_loop_and_from_threads(broker):
     async with subscribe("news") as events:
-        numbers = [publish("news", "from the loop's thread")]
+        if broker == "postgres":
+            with pytest.raises(SynchronousOnlyOperation, match=r"got called inside\. Call 'await apublish"):
+                publish("news", "from the loop's thread")
+            numbers = [await apublish("news", "from the loop's thread")]
+        else:
+            numbers = [publish("news", "from the loop's thread")]
         numbers.append(await asyncio.to_thread(publish, "news", "from another thread"))
         numbers.append(await asyncio.to_thread(asyncio.run, apublish("news", "from another loop")))
         assert [int(event.id) for event in await take(events, 3)] == numbers

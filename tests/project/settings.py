@@ -17,6 +17,7 @@ INSTALLED_APPS = [
     "rest_framework.authtoken",
     "drf_spectacular",
     "adrf_sse",
+    "adrf_sse.brokers.postgres",
     "tests.project.orders",
 ]
 MIDDLEWARE = os.environ.get("TEST_MIDDLEWARE", "").split()

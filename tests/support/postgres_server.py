@@ -7,10 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
+import psycopg
 import pytest
+from django.core.management import call_command
+from django.db import connections
 
 from tests.support.ports import free_port
+
+EMPTY = """
+TRUNCATE adrf_sse_event, adrf_sse_channel, adrf_sse_staged;
+UPDATE adrf_sse_state SET forgotten = adrf_sse_now(), position = adrf_sse_now();
+"""
+"""Removes all events."""
 
 
 def programs() -> Path:
@@ -56,6 +66,33 @@ class Postgres:
     def _run(self, program: str, *arguments: str) -> None:
         command = [self._binaries / program, *arguments]
         subprocess.run(command, user=self._user, check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+    def execute(self, query: str, *parameters: Any) -> list[Any]:
+        """Execute SQL, and return the rows."""
+        with psycopg.connect(**self.parameters, autocommit=True) as connection:
+            cursor = connection.execute(query, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of a connection."""
+        return {"host": "127.0.0.1", "port": self.port, "user": "postgres", "dbname": "postgres"}
+
+
+def use_postgres(settings: Any, server: Postgres, alias: str = "events", **options: Any) -> None:
+    """Configure the PostgreSQL broker with the database of a server as another alias, and create its tables."""
+    database = {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": "127.0.0.1",
+        "PORT": str(server.port),
+        "NAME": "postgres",
+        "USER": "postgres",
+    }
+    if alias not in connections.databases or connections.databases[alias]["PORT"] != str(server.port):
+        connections.databases[alias] = connections.configure_settings({"default": {}, alias: database})[alias]
+        call_command("migrate", "adrf_sse_postgres", database=alias, verbosity=0)
+    broker = {"BACKEND": "adrf_sse.brokers.postgres.PostgresBroker", "OPTIONS": {"alias": alias, **options}}
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": broker}
 
 
 @contextmanager

@@ -1,0 +1,81 @@
+"""The broker of projects whose database is PostgreSQL: publishing is part of the transaction."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import sync_to_async
+from django.db import DEFAULT_DB_ALIAS
+
+from adrf_sse.brokers.base import Broker, Receiver
+from adrf_sse.brokers.messages import PAGE_SIZE, ChannelEvent, Page, microseconds_kept
+from adrf_sse.brokers.postgres.database import Database
+from adrf_sse.brokers.postgres.link import Link
+from adrf_sse.brokers.postgres.listener import PostgresListener
+from adrf_sse.brokers.postgres.queries import PAGE, POSITION
+from adrf_sse.brokers.runs import CHANNEL_PREFIX
+from adrf_sse.settings import sse_settings
+
+
+class PostgresBroker(Broker):
+    """Carry channels through PostgreSQL, and publish in the transactions of the project.
+
+    ``alias`` is a key of ``DATABASES``. Inside ``atomic()`` on it, an event is delivered when the transaction commits,
+    and never after a rollback. ``listen`` overrides parameters of libpq for the one connection of each process that
+    receives events, for example ``{"port": 5432}`` to go past a pooler. Raises ``ImproperlyConfigured``.
+    """
+
+    def __init__(self, alias: str = DEFAULT_DB_ALIAS, listen: Mapping[str, Any] | None = None) -> None:
+        self._database = Database(alias, listen)
+        self._links: WeakKeyDictionary[asyncio.AbstractEventLoop, Link] = WeakKeyDictionary()
+
+    def publish(self, channel: str, body: bytes) -> int | None:
+        """Store an event, and return its ID; ``None`` in a transaction, whose commit assigns the ID."""
+        function = "adrf_sse_stage" if self._database.in_transaction() else "adrf_sse_publish"
+        parameters = [channel, body, sse_settings.CHANNEL_HISTORY, microseconds_kept()]
+        number: int | None
+        [number] = self._database.query("store the event", f"SELECT {function}(%s, %s, %s, %s)", parameters)
+        return number if function == "adrf_sse_publish" else None
+
+    async def apublish(self, channel: str, body: bytes) -> int | None:
+        """Publish an event in a thread, as Django's ORM runs there."""
+        return await sync_to_async(self.publish)(channel, body)
+
+    def position(self) -> int:
+        """Return the last ID of a transaction that has committed."""
+        return int(self._database.query("return its position", POSITION, [])[0])
+
+    async def aposition(self) -> int:
+        """Return the last ID, read in a thread, as Django's ORM runs there."""
+        return await sync_to_async(self.position)()
+
+    async def read(self, channels: Collection[str], after: int | None, limit: int) -> Page:
+        """Return at most ``limit`` events after an ID."""
+        link = self._link()
+        if after is None:
+            [[position]] = await link.execute("return its position", POSITION)
+            return Page([], position, True)
+        names = sorted(channels)
+        parameters = {
+            "after": after,
+            "limit": limit,
+            "ttl": microseconds_kept(),
+            "history": sse_settings.CHANNEL_HISTORY,
+            "names": names,
+            "whole": [name.startswith(CHANNEL_PREFIX) for name in names],
+            "bytes": PAGE_SIZE,
+        }
+        (position, *_), *rows = await link.execute("return its history", PAGE, parameters)
+        found = sorted((number, channel, body, total) for number, channel, body, total in rows if body is not None)
+        missed = {channel: number for number, channel, body, _ in rows if body is None}
+        events = [ChannelEvent(channel, number, body) for number, channel, body, _ in found]
+        return Page(events, position, not found or found[0][3] == len(found), missed)
+
+    def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> PostgresListener:
+        """Return a listener for an event loop."""
+        return PostgresListener(self._link(), receiver, silence=self._database.timeout)
+
+    def _link(self) -> Link:
+        """Return the link of the running loop that listens and reads."""
+        return self._links.setdefault(asyncio.get_running_loop(), Link(self._database, listens=True))

@@ -1,0 +1,132 @@
+"""The database of the broker: Django's connection for publishing, parameters for others, and the errors of both."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import Error
+from django.utils.connection import ConnectionDoesNotExist
+
+from adrf_sse.exceptions import BrokerUnavailable
+
+try:
+    import psycopg
+except ImportError as exc:
+    raise ImportError(
+        "PostgresBroker needs psycopg 3, which is not installed. Run: pip install 'adrf-sse[postgres]'"
+    ) from exc
+
+APP = "adrf_sse.brokers.postgres"
+
+# By the code of the error, SQLSTATE.
+_HINTS = {
+    "42P01": "Run: manage.py migrate --database={alias}",
+    "42883": "Run: manage.py migrate --database={alias}",
+    "25006": "Connect to the primary, not to a standby or a database that is read-only",
+    "53100": "Free disk space, or keep less with CHANNEL_HISTORY and CHANNEL_TTL",
+    "53300": "Raise its max_connections, or use a connection pool for the requests",
+    "55P03": "Look for what holds the lock in pg_locks, or raise lock_timeout",
+    "57014": "Look for what the statement waited for in pg_locks, or raise statement_timeout",
+    "42501": "Grant its user what docs/channels.md lists",
+    "28P01": "Correct the user and password of the database",
+}
+
+
+class Database:
+    """The database with an alias of ``DATABASES``.
+
+    ``listen`` overrides parameters of libpq for the connection that listens. Raises ``ImproperlyConfigured`` if there
+    is no such alias, if it is not PostgreSQL with psycopg 3, if the app is not installed, or for parameters that libpq
+    does not know.
+    """
+
+    timeout = 5.0
+    """Seconds that PostgreSQL may take to answer a listener or a reader, and to accept their connection."""
+
+    def __init__(self, alias: str, listen: Mapping[str, Any] | None) -> None:
+        self.alias = alias
+        self._listen = dict(listen or {})
+        try:
+            connection = connections[alias]
+        except ConnectionDoesNotExist as exc:
+            raise ImproperlyConfigured(
+                f"The alias of PostgresBroker must be one of DATABASES, got {alias!r}. Correct the option alias."
+            ) from exc
+        if connection.vendor != "postgresql":
+            raise ImproperlyConfigured(
+                f"The alias of PostgresBroker must be a PostgreSQL database, got {alias!r}, which is "
+                f"{connection.display_name}. Give the alias of another database, or choose another broker."
+            )
+        if not apps.is_installed(APP):
+            raise ImproperlyConfigured(
+                f"PostgresBroker must have its app in INSTALLED_APPS, got none. Add {APP!r}, and run: "
+                f"manage.py migrate --database={alias}"
+            )
+        try:
+            psycopg.conninfo.make_conninfo("", **self._listen)
+        except (psycopg.Error, TypeError) as exc:
+            raise ImproperlyConfigured(
+                f"The option listen of PostgresBroker must be parameters of libpq, such as host and port, got "
+                f"{', '.join(map(str, self._listen))}. Correct them."
+            ) from exc
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        """Django's connection of this thread."""
+        return connections[self.alias]
+
+    def in_transaction(self) -> bool:
+        """Return whether Django's connection is in a transaction, so that what it executes is not committed at once.
+
+        Raises ``BrokerUnavailable`` if the connection can't be opened.
+        """
+        try:
+            return self.connection.in_atomic_block or not self.connection.get_autocommit()
+        except SynchronousOnlyOperation as exc:
+            raise SynchronousOnlyOperation(
+                "PostgresBroker must be called outside of the event loop, as Django's ORM must, got called inside. "
+                "Call 'await apublish(…)' or 'await acurrent_event_id()' instead."
+            ) from exc
+        except Error as exc:
+            raise self.unavailable("accept a connection", exc.__cause__ or exc) from exc
+
+    def query(self, action: str, sql: str, parameters: Sequence[Any]) -> Any:
+        """Return the first row of a query through Django's connection, in its transaction if there is one.
+
+        Raises ``BrokerUnavailable`` that says that PostgreSQL must do the ``action``.
+        """
+        connection = self.connection
+        try:
+            with transaction.mark_for_rollback_on_error(self.alias), connection.cursor() as cursor:
+                cursor.execute(sql, parameters)
+                return cursor.fetchone()
+        except transaction.TransactionManagementError:
+            raise
+        except Error as exc:
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+            raise self.unavailable(action, exc.__cause__ or exc) from exc
+
+    def parameters(self, *, listens: bool) -> dict[str, Any]:
+        """Return what psycopg takes to connect as Django does, except for what concerns Django's own cursors."""
+        parameters = self.connection.get_connection_params()
+        for name in ("cursor_factory", "context", "prepare_threshold"):
+            parameters.pop(name, None)
+        return {**parameters, **(self._listen if listens else {})}
+
+    @property
+    def role(self) -> str | None:
+        """The role that connections assume."""
+        role: str | None = self.connection.settings_dict["OPTIONS"].get("assume_role")
+        return role
+
+    def unavailable(self, action: str, exc: BaseException) -> BrokerUnavailable:
+        """Return the error that says what PostgreSQL must do, what it did, and what to check."""
+        error = " ".join(f"{type(exc).__name__}: {exc}".split()).rstrip(".")
+        hint = _HINTS.get(getattr(exc, "sqlstate", None) or "", "Check that it runs and can be reached")
+        return BrokerUnavailable(
+            f"PostgreSQL ({self.alias!r} of DATABASES) must {action}, got {error}. {hint.format(alias=self.alias)}."
+        )

@@ -1,0 +1,213 @@
+"""The tables and functions of channels.
+
+An event's ID is assigned when its transaction commits, under an advisory lock that lasts until the commit is visible.
+So IDs grow in the order of commits, and PostgreSQL, too, delivers notifications in that order. Nothing is locked before
+the commit: ``publish()`` in a transaction only stages the event, in a table that is not logged, because no staged event
+outlives its transaction.
+
+The first event that a transaction stages fires a deferred constraint trigger at the commit. It only touches the row,
+so that a second trigger fires after all that the transaction has deferred until then. Otherwise the transaction would
+hold the lock while checks of its foreign keys wait for rows that others, which wait for the lock, have locked.
+"""
+
+from django.db import migrations
+
+from adrf_sse.brokers.postgres.operations import PostgresSQL
+
+TABLES = """
+CREATE SEQUENCE adrf_sse_id;
+
+CREATE TABLE adrf_sse_event (
+    id bigint PRIMARY KEY,
+    channel text COLLATE "C" NOT NULL,
+    body bytea NOT NULL
+) WITH (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
+    toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 5000
+);
+CREATE INDEX adrf_sse_event_channel ON adrf_sse_event (channel, id);
+COMMENT ON TABLE adrf_sse_event IS 'The history of all channels, and the events of runs';
+
+CREATE TABLE adrf_sse_channel (
+    name text COLLATE "C" PRIMARY KEY,
+    dropped bigint NOT NULL
+);
+CREATE INDEX adrf_sse_channel_dropped ON adrf_sse_channel (dropped);
+COMMENT ON TABLE adrf_sse_channel IS 'Up to which ID events were dropped from the channels that had too many';
+
+CREATE TABLE adrf_sse_state (
+    forgotten bigint NOT NULL,
+    position bigint NOT NULL
+) WITH (fillfactor = 10);
+COMMENT ON COLUMN adrf_sse_state.forgotten IS 'Up to which ID events may have been dropped from any channel';
+COMMENT ON COLUMN adrf_sse_state.position IS 'The last ID that was dropped';
+
+CREATE UNLOGGED TABLE adrf_sse_staged (
+    xid xid8 NOT NULL,
+    number bigint GENERATED ALWAYS AS IDENTITY,
+    is_first boolean,
+    channel text COLLATE "C" NOT NULL,
+    body bytea NOT NULL,
+    PRIMARY KEY (xid, number)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0,
+    autovacuum_vacuum_insert_threshold = -1
+);
+COMMENT ON TABLE adrf_sse_staged IS 'The events of transactions that have not committed';
+"""
+
+FUNCTIONS = """
+CREATE FUNCTION adrf_sse_now() RETURNS bigint LANGUAGE sql VOLATILE
+RETURN (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
+
+CREATE FUNCTION adrf_sse_topic() RETURNS text LANGUAGE sql IMMUTABLE
+RETURN {topic};
+
+INSERT INTO adrf_sse_state VALUES (adrf_sse_now(), adrf_sse_now());
+
+-- Take the lock of publishers, and return the first of so many new IDs.
+CREATE FUNCTION adrf_sse_next_id(events bigint) RETURNS bigint LANGUAGE plpgsql
+SET search_path = {schema}, pg_temp AS $$
+DECLARE
+    first bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock('adrf_sse_event'::regclass::oid::integer, 1);
+    SELECT greatest(adrf_sse_now(), last_value + 1) INTO first FROM adrf_sse_id;
+    PERFORM setval('adrf_sse_id', first + events - 1);
+    RETURN first;
+END $$;
+
+-- Notify listeners of events: the first ID, and the channel of each event in order, or * if they do not fit.
+CREATE FUNCTION adrf_sse_notify(first bigint, events bigint, channels text) RETURNS void LANGUAGE sql
+BEGIN ATOMIC
+    SELECT pg_notify(
+        adrf_sse_topic(),
+        CASE WHEN length(channels) <= 7900 THEN first || ' ' || channels ELSE first || ' * ' || events END
+    );
+END;
+
+-- Drop what is too old or too much: of all channels the events before a time, of one channel the first events, and the
+-- marks that this makes superfluous. Returns how many events were dropped. Only one transaction does so at a time.
+CREATE FUNCTION adrf_sse_trim(trimmed text, history integer, ttl bigint, most integer) RETURNS bigint LANGUAGE plpgsql
+SET search_path = {schema}, pg_temp AS $$
+DECLARE
+    first bigint;
+    total bigint := 0;
+    events bigint;
+    last bigint;
+BEGIN
+    -- Others than READ COMMITTED would fail at rows that were changed meanwhile.
+    IF current_setting('transaction_isolation') <> 'read committed'
+        OR NOT pg_try_advisory_xact_lock('adrf_sse_event'::regclass::oid::integer, 2) THEN
+        RETURN 0;
+    END IF;
+    WITH gone AS (
+        DELETE FROM adrf_sse_event WHERE id IN (
+            SELECT id FROM adrf_sse_event
+            WHERE id < adrf_sse_now() - ttl AND NOT starts_with(channel, 'adrf-sse.run:')
+            ORDER BY id LIMIT most FOR UPDATE SKIP LOCKED
+        ) RETURNING id
+    )
+    SELECT count(*), max(id) INTO events, last FROM gone;
+    IF events > 0 THEN
+        total := events;
+        UPDATE adrf_sse_state SET forgotten = greatest(forgotten, last), position = greatest(position, last);
+        DELETE FROM adrf_sse_channel WHERE dropped <= last AND NOT starts_with(name, 'adrf-sse.run:');
+    END IF;
+    SELECT id INTO first FROM adrf_sse_event WHERE channel = trimmed ORDER BY id DESC OFFSET history LIMIT 1;
+    IF found THEN
+        WITH gone AS (
+            DELETE FROM adrf_sse_event WHERE id IN (
+                SELECT id FROM adrf_sse_event WHERE channel = trimmed AND id <= first
+                ORDER BY id LIMIT most FOR UPDATE SKIP LOCKED
+            ) RETURNING id
+        )
+        SELECT count(*), max(id) INTO events, last FROM gone;
+        IF events > 0 THEN
+            total := total + events;
+            INSERT INTO adrf_sse_channel VALUES (trimmed, last)
+            ON CONFLICT (name) DO UPDATE SET dropped = greatest(adrf_sse_channel.dropped, excluded.dropped);
+        END IF;
+    END IF;
+    RETURN total;
+END $$;
+
+-- Publish an event outside of a transaction, and return its ID.
+CREATE FUNCTION adrf_sse_publish(channel text, body bytea, history integer, ttl bigint) RETURNS bigint LANGUAGE plpgsql
+SET search_path = {schema}, pg_temp AS $$
+DECLARE
+    id bigint;
+BEGIN
+    IF random() < 0.01 THEN
+        PERFORM adrf_sse_trim(channel, history, ttl, 1000);
+    END IF;
+    id := adrf_sse_next_id(1);
+    INSERT INTO adrf_sse_event VALUES (id, channel, body);
+    PERFORM adrf_sse_notify(id, 1, channel);
+    RETURN id;
+END $$;
+
+-- Publish an event when the transaction commits.
+CREATE FUNCTION adrf_sse_stage(channel text, body bytea, history integer, ttl bigint) RETURNS void LANGUAGE plpgsql
+SET search_path = {schema}, pg_temp AS $$
+BEGIN
+    IF random() < 0.01 THEN
+        PERFORM adrf_sse_trim(channel, history, ttl, 1000);
+    END IF;
+    INSERT INTO adrf_sse_staged (xid, is_first, channel, body) VALUES (
+        pg_current_xact_id(),
+        NOT EXISTS (SELECT FROM adrf_sse_staged WHERE xid = pg_current_xact_id()),
+        channel, body
+    );
+END $$;
+
+CREATE FUNCTION adrf_sse_defer() RETURNS trigger LANGUAGE plpgsql
+SET search_path = {schema}, pg_temp AS $$
+BEGIN
+    UPDATE adrf_sse_staged SET is_first = NULL WHERE xid = NEW.xid AND number = NEW.number;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION adrf_sse_commit() RETURNS trigger LANGUAGE plpgsql
+SET search_path = {schema}, pg_temp AS $$
+DECLARE
+    first bigint := adrf_sse_next_id(0);
+    events bigint;
+    channels text;
+BEGIN
+    WITH staged AS (
+        DELETE FROM adrf_sse_staged WHERE xid = NEW.xid RETURNING number, channel, body
+    ), added AS (
+        INSERT INTO adrf_sse_event
+        SELECT first - 1 + row_number() OVER (ORDER BY number), channel, body FROM staged
+        RETURNING id, channel
+    )
+    SELECT count(*), string_agg(channel, ' ' ORDER BY id) INTO events, channels FROM added;
+    PERFORM setval('adrf_sse_id', first + events - 1);
+    PERFORM adrf_sse_notify(first, events, channels);
+    RETURN NULL;
+END $$;
+
+CREATE CONSTRAINT TRIGGER adrf_sse_defer AFTER INSERT ON adrf_sse_staged DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW WHEN (NEW.is_first) EXECUTE FUNCTION adrf_sse_defer();
+
+CREATE CONSTRAINT TRIGGER adrf_sse_commit AFTER UPDATE ON adrf_sse_staged DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW WHEN (NEW.is_first IS NULL) EXECUTE FUNCTION adrf_sse_commit();
+"""
+
+REVERSE = """
+DROP TABLE adrf_sse_staged, adrf_sse_event, adrf_sse_channel, adrf_sse_state;
+DROP SEQUENCE adrf_sse_id;
+DROP FUNCTION adrf_sse_notify, adrf_sse_topic, adrf_sse_next_id, adrf_sse_trim, adrf_sse_publish, adrf_sse_stage,
+    adrf_sse_defer, adrf_sse_commit, adrf_sse_now;
+"""
+
+
+class Migration(migrations.Migration):
+    """Create what channels need."""
+
+    initial = True
+
+    dependencies = []
+
+    operations = [PostgresSQL(TABLES + FUNCTIONS, REVERSE)]
