@@ -17,7 +17,7 @@ from adrf_sse.testing import EventStreamClient, PendingStream
 from tests.project.views import WORDS
 from tests.servers.test_servers import ROOT, SERVERS
 from tests.support.example import ENDLESS, migrated, serve_example
-from tests.support.postgres_server import EMPTY, Postgres, cluster, use_postgres
+from tests.support.postgres_server import EMPTY, Postgres, cluster, usable_connection, use_postgres
 from tests.support.redis_server import RedisServer, redis_server, use_redis
 from tests.support.servers import Server, serve
 
@@ -163,7 +163,8 @@ def postgres_broker(shared_postgres: Postgres, settings: Any, django_db_blocker:
     with django_db_blocker.unblock():
         use_postgres(settings, shared_postgres)
         shared_postgres.execute(EMPTY)
-        yield shared_postgres
+        with usable_connection("events"):
+            yield shared_postgres
 
 
 @pytest.fixture(params=["memory", "redis", "postgres"])

@@ -96,6 +96,18 @@ def use_postgres(settings: Any, server: Postgres, alias: str = "events", **optio
 
 
 @contextmanager
+def usable_connection(alias: str) -> Iterator[None]:
+    """Let the test use a database that it does not name, to which Django's test cases forbid connections."""
+    forbidden = connections[alias]
+    connections[alias] = connections.create_connection(alias)
+    try:
+        yield
+    finally:
+        connections[alias].close()
+        connections[alias] = forbidden
+
+
+@contextmanager
 def cluster(max_connections: int) -> Iterator[Postgres]:
     """Run a cluster that accepts ``max_connections`` connections."""
     folder = Path(mkdtemp(prefix="adrf_sse-postgres-"))
