@@ -53,6 +53,10 @@ class Broker(ABC):
     async def apublish(self, channel: str, body: bytes) -> int | None:
         """Publish an event without blocking the event loop."""
 
+    def joins_transaction(self, alias: str) -> bool:
+        """Return whether ``publish()`` becomes part of a transaction on this database, an alias of ``DATABASES``."""
+        return False
+
     @abstractmethod
     def position(self) -> int:
         """Return the last ID that the broker has assigned. Raises ``BrokerUnavailable``."""

@@ -2,6 +2,10 @@
 
 An announcement contains primary keys only. Whoever receives it reads the rows, and so always sees their latest state,
 whatever the order in which transactions commit and announce.
+
+If the broker joins the transaction, an announcement is published inside it at once: the broker delivers it when the
+transaction commits, and a savepoint that is rolled back takes it along. An error then fails the transaction. Otherwise,
+Django publishes the merged announcements of a transaction after its commit.
 """
 
 import re
@@ -177,15 +181,19 @@ class _Announcement:
             _merge(self._changes, channel, keys)
 
     def __call__(self) -> None:
-        broker = get_broker()
         try:
-            for channel, keys in self._changes.items():
-                for some in _portions(keys):
-                    broker.publish(channel, message_body({"pk": some}, None))
+            _publish(self._changes)
         except BrokerUnavailable as exc:
             # The transaction has committed; an exception would tell the caller that it has not.
             message = "Could not announce rows that were saved to live lists: %s"
             logger.error(message, exc, extra=about(None, channels=sorted(self._changes)))
+
+
+def _publish(changes: Changes) -> None:
+    broker = get_broker()
+    for channel, keys in changes.items():
+        for some in _portions(keys):
+            broker.publish(channel, message_body({"pk": some}, None))
 
 
 def _merge(changes: Changes, channel: str, keys: Keys | None) -> None:
@@ -204,8 +212,11 @@ def _portions(keys: Keys | None) -> Iterable[list[str] | None]:
 
 
 def _add(using: str, changes: Changes) -> None:
-    """Announce changes when the transaction commits, together with its other changes."""
+    """Announce changes when the transaction commits, inside it or together with its other changes."""
     connection = transaction.get_connection(using)
+    if get_broker().joins_transaction(using) and (connection.in_atomic_block or not connection.get_autocommit()):
+        _publish(changes)
+        return
     # The transaction of a TestCase never commits. There, captureOnCommitCallbacks() captures only new callbacks.
     blocks = [block for block in connection.atomic_blocks if not block._from_testcase]
     # A savepoint that is rolled back drops its own callbacks, so its changes must not be in an outer announcement.

@@ -42,6 +42,10 @@ class PostgresBroker(Broker):
         """Publish an event in a thread, as Django's ORM runs there."""
         return await sync_to_async(self.publish)(channel, body)
 
+    def joins_transaction(self, alias: str) -> bool:
+        """Return whether the alias is that of the broker."""
+        return alias == self._database.alias
+
     def position(self) -> int:
         """Return the last ID of a transaction that has committed."""
         return int(self._database.query("return its position", POSITION, [])[0])
