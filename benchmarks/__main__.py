@@ -32,7 +32,7 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     names = sorted({contender.name for suite in SUITES.values() for contender in suite.contenders})
     add("suite", nargs="?", metavar="suite", choices=SUITES, help="measure one suite only: " + _summaries())
-    add("--only", nargs="+", metavar="NAME", choices=names, help="measure these contenders and raw ASGI only")
+    add("--only", nargs="+", metavar="NAME", choices=names, help="measure these contenders and their baseline only")
     add("--runs", type=int, default=5, metavar="N", help="measure N times and show the medians (default: 5)")
     add("--quick", action="store_true", help="measure once, with small sizes, to see that everything works")
     add("--write", type=Path, metavar="FILE", help="put the tables between their markers in this page")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks.programs import NGINX, REDIS, is_installed
+from benchmarks.programs import NGINX, POSTGRES, REDIS, is_installed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +107,10 @@ LIVE = (
     ),
 )
 
+OVER_REDIS = "adrf_sse, Redis"
+
+OVER_POSTGRES = "adrf_sse, PostgreSQL"
+
 FANOUT = (
     Contender(
         name=BASELINE,
@@ -115,10 +119,16 @@ FANOUT = (
     ),
     Contender(name="adrf_sse, memory", module="fanout_sse", note="a `ChannelStreamView`"),
     Contender(
-        name="adrf_sse, Redis",
+        name=OVER_REDIS,
         module="fanout_sse",
         needs=("redis", REDIS),
         note="the same view; Redis in a process of its own on loopback, events published by the server's process",
+    ),
+    Contender(
+        name=OVER_POSTGRES,
+        module="fanout_sse",
+        needs=("psycopg", POSTGRES),
+        note="the same with PostgreSQL and its defaults, so that each event is on the disk before it is delivered",
     ),
     Contender(
         name="django-eventstream",
@@ -131,6 +141,28 @@ FANOUT = (
         needs=(NGINX,),
         note="one worker, written in C; published by a client, one HTTP request for each event, each awaited in the "
         "paced pattern, pipelined in the burst",
+    ),
+)
+
+PLAIN = "INSERT"
+
+PUBLISHING = (
+    Contender(
+        name=PLAIN,
+        needs=("psycopg", POSTGRES),
+        note="nothing is published; the same channels and bytes are inserted through Django's cursor into a table "
+        "with a primary key and no other index, and a transaction only saves its row",
+    ),
+    Contender(
+        name=OVER_POSTGRES,
+        needs=("psycopg", POSTGRES),
+        note="`publish()`, inside of the transactions",
+    ),
+    Contender(
+        name=OVER_REDIS,
+        needs=("psycopg", POSTGRES, "redis", REDIS),
+        note="the same transactions, and `transaction.on_commit(lambda: publish(…))` in them; Redis keeps nothing on "
+        "disk",
     ),
 )
 

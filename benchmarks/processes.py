@@ -1,6 +1,7 @@
 """Processes: programs that serve, and functions that run in a process of their own."""
 
 import multiprocessing
+import signal
 import subprocess
 import tempfile
 import time
@@ -19,10 +20,13 @@ class ServerFailed(Exception):
 
 
 @contextmanager
-def running(command: list[str], is_ready: Callable[[], bool], **options: Any) -> Iterator[int]:
+def running(
+    command: list[str], is_ready: Callable[[], bool], end: signal.Signals = signal.SIGKILL, **options: Any
+) -> Iterator[int]:
     """Run a program and yield its process id once it is ready.
 
-    The program is killed at the end of the block, because some servers wait for their streams for ever.
+    The program gets the signal ``end`` at the end of the block. It is usually killed, because some servers wait for
+    their streams for ever.
     """
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options)
@@ -30,7 +34,7 @@ def running(command: list[str], is_ready: Callable[[], bool], **options: Any) ->
             _wait_until(is_ready, process, output)
             yield process.pid
         finally:
-            process.kill()
+            process.send_signal(end)
             process.wait()
 
 

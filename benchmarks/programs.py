@@ -1,7 +1,11 @@
 """The programs that contenders need beside or instead of a Python server."""
 
+import json
+import os
 import shutil
+import signal
 import socket
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,11 +18,16 @@ from benchmarks.processes import running
 
 REDIS = "redis-server"
 NGINX = "nginx with nchan (Debian: libnginx-mod-nchan)"
+POSTGRES = "PostgreSQL"
 
 NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+DEBIAN = Path("/usr/lib/postgresql")
+"""The folder where Debian keeps the programs of PostgreSQL, in folders by version."""
+
 FOUND = {
     REDIS: shutil.which("redis-server") or shutil.which("valkey-server"),
     NGINX: shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin") if NCHAN.exists() else None,
+    POSTGRES: shutil.which("postgres") or max(map(str, DEBIAN.glob("*/bin/postgres")), default=None),
 }
 """Paths of the programs that are installed, by name."""
 
@@ -76,6 +85,32 @@ def redis() -> Iterator[dict[str, str]]:
         running([*command, "--dir", folder], partial(_accepts, port)),
     ):
         yield {"BENCHMARK_REDIS": f"redis://127.0.0.1:{port}/0"}
+
+
+@contextmanager
+def postgres() -> Iterator[dict[str, str]]:
+    """Run a new PostgreSQL with its defaults, and yield the environment that names it and its broker."""
+    port = _free_port()
+    server = Path(FOUND[POSTGRES]).resolve()
+    # PostgreSQL refuses to run as root.
+    user = "postgres" if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="adrf_sse-postgres-") as folder:
+        if user:
+            shutil.chown(folder, user)
+        data = os.path.join(folder, "data")
+        create = [server.with_name("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"]
+        subprocess.run(create, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        command = [server, "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1"]
+        asking = [server.with_name("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        is_ready = partial(_succeeds, asking)
+        broker = {"BACKEND": "adrf_sse.brokers.postgres.PostgresBroker"}
+        # A server that is killed leaves its shared memory behind.
+        with running(command, is_ready, signal.SIGQUIT, user=user, cwd=folder):
+            yield {"BENCHMARK_POSTGRES": str(port), "BENCHMARK_ADRF_SSE": json.dumps({"BROKER": broker})}
+
+
+def _succeeds(command: list[str | Path]) -> bool:
+    return subprocess.run(command, check=False).returncode == 0
 
 
 def _accepts(port: int) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.contenders import BASELINE, Contender
+from benchmarks.contenders import Contender
 from benchmarks.processes import child
 from benchmarks.results import Report, Results, Round
 from benchmarks.servers import Server, serving
@@ -24,7 +24,7 @@ def play(suite: Suite, names: list[str] | None, runs: int, sizes: Any) -> Result
 
     So changes of the machine's speed affect all contenders alike.
     """
-    chosen = tuple(one for one in suite.contenders if not names or one.name in (*names, BASELINE))
+    chosen = tuple(one for one in suite.contenders if not names or one.name in (*names, suite.baseline))
     rounds = [_round(suite, _rotated(chosen, run), sizes, f"run {run + 1}/{runs}") for run in range(runs)]
     return Results(chosen, sizes, rounds)
 

@@ -13,11 +13,12 @@ from tempfile import TemporaryDirectory
 
 import psutil
 
+from benchmarks.apps.rows import create_tables
 from benchmarks.apps.sessions import create_database
 from benchmarks.clients.connections import is_answered
 from benchmarks.contenders import Contender
 from benchmarks.processes import child, running
-from benchmarks.programs import NGINX, REDIS, nginx, redis
+from benchmarks.programs import NGINX, POSTGRES, REDIS, nginx, postgres, redis
 
 SETTLE = 0.3
 """Seconds that a server gets to finish what came before a measure."""
@@ -63,7 +64,7 @@ def serving(contender: Contender, path: str, backlog: int) -> Iterator[Server]:
         if NGINX in contender.needs:
             program = nginx()
         else:
-            environment = stack.enter_context(redis()) if REDIS in contender.needs else {}
+            environment = stack.enter_context(brokers(contender))
             if contender.database:
                 folder = stack.enter_context(TemporaryDirectory(prefix="adrf_sse-database-"))
                 environment = {**environment, "BENCHMARK_DATABASE": os.path.join(folder, "rows.sqlite3")}
@@ -71,6 +72,19 @@ def serving(contender: Contender, path: str, backlog: int) -> Iterator[Server]:
                 environment = {**environment, **stack.enter_context(sessions())}
             program = worker(contender.module, path, backlog, environment)
         yield Server(contender, *stack.enter_context(program))
+
+
+@contextmanager
+def brokers(contender: Contender) -> Iterator[dict[str, str]]:
+    """Run the brokers that a contender needs, and yield the environment that names them."""
+    environment: dict[str, str] = {}
+    with ExitStack() as stack:
+        if POSTGRES in contender.needs:
+            environment |= stack.enter_context(postgres())
+            stack.enter_context(child(create_tables, environment)).recv()
+        if REDIS in contender.needs:
+            environment |= stack.enter_context(redis())
+        yield environment
 
 
 @contextmanager

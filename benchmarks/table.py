@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
-from benchmarks.contenders import BASELINE, Contender
+from benchmarks.contenders import Contender
 from benchmarks.results import Results
 from benchmarks.suites.suite import TIMES, Column, Suite, Table
 
@@ -21,9 +21,10 @@ PACKAGES = (
 
 def markdown(suite: Suite, results: Results) -> str:
     """Return the tables of a suite, how and on what they were measured, and the notes."""
-    blocks = [_table(table, results) for table in suite.tables]
+    blocks = [_table(table, suite.baseline, results) for table in suite.tables]
     notes = [f"- {note}." for contender in results.contenders for note in _notes(suite, contender, results)]
-    blocks += [f"{_medians(len(results.rounds))} {suite.method(results)}", surroundings(), "\n".join(notes)]
+    method = f"{_medians(len(results.rounds), suite.baseline)} {suite.method(results)}"
+    blocks += [method, surroundings(), "\n".join(notes)]
     return "\n\n".join(blocks).rstrip() + "\n"
 
 
@@ -49,10 +50,10 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _table(table: Table, results: Results) -> str:
+def _table(table: Table, baseline: str, results: Results) -> str:
     titles = [column.title.format(sizes=results.sizes) for column in table.columns]
     rows = [
-        _row([contender.name, *(_cell(contender.name, results, column) for column in table.columns)])
+        _row([contender.name, *(_cell(contender.name, baseline, results, column) for column in table.columns)])
         for contender in results.contenders
         if not table.only or contender.name in table.only
     ]
@@ -64,11 +65,11 @@ def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |".replace("|  |", "| |")
 
 
-def _cell(name: str, results: Results, column: Column) -> str:
+def _cell(name: str, baseline: str, results: Results, column: Column) -> str:
     if column.to:
         return _median(results.ratios(name, column.key, column.to), column.form) if name != column.to else NONE
     written = _median(results.figures(name, column.key), column.form)
-    ratios = results.ratios(name, column.key) if column.ratio and name != BASELINE else []
+    ratios = results.ratios(name, column.key, baseline) if column.ratio and name != baseline else []
     return f"{written} ({median(ratios):.2f}{TIMES})" if ratios else written
 
 
@@ -76,8 +77,8 @@ def _median(figures: list[float], form: str) -> str:
     return format(median(figures) + 0.0, form) if figures else NONE
 
 
-def _medians(runs: int) -> str:
-    return f"Medians of {runs} run{'s' * (runs != 1)}; in brackets the median ratio to {BASELINE} of the same run."
+def _medians(runs: int, baseline: str) -> str:
+    return f"Medians of {runs} run{'s' * (runs != 1)}; in brackets the median ratio to {baseline} of the same run."
 
 
 def _notes(suite: Suite, contender: Contender, results: Results) -> Iterator[str]:

@@ -54,7 +54,7 @@ if "BENCHMARK_SESSIONS" in os.environ:
         "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     }
 if "BENCHMARK_POSTGRES" in os.environ:
-    INSTALLED_APPS += ["django.contrib.contenttypes"]
+    INSTALLED_APPS += ["django.contrib.contenttypes", "adrf_sse.brokers.postgres", "benchmarks.apps.rows"]
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.postgresql",

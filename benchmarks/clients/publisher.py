@@ -3,6 +3,7 @@
 import time
 from http.client import HTTPConnection
 
+from benchmarks.apps.publishing import PAUSES
 from benchmarks.programs import NGINX
 from benchmarks.servers import Server
 
@@ -38,6 +39,7 @@ class Publisher:
             connection.sendall(
                 b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body
             )
-            expected = number + 1 if pattern == "paced" or number == events - 1 else 0
+            expected = number + 1 if pattern in PAUSES or number == events - 1 else 0
             while answers.count(b"HTTP/1.1 20") < expected:
                 answers += connection.recv(1 << 16)
+            time.sleep(PAUSES.get(pattern, 0))

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.contenders import Contender
+from benchmarks.contenders import BASELINE, Contender
 from benchmarks.results import Figures, Results
 from benchmarks.servers import Server
 
@@ -59,7 +59,9 @@ class Suite:
     marker: str
     """Name of the markers between which the tables stand in a page."""
     contenders: tuple[Contender, ...]
-    path: str
+    baseline: str = BASELINE
+    """Name of the contender that the others are compared with, which is always measured."""
+    path: str = ""
     """Path that a Python server answers once it is ready."""
     backlog: int = 4096
     """Connections that may wait until a Python server accepts them."""
