@@ -6,6 +6,7 @@ from django.views.generic import TemplateView
 from rest_framework.generics import ListCreateAPIView
 from rest_framework.renderers import JSONRenderer
 
+from adrf_sse.brokers import get_broker
 from adrf_sse.channels import publish
 from adrf_sse.renderers import EventStreamConsoleRenderer, EventStreamRenderer
 from adrf_sse.views import ChannelStreamView
@@ -48,11 +49,20 @@ class Messages(ListCreateAPIView):
     def get_queryset(self):
         return Message.objects.filter(room=self.kwargs["room"]).order_by("-id")[:RECENT]
 
+    @transaction.atomic
     def perform_create(self, serializer):
         room = self.kwargs["room"]
         serializer.save(room=room)
+        announce(channel_of(room), serializer.data)
+
+
+def announce(channel, data):
+    """Publish what the current transaction has saved, when it commits."""
+    if get_broker().joins_transaction("default"):
+        publish(channel, data)
+    else:
         # robust=True: a saved message is a success for its author, even if the broker is unavailable.
-        transaction.on_commit(lambda: publish(channel_of(room), serializer.data), robust=True)
+        transaction.on_commit(lambda: publish(channel, data), robust=True)
 
 
 class RoomStream(ChannelStreamView):

@@ -106,6 +106,12 @@ LOGGING = {
     },
 }
 
+# Without PostgreSQL or Redis, each process has its own channels and runs.
+if DATABASE_URL := os.environ.get("DATABASE_URL"):
+    from config.database_url import parse_database_url
+
+    DATABASES["default"] = parse_database_url(DATABASE_URL)
+    INSTALLED_APPS.append("adrf_sse.brokers.postgres")
+    ADRF_SSE = {"BROKER": {"BACKEND": "adrf_sse.brokers.postgres.PostgresBroker"}}
 if REDIS_URL := os.environ.get("REDIS_URL"):
-    # Channels and runs then work across processes. Without Redis, each process has its own.
     ADRF_SSE = {"BROKER": {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": REDIS_URL}}}

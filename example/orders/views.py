@@ -1,5 +1,6 @@
 """The orders: their page, and their API with the live list."""
 
+from django.db import transaction
 from django.urls import reverse
 from django.views.generic import TemplateView
 from rest_framework.viewsets import ModelViewSet
@@ -27,6 +28,11 @@ class Orders(LiveModelMixin, ModelViewSet):
 
     queryset = Order.objects.all()
     serializer_class = OrderSerializer
+
+    # With PostgreSQL as the broker, a transaction saves an order and announces it, or does neither.
+    perform_create = transaction.atomic(ModelViewSet.perform_create)
+    perform_update = transaction.atomic(ModelViewSet.perform_update)
+    perform_destroy = transaction.atomic(ModelViewSet.perform_destroy)
 
     def get_live_partition(self):
         return "everybody"

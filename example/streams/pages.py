@@ -111,7 +111,8 @@ CARDS = [
     ),
     Card(
         title="Chat",
-        proves="A new message is published to a channel and arrives in every window, with Redis from any process.",
+        proves="A new message is published to a channel and arrives in every window, with PostgreSQL or Redis from any "
+        "process.",
         stream="chat-events",
         args=("lobby",),
         page="chat",

@@ -1,4 +1,4 @@
-"""Reports that a worker writes: start it with ``manage.py run_tasks``, and with ``REDIS_URL``."""
+"""Reports that a worker writes: start it with ``manage.py run_tasks``, and with ``DATABASE_URL`` or ``REDIS_URL``."""
 
 from rest_framework import serializers
 

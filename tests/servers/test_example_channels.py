@@ -1,4 +1,4 @@
-"""Tests of the example's chat and orders on real servers, with the memory broker and with Redis and two workers."""
+"""Tests of the example's chat and orders on real servers: with the memory broker, and with Redis or PostgreSQL."""
 
 import json
 import re
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ import pytest
 from adrf_sse.events import ServerSentEvent
 from adrf_sse.testing import EventParser
 from tests.support.example import RUNSERVER, TWO_WORKERS, log_in, manage, serve_example
+from tests.support.postgres_server import Postgres, cluster
 from tests.support.redis_server import redis_server
 from tests.support.servers import Server
 
@@ -31,10 +33,11 @@ class Site:
     client: httpx.Client
     database: Path
     redis_url: str = ""
+    database_url: str = ""
 
     def shell(self, code: str) -> None:
         """Run ``code`` in another process of the project."""
-        manage("shell", "-c", code, database=self.database, redis_url=self.redis_url)
+        manage("shell", "-c", code, database=self.database, redis_url=self.redis_url, database_url=self.database_url)
 
     def post_message(self, room: str, text: str, author: str = "Ada") -> httpx.Response:
         return self.client.post(f"/chat/{room}/messages/", json={"author": author, "text": text})
@@ -57,9 +60,9 @@ def parse_events(response: httpx.Response) -> Iterator[ServerSentEvent]:
 
 
 @contextmanager
-def site_for(server: Server, database: Path, redis_url: str = "") -> Iterator[Site]:
+def site_for(server: Server, database: Path, redis_url: str = "", database_url: str = "") -> Iterator[Site]:
     with httpx.Client(base_url=server.url, timeout=60) as client:
-        yield Site(client, database, redis_url)
+        yield Site(client, database, redis_url, database_url)
     print(server.described())  # pytest shows it if the test fails
 
 
@@ -70,6 +73,15 @@ def two_workers(example_database: Path) -> Iterator[tuple[Server, str]]:
         serve_example(example_database, command=TWO_WORKERS, redis_url=redis.url) as server,
     ):
         yield server, redis.url
+
+
+@pytest.fixture(scope="module")
+def postgres_workers() -> Iterator[tuple[Server, Postgres]]:
+    nowhere = Path("/nonexistent.sqlite3")
+    with cluster(max_connections=100) as postgres:
+        manage("migrate", "--verbosity", "0", database=nowhere, database_url=postgres.url)
+        with serve_example(nowhere, command=TWO_WORKERS, database_url=postgres.url) as server:
+            yield server, postgres
 
 
 @pytest.fixture
@@ -85,7 +97,14 @@ def redis_site(two_workers: tuple[Server, str], example_database: Path) -> Itera
         yield site
 
 
-@pytest.fixture(params=["memory_site", "redis_site"])
+@pytest.fixture
+def postgres_site(postgres_workers: tuple[Server, Postgres]) -> Iterator[Site]:
+    server, postgres = postgres_workers
+    with site_for(server, Path("/nonexistent.sqlite3"), database_url=postgres.url) as site:
+        yield site
+
+
+@pytest.fixture(params=["memory_site", "redis_site", pytest.param("postgres_site", marks=pytest.mark.slow)])
 def site(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
 
@@ -154,6 +173,32 @@ def test_a_message_is_saved_while_redis_is_unavailable(example_database: Path) -
     assert "BrokerUnavailable: Redis at 127.0.0.1:1 must store the event" in server.output
 
 
+@pytest.mark.slow
+def test_neither_a_message_nor_an_order_is_saved_if_postgresql_can_not_announce_it(
+    postgres_site: Site, postgres_workers: tuple[Server, Postgres]
+) -> None:
+    _, postgres = postgres_workers
+    orders = postgres_site.client.get("/orders/api/").json()
+    postgres.execute("ALTER TABLE adrf_sse_staged RENAME TO gone")
+    try:
+        assert postgres_site.post_message("alone", "Anybody here?").status_code == 503
+        assert postgres_site.client.post("/orders/api/", json={"item": "Cup"}).status_code == 503
+    finally:
+        postgres.execute("ALTER TABLE gone RENAME TO adrf_sse_staged")
+    assert postgres_site.texts("alone") == []
+    assert postgres_site.client.get("/orders/api/").json() == orders
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("url", ["sqlite:///secret", "postgres://user:secret@[::1/name", "postgres://host:1"])
+def test_the_error_for_a_wrong_database_url_says_what_to_correct(url: str) -> None:
+    with pytest.raises(CalledProcessError) as error:
+        manage("check", database=Path("/nonexistent.sqlite3"), database_url=url)
+    message = error.value.stderr.strip().splitlines()[-1]
+    assert "ImproperlyConfigured: DATABASE_URL must be postgres://user:password@host:port/name" in message
+    assert "secret" not in message
+
+
 # Orders
 
 
@@ -180,10 +225,14 @@ def test_the_snapshot_contains_the_orders_of_the_list(memory_site: Site) -> None
         assert json.loads(next(events).data) == memory_site.client.get("/orders/api/").json()
 
 
-def test_another_process_announces_committed_orders_but_not_rolled_back_ones(redis_site: Site) -> None:
-    with redis_site.open_stream(LIVE) as events:
+@pytest.mark.parametrize("name", ["redis_site", pytest.param("postgres_site", marks=pytest.mark.slow)])
+def test_another_process_announces_committed_orders_but_not_rolled_back_ones(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    site: Site = request.getfixturevalue(name)
+    with site.open_stream(LIVE) as events:
         assert next(events).event == "snapshot"
-        redis_site.shell(
+        site.shell(
             "from django.db import transaction\n"
             "from orders.models import Order\n"
             "with transaction.atomic():\n"

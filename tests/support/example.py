@@ -27,29 +27,35 @@ ENDLESS = 3600
 """Seconds between events, longer than any test runs: an event that arrives has not waited for the next one."""
 
 
-def environment(database: Path, tick: float = QUICK, redis_url: str = "") -> dict[str, str]:
+def environment(database: Path, tick: float = QUICK, redis_url: str = "", database_url: str = "") -> dict[str, str]:
     """Return the environment variables of the example's processes. They don't use the tests' settings module."""
     return {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "EXAMPLE_DATABASE": str(database),
         "EXAMPLE_TICK": str(tick),
         "REDIS_URL": redis_url,
+        "DATABASE_URL": database_url,
     }
 
 
 def serve_example(
-    database: Path, tick: float = QUICK, *, command: Sequence[str] = UVICORN, redis_url: str = ""
+    database: Path,
+    tick: float = QUICK,
+    *,
+    command: Sequence[str] = UVICORN,
+    redis_url: str = "",
+    database_url: str = "",
 ) -> AbstractContextManager[Server]:
     """Run the example on a new server."""
-    return serve(command, env=environment(database, tick, redis_url), cwd=EXAMPLE)
+    return serve(command, env=environment(database, tick, redis_url, database_url), cwd=EXAMPLE)
 
 
-def manage(*arguments: str, database: Path, redis_url: str = "") -> str:
+def manage(*arguments: str, database: Path, redis_url: str = "", database_url: str = "") -> str:
     """Run ``manage.py`` of the example and return its output."""
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=EXAMPLE,
-        env=os.environ | environment(database, redis_url=redis_url),
+        env=os.environ | environment(database, redis_url=redis_url, database_url=database_url),
         check=True,
         capture_output=True,
         text=True,

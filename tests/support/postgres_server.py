@@ -78,6 +78,11 @@ class Postgres:
         """The parameters of a connection."""
         return {"host": "127.0.0.1", "port": self.port, "user": "postgres", "dbname": "postgres"}
 
+    @property
+    def url(self) -> str:
+        """The URL of the database."""
+        return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
+
 
 def use_postgres(settings: Any, server: Postgres, alias: str = "events", **options: Any) -> None:
     """Configure the PostgreSQL broker with the database of a server as another alias, and create its tables."""

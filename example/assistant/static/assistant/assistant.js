@@ -6,7 +6,7 @@ import { showState } from "../streams/stream.js";
 
 const PENDING = "assistant.pending"; // the question whose response has not arrived, kept for a reload
 
-const UNKNOWN = "The server has no such answer for you. It keeps answers for an hour, and without Redis until it restarts.";
+const UNKNOWN = "The server has no such answer for you. It keeps answers for an hour, and without PostgreSQL or Redis until it restarts.";
 const FAILED = "The assistant has failed. Ask again.";
 const LOST = "The answer was lost, because the server that wrote it has stopped. Ask again.";
 

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         # produce_sync() then ends the run of the current task.
         signal.signal(signal.SIGTERM, lambda *args: sys.exit(0))
         if get_broker().process_local:
-            self.stderr.write("The runs of the server can't be produced here. Set REDIS_URL for both.")
+            self.stderr.write("The runs of the server can't be produced here. Set DATABASE_URL or REDIS_URL for both.")
         self.stdout.write("Waiting for tasks.")
         self.stdout.flush()
         try:
