@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -84,20 +84,40 @@ class Postgres:
         return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
 
 
-def use_postgres(settings: Any, server: Postgres, alias: str = "events", **options: Any) -> None:
-    """Configure the PostgreSQL broker with the database of a server as another alias, and create its tables."""
-    database = {
+def use_postgres(
+    settings: Any, server: Postgres, alias: str = "events", database: Mapping[str, Any] = {}, **options: Any
+) -> None:
+    """Configure the PostgreSQL broker with the database of a server as another alias, and create its tables.
+
+    ``database`` is what the alias has besides in ``DATABASES``.
+    """
+    described = {
         "ENGINE": "django.db.backends.postgresql",
         "HOST": "127.0.0.1",
         "PORT": str(server.port),
         "NAME": "postgres",
         "USER": "postgres",
+        **database,
     }
     if alias not in connections.databases or connections.databases[alias]["PORT"] != str(server.port):
-        connections.databases[alias] = connections.configure_settings({"default": {}, alias: database})[alias]
+        connections.databases[alias] = connections.configure_settings({"default": {}, alias: described})[alias]
         call_command("migrate", "adrf_sse_postgres", database=alias, verbosity=0)
     broker = {"BACKEND": "adrf_sse.brokers.postgres.PostgresBroker", "OPTIONS": {"alias": alias, **options}}
     settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": broker}
+
+
+@contextmanager
+def postgres_alias(settings: Any, server: Postgres, alias: str, **database: Any) -> Iterator[None]:
+    """Configure the PostgreSQL broker with an alias that exists only for a while."""
+    use_postgres(settings, server, alias, database)
+    try:
+        yield
+    finally:
+        connections[alias].close()
+        if pool := getattr(connections[alias], "pool", None):
+            pool.close()
+            connections[alias].close_pool()
+        del connections[alias], connections.databases[alias]
 
 
 @contextmanager

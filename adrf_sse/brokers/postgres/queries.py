@@ -16,7 +16,8 @@ WITH asked AS (
     SELECT %(after)s::bigint AS after, %(limit)s::integer AS most
 ), place AS MATERIALIZED (
     SELECT position, least(greatest(forgotten, adrf_sse_now() - %(ttl)s::bigint), position) AS unknown FROM (
-        SELECT greatest(position, (SELECT max(id) FROM adrf_sse_event)) AS position, forgotten FROM adrf_sse_state
+        SELECT greatest(position, (SELECT max(id) FROM adrf_sse_event)) AS position, forgotten
+        FROM adrf_sse_state LIMIT 1
     ) AS state
 ), bounds AS MATERIALIZED (
     SELECT names.name, least(CASE

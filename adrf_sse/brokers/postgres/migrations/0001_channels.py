@@ -5,9 +5,13 @@ So IDs grow in the order of commits, and PostgreSQL, too, delivers notifications
 the commit: ``publish()`` in a transaction only stages the event, in a table that is not logged, because no staged event
 outlives its transaction.
 
-The first event that a transaction stages fires a deferred constraint trigger at the commit. It only touches the row,
-so that a second trigger fires after all that the transaction has deferred until then. Otherwise the transaction would
-hold the lock while checks of its foreign keys wait for rows that others, which wait for the lock, have locked.
+The first event that a transaction stages fires a deferred constraint trigger at the commit. It only deletes the staged
+row, so that a second trigger fires after all that the transaction has deferred until then. Otherwise the transaction
+would hold the lock while checks of its foreign keys wait for rows that others, which wait for the lock, have locked.
+
+A setting of the transaction contains the place of the last staged event, and each staged event that of the one before.
+A savepoint that is rolled back restores the setting. So staged events are found without a scan, at which serializable
+transactions would conflict. Costs of disabled scans are so high that PostgreSQL would compile every query (``jit``).
 """
 
 from django.db import migrations
@@ -43,17 +47,17 @@ COMMENT ON COLUMN adrf_sse_state.forgotten IS 'Up to which ID events may have be
 COMMENT ON COLUMN adrf_sse_state.position IS 'The last ID that was dropped';
 
 CREATE UNLOGGED TABLE adrf_sse_staged (
-    xid xid8 NOT NULL,
-    number bigint GENERATED ALWAYS AS IDENTITY,
-    is_first boolean,
+    number integer NOT NULL,
+    previous tid,
     channel text COLLATE "C" NOT NULL,
-    body bytea NOT NULL,
-    PRIMARY KEY (xid, number)
+    body bytea NOT NULL
 ) WITH (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_vacuum_insert_threshold = -1
 );
 COMMENT ON TABLE adrf_sse_staged IS 'The events of transactions that have not committed';
+COMMENT ON COLUMN adrf_sse_staged.number IS 'The number of the event in its transaction, from 1';
+COMMENT ON COLUMN adrf_sse_staged.previous IS 'The place of the event with the number before';
 """
 
 FUNCTIONS = """
@@ -150,49 +154,66 @@ END $$;
 -- Publish an event when the transaction commits.
 CREATE FUNCTION adrf_sse_stage(channel text, body bytea, history integer, ttl bigint) RETURNS void LANGUAGE plpgsql
 SET search_path = {schema}, pg_temp AS $$
+DECLARE
+    setting text := 'adrf_sse.staged_' || 'adrf_sse_staged'::regclass::oid;
+    last text := current_setting(setting, true);
+    event integer := 1;
+    place tid;
 BEGIN
     IF random() < 0.01 THEN
         PERFORM adrf_sse_trim(channel, history, ttl, 1000);
     END IF;
-    INSERT INTO adrf_sse_staged (xid, is_first, channel, body) VALUES (
-        pg_current_xact_id(),
-        NOT EXISTS (SELECT FROM adrf_sse_staged WHERE xid = pg_current_xact_id()),
-        channel, body
-    );
+    IF last <> '' THEN
+        event := split_part(last, ' ', 1)::integer + 1;
+        place := split_part(last, ' ', 2)::tid;
+    END IF;
+    -- If constraints are immediate, the triggers fire at the end of this statement.
+    INSERT INTO adrf_sse_staged VALUES (event, place, channel, body)
+    RETURNING set_config(setting, event || ' ' || ctid, true) INTO last;
 END $$;
 
 CREATE FUNCTION adrf_sse_defer() RETURNS trigger LANGUAGE plpgsql
-SET search_path = {schema}, pg_temp AS $$
+SET search_path = {schema}, pg_temp SET enable_seqscan = off SET jit = off AS $$
 BEGIN
-    UPDATE adrf_sse_staged SET is_first = NULL WHERE xid = NEW.xid AND number = NEW.number;
+    DELETE FROM adrf_sse_staged WHERE ctid = NEW.ctid;
     RETURN NULL;
 END $$;
 
 CREATE FUNCTION adrf_sse_commit() RETURNS trigger LANGUAGE plpgsql
-SET search_path = {schema}, pg_temp AS $$
+SET search_path = {schema}, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    first bigint := adrf_sse_next_id(0);
-    events bigint;
+    setting text := 'adrf_sse.staged_' || TG_RELID;
+    last text := current_setting(setting);
+    events integer := split_part(last, ' ', 1);
+    place tid := split_part(last, ' ', 2);
+    places tid[] := '{}';
     channels text;
+    first bigint;
 BEGIN
-    WITH staged AS (
-        DELETE FROM adrf_sse_staged WHERE xid = NEW.xid RETURNING number, channel, body
-    ), added AS (
-        INSERT INTO adrf_sse_event
-        SELECT first - 1 + row_number() OVER (ORDER BY number), channel, body FROM staged
-        RETURNING id, channel
-    )
-    SELECT count(*), string_agg(channel, ' ' ORDER BY id) INTO events, channels FROM added;
-    PERFORM setval('adrf_sse_id', first + events - 1);
-    PERFORM adrf_sse_notify(first, events, channels);
+    PERFORM set_config(setting, '', true);
+    FOR number IN 2..events LOOP
+        places := places || place;
+        SELECT previous INTO STRICT place FROM adrf_sse_staged WHERE ctid = place;
+    END LOOP;
+    first := adrf_sse_next_id(events);
+    INSERT INTO adrf_sse_event VALUES (first, OLD.channel, OLD.body);
+    IF events > 1 THEN
+        WITH staged AS (
+            DELETE FROM adrf_sse_staged WHERE ctid = ANY (places) RETURNING number, channel, body
+        ), added AS (
+            INSERT INTO adrf_sse_event SELECT first - 1 + number, channel, body FROM staged RETURNING id, channel
+        )
+        SELECT string_agg(channel, ' ' ORDER BY id) INTO channels FROM added;
+    END IF;
+    PERFORM adrf_sse_notify(first, events, concat_ws(' ', OLD.channel, channels));
     RETURN NULL;
 END $$;
 
 CREATE CONSTRAINT TRIGGER adrf_sse_defer AFTER INSERT ON adrf_sse_staged DEFERRABLE INITIALLY DEFERRED
-FOR EACH ROW WHEN (NEW.is_first) EXECUTE FUNCTION adrf_sse_defer();
+FOR EACH ROW WHEN (NEW.number = 1) EXECUTE FUNCTION adrf_sse_defer();
 
-CREATE CONSTRAINT TRIGGER adrf_sse_commit AFTER UPDATE ON adrf_sse_staged DEFERRABLE INITIALLY DEFERRED
-FOR EACH ROW WHEN (NEW.is_first IS NULL) EXECUTE FUNCTION adrf_sse_commit();
+CREATE CONSTRAINT TRIGGER adrf_sse_commit AFTER DELETE ON adrf_sse_staged DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW WHEN (OLD.number = 1) EXECUTE FUNCTION adrf_sse_commit();
 """
 
 REVERSE = """
