@@ -69,6 +69,15 @@ async def test_a_channel_is_streamed(documented, event_stream_client):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_an_order_that_is_saved_in_a_transaction_is_published(documented):
+    order = Group.objects.create(name="Tea pot")
+    before = publish("news", "before")
+    documented["ship"](order)
+    event = run(first_event(f"orders.{order.pk}", before))
+    assert (event.event, event.data) == ("order", {"status": "shipped"})
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_saved_order_is_announced(documented):
     before = publish("news", "before")
     order = Group.objects.create(name="Tea pot")

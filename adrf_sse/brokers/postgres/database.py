@@ -14,6 +14,7 @@ from adrf_sse.exceptions import BrokerUnavailable
 
 try:
     import psycopg
+    from psycopg.conninfo import make_conninfo
 except ImportError as exc:
     raise ImportError(
         "PostgresBroker needs psycopg 3, which is not installed. Run: pip install 'adrf-sse[postgres]'"
@@ -66,7 +67,7 @@ class Database:
                 f"manage.py migrate --database={alias}"
             )
         try:
-            psycopg.conninfo.make_conninfo("", **self._listen)
+            make_conninfo("", **self._listen)
         except (psycopg.Error, TypeError) as exc:
             raise ImproperlyConfigured(
                 f"The option listen of PostgresBroker must be parameters of libpq, such as host and port, got "

@@ -7,6 +7,7 @@ from adrf_sse.brokers import Broker, get_broker
 from adrf_sse.brokers.base import Listener, Receiver
 from adrf_sse.brokers.memory import MemoryBroker
 from adrf_sse.brokers.messages import ChannelEvent, Page, page_of
+from adrf_sse.brokers.postgres import PostgresBroker
 from adrf_sse.brokers.redis import RedisBroker
 from adrf_sse.exceptions import BrokerUnavailable
 
@@ -71,6 +72,9 @@ class ListBroker(Broker):
         parts = [([event for event in self.events[after:] if event.channel == name], False) for name in channels]
         return page_of(parts, position=len(self.events), limit=limit, missed={})
 
+    def joins_transaction(self, alias: str) -> bool:
+        return False
+
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> Listener:
         return ListListener(self, receiver)
 
@@ -85,6 +89,10 @@ def memory_broker() -> Broker:
 
 def redis_broker() -> Broker:
     return RedisBroker("redis://localhost:6379/0", prefix="shop", sentinels=[("host", 26379)], service="primary", db=1)
+
+
+def postgres_broker() -> Broker:
+    return PostgresBroker("default", listen={"host": "10.0.0.5", "port": 5432})
 
 
 def is_local() -> bool:

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from typing import assert_type
 
 from django.contrib.auth.models import User
+from django.db import transaction
 
+from adrf_sse.brokers import get_broker
 from adrf_sse.channels import Subscription, adisconnect, apublish, disconnect, publish, subscribe, subscriber_counts
 from adrf_sse.events import ServerSentEvent
 from adrf_sse.exceptions import BrokerUnavailable, SubscriberLagged
@@ -18,14 +20,24 @@ def pay(pk: int) -> int | None:
         return None
 
 
-async def ship(pk: int) -> int:
-    assert_type(publish("news", "text"), int)
-    assert_type(await apublish("news", ["a", 1]), int)
+async def ship(pk: int) -> int | None:
+    assert_type(publish("news", "text"), int | None)
+    assert_type(await apublish("news", ["a", 1]), int | None)
     return await apublish(f"orders.{pk}", None, event="order")
 
 
 def comment(author: User) -> int:
-    return publish("comments", {"by": author.pk}, event="comment", skip_user=author)
+    number = publish("comments", {"by": author.pk}, event="comment", skip_user=author)
+    if number is None:
+        raise RuntimeError("comment() must be called outside of transactions.")
+    return number
+
+
+def announce_commit(author: User) -> None:
+    if get_broker().joins_transaction("default"):
+        publish("comments", {"by": author.pk})
+    else:
+        transaction.on_commit(lambda: publish("comments", {"by": author.pk}))
 
 
 async def comments_for(reader: User) -> AsyncIterator[ServerSentEvent]:

@@ -30,6 +30,10 @@ async def channels() -> None:
         pass
 
 
+def published_in_a_transaction() -> int:
+    return publish("news", {})  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+
+
 def events() -> None:
     ServerSentEvent("text", "price")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ServerSentEvent("text", event=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

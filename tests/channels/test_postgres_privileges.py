@@ -1,0 +1,71 @@
+"""The privileges that docs/channels.md lists for a role that owns nothing."""
+
+import re
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections, transaction
+
+from adrf_sse.channels import acurrent_event_id, apublish, publish, subscribe
+from adrf_sse.exceptions import BrokerUnavailable
+from tests.support.postgres_server import Postgres
+from tests.unit.test_docs import DOCS
+
+GRANTS = re.search(r"```sql\n(GRANT .*?)```", (DOCS / "channels.md").read_text(), re.DOTALL)[1]
+RELATIONS = """
+SELECT relname FROM pg_class WHERE relname LIKE 'adrf\\_sse\\_%' AND relkind IN ('r', 'S')
+AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'i')
+"""
+"""The tables, and the sequences that belong to no column of one."""
+
+
+@pytest.fixture
+def role(postgres_broker: Postgres, settings, monkeypatch):
+    """Publish as the role ``app``, which owns nothing and has no privileges."""
+    postgres_broker.execute("CREATE ROLE app LOGIN")
+    described = {**connections.databases["events"], "USER": "app"}
+    monkeypatch.setitem(connections.databases, "limited", described)
+    broker = {"BACKEND": "adrf_sse.brokers.postgres.PostgresBroker", "OPTIONS": {"alias": "limited"}}
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": broker, "CHANNEL_HISTORY": 1}
+    yield postgres_broker
+    postgres_broker.execute("DROP OWNED BY app; DROP ROLE app")
+
+
+def close():
+    """Close the connection of this thread."""
+    connections["limited"].close()
+    del connections["limited"]
+
+
+def test_the_documented_privileges_name_every_table_and_sequence(postgres_broker):
+    assert {name for [name] in postgres_broker.execute(RELATIONS)} == set(re.findall(r"adrf_sse_\w+", GRANTS))
+
+
+async def test_the_documented_privileges_are_sufficient(role):
+    role.execute(GRANTS)
+
+    def publish_in_a_transaction():
+        with transaction.atomic(using="limited"):
+            publish("news", 2)
+            publish("news", 3)
+
+    def trim(history, age):
+        with connections["limited"].cursor() as cursor:
+            cursor.execute("SELECT adrf_sse_trim('news', %s, %s, 1000)", [history, age])
+            return cursor.fetchone()[0]
+
+    async with subscribe("news", last_event_id=await acurrent_event_id()) as events:
+        await apublish("news", 1)
+        assert (await anext(events)).data == 1
+        await sync_to_async(publish_in_a_transaction)()
+        assert [(await anext(events)).data for _ in "23"] == [2, 3]
+    assert [await sync_to_async(trim)(1, 10**12), await sync_to_async(trim)(1, 0)] == [2, 1]
+    await sync_to_async(close)()
+    async with subscribe("news", last_event_id=1) as events:
+        assert (await anext(events)).event == "reset"
+
+
+def test_the_error_for_missing_privileges_refers_to_the_documentation(role):
+    with pytest.raises(BrokerUnavailable, match=r"permission denied .* Grant its user what docs/channels\.md lists"):
+        publish("news", "x")
+    close()
