@@ -18,6 +18,7 @@ from adrf_sse.channels import acurrent_event_id, apublish, current_event_id, pub
 from adrf_sse.checks.project import check_broker
 from adrf_sse.events import ServerSentEvent
 from adrf_sse.exceptions import SubscriberLagged
+from tests.support.postgres_server import closing
 
 pytestmark = pytest.mark.usefixtures("broker")
 
@@ -202,7 +203,7 @@ async def test_events_can_be_published_from_the_event_loop_and_from_threads(brok
             numbers = [await apublish("news", "from the loop's thread")]
         else:
             numbers = [publish("news", "from the loop's thread")]
-        numbers.append(await asyncio.to_thread(publish, "news", "from another thread"))
+        numbers.append(await asyncio.to_thread(closing(publish), "news", "from another thread"))
         numbers.append(await asyncio.to_thread(asyncio.run, apublish("news", "from another loop")))
         assert [int(event.id) for event in await take(events, 3)] == numbers
 
@@ -210,6 +211,7 @@ async def test_events_can_be_published_from_the_event_loop_and_from_threads(brok
 async def test_events_published_from_several_threads_arrive_in_order_of_id():
     barrier = threading.Barrier(4)
 
+    @closing
     def work(name):
         barrier.wait()
         return [publish("news", name) for _ in range(50)]
@@ -292,7 +294,7 @@ def test_channel_names_that_are_not_strings_are_refused(name):
 async def test_a_channel_name_can_contain_every_allowed_character():
     name = "azAZ09._:-"
     async with subscribe(name, "x" * 200) as events:
-        publish(name, "x")
+        await apublish(name, "x")
         assert (await anext(events)).channel == name
 
 
@@ -335,7 +337,7 @@ async def test_an_event_larger_than_max_event_size_is_refused(settings):
     settings.ADRF_SSE = {**settings.ADRF_SSE, "MAX_EVENT_SIZE": 100}
     with pytest.raises(ValueError, match=r"at most 100 bytes, got 1\d\d\. .*ADRF_SSE\['MAX_EVENT_SIZE'\]"):
         publish("news", "x" * 100)
-    assert publish("news", "x" * 80)
+    assert await apublish("news", "x" * 80)
 
 
 async def test_an_event_of_one_mebibyte_is_delivered():

@@ -2,19 +2,24 @@
 
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, TypeVar
 
+import psutil
 import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connections
 
 from tests.support.ports import free_port
+
+T = TypeVar("T")
 
 EMPTY = """
 TRUNCATE adrf_sse_event, adrf_sse_channel, adrf_sse_staged;
@@ -42,6 +47,7 @@ class Postgres:
         self.port = free_port()
         self._binaries = programs()
         self._folder = folder
+        self._frozen: set[int] = set()
         # PostgreSQL refuses to run as root.
         self._user = "postgres" if os.geteuid() == 0 else None
         if self._user:
@@ -58,10 +64,58 @@ class Postgres:
             "pg_ctl", "-D", f"{self._folder}/data", "-w", "-l", f"{self._folder}/log", "-o", self._options, "start"
         )
 
+    def stop(self, mode: str = "immediate") -> None:
+        """End PostgreSQL: at once with ``immediate``, or after all connections have been closed with ``fast``."""
+        self._run("pg_ctl", "-D", f"{self._folder}/data", "-w", "-m", mode, "stop")
+
     def kill(self) -> None:
         """End PostgreSQL at once, with all of its connections, if it runs."""
-        if (self._folder / "data/postmaster.pid").exists():
-            self._run("pg_ctl", "-D", f"{self._folder}/data", "-w", "-m", "immediate", "stop")
+        if self.is_running:
+            self.stop()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether PostgreSQL has been started."""
+        return (self._folder / "data/postmaster.pid").exists()
+
+    @property
+    def pid(self) -> int:
+        """The process that starts all others."""
+        return int((self._folder / "data/postmaster.pid").read_text().split("\n")[0])
+
+    def freeze(self, *pids: int) -> None:
+        """Stop processes with SIGSTOP, so that their connections stay open without an answer."""
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+            self._frozen.add(pid)
+
+    def freeze_all(self) -> None:
+        """Stop PostgreSQL with all of its processes."""
+        self.freeze(self.pid, *(process.pid for process in psutil.Process(self.pid).children()))
+
+    def thaw(self) -> None:
+        """Continue what was stopped."""
+        while self._frozen:
+            with suppress(ProcessLookupError):
+                os.kill(self._frozen.pop(), signal.SIGCONT)
+
+    def recover(self) -> None:
+        """Run as at the beginning, whatever a test has done."""
+        self.thaw()
+        if not self.is_running:
+            self.start()
+        self.execute("ALTER SYSTEM RESET ALL")
+        self.execute("ALTER ROLE postgres RESET ALL")
+        self.execute("SELECT pg_reload_conf()")
+
+    def backends(self, name: str = "%") -> list[int]:
+        """Return the processes of connections with an ``application_name`` LIKE ``name``; the broker's is adrf_sse."""
+        rows = self.execute(
+            "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() "
+            "AND application_name LIKE %s",
+            name,
+        )
+        return [pid for [pid] in rows]
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [self._binaries / program, *arguments]
@@ -130,6 +184,19 @@ def usable_connection(alias: str) -> Iterator[None]:
     finally:
         connections[alias].close()
         connections[alias] = forbidden
+
+
+def closing(function: Callable[..., T]) -> Callable[..., T]:
+    """Let a function that runs in a thread of a test close Django's connections of the thread at its end."""
+
+    @wraps(function)
+    def call(*args: Any) -> T:
+        try:
+            return function(*args)
+        finally:
+            connections.close_all()
+
+    return call
 
 
 @contextmanager

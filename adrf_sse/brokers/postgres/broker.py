@@ -78,7 +78,7 @@ class PostgresBroker(Broker):
 
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> PostgresListener:
         """Return a listener for an event loop."""
-        return PostgresListener(self._link(), receiver, silence=self._database.timeout)
+        return PostgresListener(self._link(), receiver, self._database)
 
     def _link(self) -> Link:
         """Return the link of the running loop that listens and reads."""

@@ -11,6 +11,7 @@ from django.db.utils import Error
 from django.utils.connection import ConnectionDoesNotExist
 
 from adrf_sse.exceptions import BrokerUnavailable
+from adrf_sse.logs import about, logger
 
 try:
     import psycopg
@@ -22,18 +23,38 @@ except ImportError as exc:
 
 APP = "adrf_sse.brokers.postgres"
 
+_MIGRATE = "Run: manage.py migrate --database={alias}"
+_CONNECTIONS = "Raise its max_connections, or use a connection pool for the requests"
+_LOGIN = "Correct the user and password of the database"
+
 # By the code of the error, SQLSTATE.
 _HINTS = {
-    "42P01": "Run: manage.py migrate --database={alias}",
-    "42883": "Run: manage.py migrate --database={alias}",
+    "42P01": _MIGRATE,
+    "42883": _MIGRATE,
     "25006": "Connect to the primary, not to a standby or a database that is read-only",
     "53100": "Free disk space, or keep less with CHANNEL_HISTORY and CHANNEL_TTL",
-    "53300": "Raise its max_connections, or use a connection pool for the requests",
+    "53300": _CONNECTIONS,
     "55P03": "Look for what holds the lock in pg_locks, or raise lock_timeout",
     "57014": "Look for what the statement waited for in pg_locks, or raise statement_timeout",
     "42501": "Grant its user what docs/channels.md lists",
-    "28P01": "Correct the user and password of the database",
+    "28P01": _LOGIN,
 }
+
+# By a part of the message: libpq gives no code for connections that are refused, and a pool none at all.
+_HINTS_OF_CONNECTIONS = {
+    "too many clients": _CONNECTIONS,
+    "too many connections": _CONNECTIONS,
+    "remaining connection slots": _CONNECTIONS,
+    "no more connections allowed": _CONNECTIONS,
+    "authentication failed": _LOGIN,
+    "no password supplied": _LOGIN,
+    "get a connection after": "Check that it runs and can be reached, or raise the max_size of the connection pool",
+}
+
+_LOST = (
+    "PostgreSQL must send notifications of events, got none. Streams receive events only every few seconds. If there "
+    "is a pooler in front of PostgreSQL, give PostgresBroker the option listen, with the host and port of PostgreSQL."
+)
 
 
 class Database:
@@ -45,11 +66,12 @@ class Database:
     """
 
     timeout = 5.0
-    """Seconds that PostgreSQL may take to answer a listener or a reader, and to accept their connection."""
+    """Seconds that PostgreSQL may take to answer a listener or a reader. To connect, ``connect_timeout`` precedes."""
 
     def __init__(self, alias: str, listen: Mapping[str, Any] | None) -> None:
         self.alias = alias
         self._listen = dict(listen or {})
+        self._has_warned = False
         try:
             connection = connections[alias]
         except ConnectionDoesNotExist as exc:
@@ -116,7 +138,7 @@ class Database:
         parameters = self.connection.get_connection_params()
         for name in ("cursor_factory", "context", "prepare_threshold"):
             parameters.pop(name, None)
-        return {**parameters, **(self._listen if listens else {})}
+        return {"fallback_application_name": "adrf_sse"} | parameters | (self._listen if listens else {})
 
     @property
     def role(self) -> str | None:
@@ -127,7 +149,16 @@ class Database:
     def unavailable(self, action: str, exc: BaseException) -> BrokerUnavailable:
         """Return the error that says what PostgreSQL must do, what it did, and what to check."""
         error = " ".join(f"{type(exc).__name__}: {exc}".split()).rstrip(".")
-        hint = _HINTS.get(getattr(exc, "sqlstate", None) or "", "Check that it runs and can be reached")
-        return BrokerUnavailable(
-            f"PostgreSQL ({self.alias!r} of DATABASES) must {action}, got {error}. {hint.format(alias=self.alias)}."
-        )
+        hint = _hint(getattr(exc, "sqlstate", None), error).format(alias=self.alias)
+        return BrokerUnavailable(f"PostgreSQL ({self.alias!r} of DATABASES) must {action}, got {error}. {hint}.")
+
+    def warn_of_lost_notifications(self) -> None:
+        """Log once that there seems to be a pooler that drops notifications."""
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(_LOST, extra=about(None))
+
+
+def _hint(code: str | None, error: str) -> str:
+    hints = [hint for part, hint in _HINTS_OF_CONNECTIONS.items() if code is None and part in error]
+    return _HINTS.get(code or "", hints[0] if hints else "Check that it runs and can be reached")

@@ -1,9 +1,8 @@
 """A connection to PostgreSQL of one event loop, which is opened when it is needed."""
 
 import asyncio
-import os
-import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from math import ceil
 from typing import Any, Protocol
 
 import psycopg
@@ -11,14 +10,13 @@ from psycopg import sql
 
 from adrf_sse.brokers.postgres.database import Database
 from adrf_sse.brokers.postgres.queries import POSITION
+from adrf_sse.brokers.postgres.session import Session
 from adrf_sse.runtime.loops import hold_task
 
 _ERRORS = (psycopg.Error, OSError, TimeoutError)
 
 _open: set["Link"] = set()
 """Kept until their loop ends, even if the settings name another broker before."""
-
-_Connection = psycopg.AsyncConnection[Any]
 
 
 class Notified(Protocol):
@@ -38,122 +36,129 @@ class Link:
     """Execute statements one after another on one connection, and perhaps receive notifications over it.
 
     A statement that fails is not repeated, because it may have been executed. The next one opens a new connection.
+    A link that ``listens`` closes its connection when nobody listens and no statement is left; others keep it.
     """
 
     def __init__(self, database: Database, *, listens: bool = False) -> None:
         self._database = database
         self._listens = listens
         self._turn = asyncio.Lock()
-        self._connection: _Connection | None = None
-        self._watched: int | None = None  # the socket, while no statement is executed
+        self._unfinished = 0  # statements
+        self._callers = 0  # that wait for statements
+        self._connecting: asyncio.Timeout | None = None
+        self._session: Session | None = None
         self._notified: Notified | None = None
+        self._opened_for: Notified | None = None  # who was told that the session listens
         self._lifetime: AsyncGenerator[None, None] | None = None
 
     async def execute(self, action: str, statement: Any, parameters: Any = ()) -> list[Any]:
-        """Execute a statement, and return its rows. If the caller is cancelled, the statement is still executed.
+        """Execute a statement, and return its rows.
 
-        Raises ``BrokerUnavailable`` that says that PostgreSQL must do the ``action``.
+        If the caller is cancelled, the statement is still executed, unless a connection has to be opened for it. Raises
+        ``BrokerUnavailable`` that says that PostgreSQL must do the ``action``.
         """
-        task = asyncio.get_running_loop().create_task(self.run(action, statement, parameters))
-        hold_task(task)
-        task.add_done_callback(_note)
-        return await asyncio.shield(task)
-
-    async def run(self, action: str, statement: Any, parameters: Any = ()) -> list[Any]:
-        """Execute a statement as ``execute()`` does, for a caller that is cancelled only together with the link."""
-        async with self._turn:
-            try:
-                return await self._run(await self._opened(), statement, parameters)
-            except _ERRORS as exc:
-                if self._connection is not None and self._connection.closed:
-                    self._drop()
-                raise self._database.unavailable(action, exc) from exc
+        return await self._shielded(action, lambda session: session.execute(statement, parameters))
 
     async def listen(self, notified: Notified) -> None:
         """Receive notifications from now on, over a connection that is opened now unless it is open."""
         self._notified = notified
-        async with self._turn:
-            try:
-                await self._opened()
-            except _ERRORS as exc:
-                raise self._database.unavailable("accept a connection that listens", exc) from exc
+        await self._shielded("accept a connection that listens", self._listen)
 
-    def close(self) -> None:
-        """Close the connection, and receive nothing more. Another statement opens a new one."""
-        self._notified = None
-        self._drop()
+    def unlisten(self) -> None:
+        """Receive nothing more."""
+        self._notified = self._opened_for = None
+        self._close_unneeded()
 
-    async def _opened(self) -> _Connection:
-        if self._connection is None:
-            if self._lifetime is None:
-                # An event loop that ends closes the asynchronous generators that were started in it.
-                self._lifetime = self._until_loop_ends()
-                await anext(self._lifetime)
-            parameters = self._database.parameters(listens=self._listens)
-            async with asyncio.timeout(self._database.timeout):
-                self._connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
-            try:
-                await self._prepare(self._connection)
-            except BaseException:
-                self._drop()
-                raise
-        return self._connection
+    # Statements have tasks of their own: psycopg would ask the server, which may hang, to end what is cancelled.
 
-    async def _prepare(self, connection: _Connection) -> None:
-        if role := self._database.role:
-            await self._run(connection, sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
-        if not self._listens:
-            connection.prepare_threshold = None  # there may be a pooler between
-            return
-        connection.add_notify_handler(lambda notify: self._notify(notify.payload))
-        [[topic]] = await self._run(connection, "SELECT adrf_sse_topic()")
-        await self._run(connection, sql.SQL("LISTEN {}").format(sql.Identifier(topic)))
-        [[position]] = await self._run(connection, POSITION)
-        if self._notified is not None:
-            self._notified.opened(position)
-
-    async def _run(self, connection: _Connection, statement: Any, parameters: Any = ()) -> list[Any]:
-        self._unwatch()  # psycopg watches the socket itself
-        timer = asyncio.get_running_loop().call_later(self._database.timeout, _abort, connection)
+    async def _shielded(self, action: str, operation: Callable[[Session], Awaitable[list[Any]]]) -> list[Any]:
+        task = asyncio.get_running_loop().create_task(self._perform(action, operation))
+        hold_task(task)
+        task.add_done_callback(_note)
+        self._callers += 1
         try:
-            async with connection.cursor(binary=True) as cursor:
-                await cursor.execute(statement, parameters)
-                return await cursor.fetchall() if cursor.description is not None else []
+            return await asyncio.shield(task)
         finally:
-            timer.cancel()
-            if self._listens and not connection.closed:
-                self._watch(connection)
+            self._callers -= 1
+            self._stop_connecting_for_nobody()
 
-    def _watch(self, connection: _Connection) -> None:
-        self._watched = connection.fileno()
-        asyncio.get_running_loop().add_reader(self._watched, self._receive, connection)
-
-    def _unwatch(self) -> None:
-        watched, self._watched = self._watched, None
-        if watched is not None:
-            asyncio.get_running_loop().remove_reader(watched)
-
-    def _receive(self, connection: _Connection) -> None:
-        """Receive notifications while no statement is executed."""
+    async def _perform(self, action: str, operation: Callable[[Session], Awaitable[list[Any]]]) -> list[Any]:
+        self._unfinished += 1
         try:
-            connection.pgconn.consume_input()
-        except psycopg.Error:
-            self._drop()
-            return
-        while (message := connection.pgconn.notifies()) is not None:
-            self._notify(message.extra.decode())
+            async with self._turn:
+                return await operation(self._session or await self._connect())
+        except _ERRORS as exc:
+            raise self._database.unavailable(action, exc) from exc
+        finally:
+            self._unfinished -= 1
+            self._close_unneeded()
+
+    def _close_unneeded(self) -> None:
+        if self._session is not None and self._listens and self._notified is None and not self._unfinished:
+            self._session.close()
+
+    # Connecting
+
+    async def _connect(self) -> Session:
+        if self._lifetime is None:
+            # An event loop that ends closes the asynchronous generators that were started in it.
+            self._lifetime = self._until_loop_ends()
+            await anext(self._lifetime)
+        timeout = self._database.timeout
+        limit = {"connect_timeout": max(2, ceil(timeout))}  # for each host; psycopg takes no less than 2 s
+        parameters = limit | self._database.parameters(listens=self._listens)
+        try:
+            async with asyncio.timeout(None) as self._connecting:
+                self._stop_connecting_for_nobody()
+                connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
+        finally:
+            self._connecting = None
+        self._session = session = Session(connection, timeout=timeout, notify=self._notify, lost=self._lose)
+        try:
+            await self._prepare(session)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _stop_connecting_for_nobody(self) -> None:
+        if not self._callers and self._connecting is not None and not self._connecting.expired():
+            self._connecting.reschedule(asyncio.get_running_loop().time())
+
+    async def _prepare(self, session: Session) -> None:
+        if role := self._database.role:
+            await session.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+        if self._notified is not None:
+            await self._listen(session)
+
+    async def _listen(self, session: Session) -> list[Any]:
+        notified = self._notified
+        if notified is None or notified is self._opened_for:
+            return []
+        try:
+            [[topic, pid]] = await session.execute("SELECT adrf_sse_topic(), pg_backend_pid()")
+            if pid == session.backend_pid:
+                session.prepare_statements()  # a pooler announces an ID of its own
+            await session.execute(sql.SQL("LISTEN {}").format(sql.Identifier(topic)))
+            [[position]] = await session.execute(POSITION)
+        except BaseException:
+            session.close()  # another server may listen: this one may be a standby
+            raise
+        if notified is self._notified:
+            self._opened_for = notified
+            notified.opened(position)
+        return []
+
+    # What the session calls
 
     def _notify(self, payload: str) -> None:
         if self._notified is not None:
             self._notified.notified(payload)
 
-    def _drop(self) -> None:
-        self._unwatch()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.pgconn.finish()
-            if self._notified is not None:
-                self._notified.lost()
+    def _lose(self, session: Session) -> None:
+        self._session = self._opened_for = None
+        if self._notified is not None:
+            self._notified.lost()
 
     async def _until_loop_ends(self) -> AsyncGenerator[None, None]:
         _open.add(self)
@@ -161,14 +166,10 @@ class Link:
             yield
         finally:
             _open.discard(self)
-            self._lifetime = None
-            self.close()
-
-
-def _abort(connection: _Connection) -> None:
-    """End what waits for an answer with an error of the connection."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as connected:
-        connected.shutdown(socket.SHUT_RDWR)
+            self._lifetime = self._notified = None
+            self._turn = asyncio.Lock()  # the old one refers to the loop
+            if self._session is not None:
+                self._session.close()
 
 
 def _note(task: "asyncio.Task[Any]") -> None:

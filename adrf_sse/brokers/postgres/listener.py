@@ -1,15 +1,16 @@
 """What receives notifications from PostgreSQL, and reads the events that they announce."""
 
 import asyncio
+import re
 from collections.abc import Collection
 
 from adrf_sse.brokers.base import Receiver
 from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.brokers.outages import Outage, wait_before_attempt
+from adrf_sse.brokers.postgres.database import Database
 from adrf_sse.brokers.postgres.link import Link
 from adrf_sse.brokers.postgres.queries import EVENTS, POSITION
 from adrf_sse.exceptions import BrokerUnavailable
-from adrf_sse.logs import about, logger
 
 MAX_WAITING = 10_000
 """Events that wait to be read at most. Beyond that, streams read history instead."""
@@ -17,19 +18,17 @@ MAX_WAITING = 10_000
 READ_EVENTS, READ_BYTES = 500, 1024 * 1024
 """Events, and bytes of events before the last one, that are read at once at most."""
 
-_LOST = (
-    "PostgreSQL must send notifications of events, got none. Streams receive events only every few seconds. If there "
-    "is a pooler in front of PostgreSQL, give PostgresBroker the option listen, with the host and port of PostgreSQL."
-)
+_ANNOUNCED = re.compile(r"([0-9]{1,18}) ([0-9]{1,18}) (?:\* ([0-9]{1,9})|([^* ]+(?: [^* ]+)*))")
+"""What a notification contains: the last ID before, the first ID, and the number of events or their channels."""
 
 
 class PostgresListener:
     """Subscribe one event loop to channels, over one connection, however many subscribers they have."""
 
-    def __init__(self, link: Link, receiver: Receiver, *, silence: float) -> None:
+    def __init__(self, link: Link, receiver: Receiver, database: Database) -> None:
         self._link = link
         self._receiver = receiver
-        self._silence = silence
+        self._database = database
         self._channels: set[str] = set()
         self._waiting: dict[int, str] = {}  # channels by the IDs of their events, in order
         self._incomplete = False  # events were published that do not wait here
@@ -38,6 +37,7 @@ class PostgresListener:
         self._was_open = False
         self._woken = asyncio.Event()
         self._outage = Outage("receiving events from PostgreSQL")
+        self._attempts = 0  # that failed since something succeeded
         self._last_number = 0  # ID of the last event that a notification has announced
         self._position = 0  # the last ID at the last look
 
@@ -53,8 +53,8 @@ class PostgresListener:
         self._channels.difference_update(channels)
 
     async def aclose(self) -> None:
-        """Close the connection."""
-        self._link.close()
+        """Receive nothing more. The connection closes when nothing is read over it."""
+        self._link.unlisten()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -67,7 +67,7 @@ class PostgresListener:
         if self._was_open:
             self._receiver.resync()
         self._was_open = True
-        self._outage.succeeded()
+        self._succeeded()
         self._is_open.set()
 
     def lost(self) -> None:
@@ -77,21 +77,17 @@ class PostgresListener:
         self._woken.set()
 
     def notified(self, payload: str) -> None:
-        """Note the events that a transaction has published: the first ID, and the channel of each event."""
-        try:
-            first, *channels = payload.split(" ")
-            number = int(first)
-            if channels[0] == "*":
-                self._incomplete = True
-                last = number + int(channels[1]) - 1
-            else:
-                last = number + len(channels) - 1
-        except (ValueError, IndexError):
+        """Note the events that a transaction has published."""
+        announced = _ANNOUNCED.fullmatch(payload)
+        if announced is None:
             return  # another program has sent it
-        if number <= self._last_number:
-            self._incomplete = True  # a standby that became the primary may not have the last events
-        self._last_number = last
-        if channels[0] != "*":
+        previous, number, total = int(announced[1]), int(announced[2]), int(announced[3] or 0)
+        channels = announced[4].split(" ") if announced[4] else []
+        if total or previous > self._last_number or number <= self._last_number:
+            # It does not name the channels, or there is one before it that was lost, or it is not ours.
+            self._incomplete = True
+        self._last_number = number + (total or len(channels)) - 1
+        if not self._incomplete:
             self._add(number, channels)
         self._woken.set()
 
@@ -104,56 +100,65 @@ class PostgresListener:
     # The task
 
     async def _run(self) -> None:
-        attempts = 0
         while True:
             try:
-                await self._link.listen(self)
-                attempts = 0
+                if not self._is_open.is_set():
+                    await self._link.listen(self)
                 await self._listen()
-            except Exception as exc:  # whatever it is, streams stay open, and the connection is tried again
+            except Exception as exc:  # whatever it is, streams stay open, and it is tried again
                 self._outage.failed(exc)
-            attempts += 1
-            await wait_before_attempt(attempts)
+                self._incomplete = True
+            self._attempts += 1
+            await wait_before_attempt(self._attempts)
 
     async def _listen(self) -> None:
         while self._is_open.is_set():
-            try:
-                async with asyncio.timeout(self._silence):
-                    await self._woken.wait()
-            except TimeoutError:
-                await self._look()
-                continue
-            self._woken.clear()
             if self._incomplete:
-                self._resync()
-            while self._waiting:
+                self._incomplete = False
+                self._waiting.clear()
+                self._receiver.resync()
+            elif self._waiting:
                 await self._deliver()
+            else:
+                await self._wait()
         raise BrokerUnavailable("PostgreSQL must keep the connection open, got it closed. Check that it runs.")
 
-    def _resync(self) -> None:
-        self._incomplete = False
-        self._waiting.clear()
-        self._receiver.resync()
+    def _succeeded(self) -> None:
+        self._attempts = 0
+        self._outage.succeeded()
 
     async def _deliver(self) -> None:
         """Read the first events that wait, as many as fit, and deliver them."""
         numbers = list(self._waiting)[:READ_EVENTS]
-        bodies = dict(await self._link.run("return the events", EVENTS, [numbers, READ_BYTES]))
+        bodies = dict(await self._link.execute("return the events", EVENTS, [numbers, READ_BYTES]))
+        self._succeeded()
         last = max(bodies, default=numbers[-1])
         for number in numbers:
             if number > last:
                 break
-            channel = self._waiting.pop(number)
-            if number not in bodies:
-                self._receiver.resync()  # it has been dropped already
-            elif channel in self._channels:
+            channel = self._waiting.pop(number, None)
+            if channel is None or channel not in self._channels:
+                continue  # the connection was lost, or the subscribers have left
+            if number in bodies:
                 self._receiver.receive(ChannelEvent(channel, number, bodies[number]))
+            else:
+                self._receiver.resync()  # it has been dropped already
+
+    async def _wait(self) -> None:
+        """Wait for notifications. After a silence, look whether some were lost, because a pooler may drop them."""
+        try:
+            async with asyncio.timeout(self._database.timeout):
+                await self._woken.wait()
+        except TimeoutError:
+            await self._look()
+        self._woken.clear()
 
     async def _look(self) -> None:
-        """Compare the last ID with that of the last notification, because a pooler may drop notifications."""
+        """Compare the last ID of the look before with that of the last notification."""
         before = self._position
-        [[self._position]] = await self._link.run("return its position", POSITION)
+        [[self._position]] = await self._link.execute("return its position", POSITION)
+        self._succeeded()
         if self._last_number < before:
             self._last_number = before
-            self._receiver.resync()
-            logger.warning(_LOST, extra=about(None))
+            self._incomplete = True
+            self._database.warn_of_lost_notifications()

@@ -69,25 +69,21 @@ RETURN {topic};
 
 INSERT INTO adrf_sse_state VALUES (adrf_sse_now(), adrf_sse_now());
 
--- Take the lock of publishers, and return the first of so many new IDs.
-CREATE FUNCTION adrf_sse_next_id(events bigint) RETURNS bigint LANGUAGE plpgsql
+-- Take the lock of publishers, and return the first new ID. The new IDs are assigned by adrf_sse_notify().
+CREATE FUNCTION adrf_sse_next_id() RETURNS bigint LANGUAGE plpgsql
 SET search_path = {schema}, pg_temp AS $$
-DECLARE
-    first bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock('adrf_sse_event'::regclass::oid::integer, 1);
-    SELECT greatest(adrf_sse_now(), last_value + 1) INTO first FROM adrf_sse_id;
-    PERFORM setval('adrf_sse_id', first + events - 1);
-    RETURN first;
+    RETURN (SELECT greatest(adrf_sse_now(), last_value + 1) FROM adrf_sse_id);
 END $$;
 
--- Notify listeners of events: the first ID, and the channel of each event in order, or * if they do not fit.
+-- Assign the IDs of events, and notify listeners: the last ID before, so that listeners see if a notification was lost,
+-- the first ID, and the channel of each event in order, or * and their number if the channels do not fit.
 CREATE FUNCTION adrf_sse_notify(first bigint, events bigint, channels text) RETURNS void LANGUAGE sql
 BEGIN ATOMIC
-    SELECT pg_notify(
-        adrf_sse_topic(),
-        CASE WHEN length(channels) <= 7900 THEN first || ' ' || channels ELSE first || ' * ' || events END
-    );
+    SELECT pg_notify(adrf_sse_topic(), last_value || ' ' || first || ' ' || CASE
+        WHEN length(channels) <= 7900 THEN channels ELSE '* ' || events
+    END), setval('adrf_sse_id', first + events - 1) FROM adrf_sse_id;
 END;
 
 -- Drop what is too old or too much: of all channels the events before a time, of one channel the first events, and the
@@ -145,7 +141,7 @@ BEGIN
     IF random() < 0.01 THEN
         PERFORM adrf_sse_trim(channel, history, ttl, 1000);
     END IF;
-    id := adrf_sse_next_id(1);
+    id := adrf_sse_next_id();
     INSERT INTO adrf_sse_event VALUES (id, channel, body);
     PERFORM adrf_sse_notify(id, 1, channel);
     RETURN id;
@@ -195,7 +191,7 @@ BEGIN
         places := places || place;
         SELECT previous INTO STRICT place FROM adrf_sse_staged WHERE ctid = place;
     END LOOP;
-    first := adrf_sse_next_id(events);
+    first := adrf_sse_next_id();
     INSERT INTO adrf_sse_event VALUES (first, OLD.channel, OLD.body);
     IF events > 1 THEN
         WITH staged AS (

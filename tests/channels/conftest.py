@@ -1,0 +1,50 @@
+"""What tests of the PostgreSQL broker's faults share."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
+
+from adrf_sse.brokers.postgres.database import Database
+from tests.support.postgres_server import EMPTY, Postgres, cluster, use_postgres
+
+
+@pytest.fixture(scope="session")
+def faulty_server() -> Iterator[Postgres]:
+    """A PostgreSQL server that tests stop and disturb one after another."""
+    with cluster(max_connections=20) as server:
+        yield server
+
+
+@pytest.fixture
+async def faulty(faulty_server: Postgres, settings: Any, django_db_blocker: Any) -> AsyncIterator[Postgres]:
+    """Configure the broker with empty tables on a server that the test may disturb. Its alias is ``faulty``."""
+    with django_db_blocker.unblock():
+        use_postgres(settings, faulty_server, "faulty")
+        faulty_server.execute(EMPTY)
+        try:
+            yield faulty_server
+        finally:
+            faulty_server.recover()
+            for close in (connections["faulty"].close, sync_to_async(lambda: connections["faulty"].close())):
+                if (closing := close()) is not None:
+                    await closing
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the broker wait for an answer a moment only."""
+    monkeypatch.setattr(Database, "timeout", 0.3)
+
+
+Records = Callable[[], list[logging.LogRecord]]
+
+
+@pytest.fixture
+def records(caplog: pytest.LogCaptureFixture) -> Records:
+    """Return what the package has logged until now."""
+    caplog.set_level(logging.INFO, "adrf_sse")
+    return lambda: [record for record in caplog.records if record.name == "adrf_sse"]
