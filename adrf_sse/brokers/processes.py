@@ -31,7 +31,7 @@ def warn_of_process(broker: object) -> None:
     """Log that no client receives what this process publishes."""
     logger.warning(
         "%s reaches only this process (%s), which serves no streams, so no client receives what it publishes. Set "
-        "ADRF_SSE['BROKER'] to a broker that connects processes, such as RedisBroker.",
+        "ADRF_SSE['BROKER'] to a broker that connects processes: PostgresBroker or RedisBroker.",
         type(broker).__name__,
         " ".join(sys.argv[:2]),
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
 from redis import Redis
 
@@ -50,7 +51,7 @@ def published(*arguments: str, **options: Any) -> int:
 )
 async def test_publish_publishes_and_prints_the_id(arguments, event, data):
     async with subscribe("news") as events:
-        number = published("news", *arguments)
+        number = await sync_to_async(published)("news", *arguments)
         got = await anext(events)
     assert (got.event, got.data, got.id) == (event, data, str(number))
 
@@ -85,7 +86,7 @@ def test_commands_warn_if_the_broker_is_limited_to_one_process(broker, command):
     publish("news", "before")
     errors = StringIO()
     call_command(*command, stdout=InterruptingOutput(2), stderr=errors)
-    warned = "only this process. Configure RedisBroker" in errors.getvalue()
+    warned = "only this process. Configure PostgresBroker or RedisBroker" in errors.getvalue()
     assert warned == get_broker().process_local
 
 

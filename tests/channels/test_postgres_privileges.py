@@ -2,6 +2,7 @@
 
 import re
 
+import psycopg
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connections, transaction
@@ -63,6 +64,18 @@ async def test_the_documented_privileges_are_sufficient(role):
     await sync_to_async(close)()
     async with subscribe("news", last_event_id=1) as events:
         assert (await anext(events)).event == "reset"
+
+
+def test_a_role_without_privileges_can_neither_read_nor_publish(role):
+    parameters = {**role.parameters, "user": "app"}
+    topic = role.execute("SELECT adrf_sse_topic()")[0][0]
+    with psycopg.connect(**parameters, autocommit=True) as connection:
+        connection.execute(f'LISTEN "{topic}"')
+        number = role.execute("SELECT adrf_sse_publish('news', 'tsecret', 1000, 1000000000)")[0][0]
+        assert [notification.payload for notification in connection.notifies(stop_after=1)] == [f"{number} news"]
+        for statement in ("SELECT body FROM adrf_sse_event", "SELECT adrf_sse_publish('news', 't', 1000, 1000000000)"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
 
 
 def test_the_error_for_missing_privileges_refers_to_the_documentation(role):

@@ -52,7 +52,7 @@ def stderr_of(code, *arguments):
 def test_a_process_that_serves_no_streams_is_warned_once(code):
     assert stderr_of(code, "worker") == (
         "MemoryBroker reaches only this process (-c worker), which serves no streams, so no client receives what it "
-        "publishes. Set ADRF_SSE['BROKER'] to a broker that connects processes, such as RedisBroker.\n"
+        "publishes. Set ADRF_SSE['BROKER'] to a broker that connects processes: PostgresBroker or RedisBroker.\n"
     )
 
 

@@ -158,7 +158,7 @@ def test_the_command_says_what_to_check_if_redis_is_unavailable(settings, argume
 def test_the_command_warns_if_the_broker_is_limited_to_one_process():
     errors = StringIO()
     call_command("sse_runs", stdout=StringIO(), stderr=errors)
-    warned = "only this process. Configure RedisBroker to reach the runs of a server." in errors.getvalue()
+    warned = "Configure PostgresBroker or RedisBroker to reach the runs of a server." in errors.getvalue()
     assert warned == get_broker().process_local
 
 

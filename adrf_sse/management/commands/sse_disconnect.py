@@ -24,7 +24,8 @@ class Command(BaseCommand):
         """Ask all processes to end the streams, and return what was asked, which Django prints."""
         if get_broker().process_local:
             self.stderr.write(
-                "The broker reaches only this process. Configure RedisBroker to reach the streams of a server."
+                "The broker reaches only this process. Configure PostgresBroker or RedisBroker to "
+                "reach the streams of a server."
             )
         given = {name: value for name, value in (("user", user), ("channel", channel), ("view", view)) if value}
         if not given:

@@ -26,7 +26,8 @@ class Command(BaseCommand):
         """Publish the event and return its ID, which Django prints."""
         if get_broker().process_local:
             self.stderr.write(
-                "The broker reaches only this process. Configure RedisBroker to reach the streams of a server."
+                "The broker reaches only this process. Configure PostgresBroker or RedisBroker to "
+                "reach the streams of a server."
             )
         try:
             return str(publish(channel, _parsed(data) if json else data, event=event))

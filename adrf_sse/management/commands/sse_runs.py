@@ -42,7 +42,8 @@ class Command(BaseCommand):
         """Stop runs, or return the list of runs, which Django prints."""
         if get_broker().process_local:
             self.stderr.write(
-                "The broker reaches only this process. Configure RedisBroker to reach the runs of a server."
+                "The broker reaches only this process. Configure PostgresBroker or RedisBroker to "
+                "reach the runs of a server."
             )
         try:
             if stop:

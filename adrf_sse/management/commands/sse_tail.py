@@ -26,7 +26,8 @@ class Command(BaseCommand):
         """Print events until the user interrupts the command."""
         if get_broker().process_local:
             self.stderr.write(
-                "The broker reaches only this process. Configure RedisBroker to receive the events of a server."
+                "The broker reaches only this process. Configure PostgresBroker or RedisBroker to "
+                "receive the events of a server."
             )
         try:
             subscription = subscribe(*channels, last_event_id=last_event_id)
