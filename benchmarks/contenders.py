@@ -11,7 +11,7 @@ class Contender:
 
     name: str
     module: str = ""
-    """Module of ``benchmarks.apps`` whose ``application`` is served; nginx has none."""
+    """Module of ``benchmarks.apps`` whose ``application`` is served; nginx and what has no server have none."""
     needs: tuple[str, ...] = ()
     """Python modules, and programs of ``benchmarks.programs``, that have to be installed."""
     database: bool = False

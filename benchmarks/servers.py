@@ -5,8 +5,8 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +34,8 @@ class Server:
     contender: Contender
     pid: int
     port: int
+    environment: dict[str, str] = field(default_factory=dict)
+    """The environment variables that name what it needs."""
 
     def cpu_seconds(self) -> float:
         """Return the processor time of all threads of the process, also of those that have ended."""
@@ -59,19 +61,20 @@ class Server:
 
 @contextmanager
 def serving(contender: Contender, path: str, backlog: int) -> Iterator[Server]:
-    """Run a contender's server and what it needs. Yield the server once it answers a request for the path."""
+    """Run a contender's server, if it has one, and what it needs. Yield it once it answers a request for the path."""
+    program: AbstractContextManager[tuple[int, int]] = nullcontext((0, 0))
     with ExitStack() as stack:
+        environment = stack.enter_context(brokers(contender))
         if NGINX in contender.needs:
             program = nginx()
-        else:
-            environment = stack.enter_context(brokers(contender))
+        elif contender.module:
             if contender.database:
                 folder = stack.enter_context(TemporaryDirectory(prefix="adrf_sse-database-"))
                 environment = {**environment, "BENCHMARK_DATABASE": os.path.join(folder, "rows.sqlite3")}
             if contender.sessions:
                 environment = {**environment, **stack.enter_context(sessions())}
             program = worker(contender.module, path, backlog, environment)
-        yield Server(contender, *stack.enter_context(program))
+        yield Server(contender, *stack.enter_context(program), environment)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from benchmarks.clients.writers import writing
 from benchmarks.contenders import PLAIN, PUBLISHING
 from benchmarks.results import Figures, Results
-from benchmarks.servers import Server, brokers
+from benchmarks.servers import Server
 from benchmarks.suites.suite import Column, Sitting, Suite, Table
 
 
@@ -24,7 +24,7 @@ class Sizes:
 def publishing(server: Server, sizes: Sizes) -> Figures:
     """Events of one writer, of several, and of large transactions, and transactions that also save a row."""
     name, seconds = server.contender.name, sizes.seconds
-    with brokers(server.contender) as environment, writing(name, environment, sizes.writers) as writers:
+    with writing(name, server.environment, sizes.writers) as writers:
         return {
             "alone": writers.rate("alone", seconds),
             "together": writers.rate("together", seconds, events=sizes.together) * sizes.together,
@@ -49,7 +49,7 @@ PUBLISHING_SUITE = Suite(
     marker="publishing",
     contenders=PUBLISHING,
     baseline=PLAIN,
-    sittings=(Sitting((publishing,), has_server=False),),
+    sittings=(Sitting((publishing,)),),
     full=Sizes(),
     quick=Sizes(seconds=0.2, writers=2, together=10),
     tables=(

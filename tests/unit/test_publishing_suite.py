@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.contenders import OVER_POSTGRES, OVER_REDIS, PLAIN, PUBLISHING
+from benchmarks.contenders import FANOUT, OVER_POSTGRES, OVER_REDIS, PLAIN, PUBLISHING
 from benchmarks.results import Report, Results
 from benchmarks.rounds import play
 from benchmarks.suites.fanout import FANOUT_SUITE, lone
@@ -24,11 +24,23 @@ def test_the_tables_compare_with_a_plain_insert():
     assert "in brackets the median ratio to INSERT of the same run" in page
 
 
+@pytest.mark.parametrize("key", ["many_paced_lost", "crowd_burst_disordered"])
+def test_the_command_fails_if_a_broker_loses_an_event_or_repeats_one(key):
+    def failures(name, share):
+        reports = {one.name: Report({key: share} if one.name == name else {}) for one in FANOUT}
+        return FANOUT_SUITE.failures(Results(FANOUT, FANOUT_SUITE.quick, [reports]))
+
+    assert failures(OVER_POSTGRES, 0.0) == []
+    assert failures("django-eventstream", 0.5) == []
+    [failure] = failures(OVER_POSTGRES, 0.5)
+    assert failure.startswith(f"{OVER_POSTGRES}, ")
+
+
 @pytest.mark.slow
 @pytest.mark.server
 def test_writers_write_and_publish_until_their_time_is_over():
     programs()
-    suite = replace(PUBLISHING_SUITE, sittings=(Sitting((publishing,), only=(OVER_POSTGRES,), has_server=False),))
+    suite = replace(PUBLISHING_SUITE, sittings=(Sitting((publishing,), only=(OVER_POSTGRES,)),))
     report = play(suite, [OVER_POSTGRES], 1, replace(suite.quick, seconds=0.05)).rounds[0][OVER_POSTGRES]
     assert report.problems == {}
     assert report.figures.keys() == {column.key for column in suite.tables[0].columns}
