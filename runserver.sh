@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Serves the example at http://127.0.0.1:8000/. Creates .venv if it does not exist.
+# Serves the example at http://127.0.0.1:8000/. Creates .venv if it does not exist, and the tables of the database,
+# which is that of DATABASE_URL (postgres://user:password@host:port/name) or a file of SQLite.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./venv.sh
