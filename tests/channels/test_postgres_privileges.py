@@ -72,7 +72,9 @@ def test_a_role_without_privileges_can_neither_read_nor_publish(role):
     with psycopg.connect(**parameters, autocommit=True) as connection:
         connection.execute(f'LISTEN "{topic}"')
         number = role.execute("SELECT adrf_sse_publish('news', 'tsecret', 1000, 1000000000)")[0][0]
-        assert [notification.payload for notification in connection.notifies(stop_after=1)] == [f"{number} news"]
+        [notification] = connection.notifies(stop_after=1)
+        assert str(number) in notification.payload
+        assert "secret" not in notification.payload
         for statement in ("SELECT body FROM adrf_sse_event", "SELECT adrf_sse_publish('news', 't', 1000, 1000000000)"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement)
