@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import ClassVar, Protocol
 
-from adrf_sse.brokers.messages import ChannelEvent, Page
+from adrf_sse.brokers.messages import ChannelEvent, Page, Trimmed
 from adrf_sse.brokers.runs import RunStore
 
 
@@ -75,6 +75,13 @@ class Broker(ABC):
     @abstractmethod
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> Listener:
         """Return a listener for an event loop."""
+
+    def trim(self) -> Trimmed | None:
+        """Delete now what no longer has to be kept; ``None`` if the broker deletes it without being asked.
+
+        Raises ``BrokerUnavailable``.
+        """
+        return None
 
     @property
     def runs(self) -> RunStore:

@@ -137,6 +137,15 @@ class Page(NamedTuple):
     """The channels of which events may be missing, each with the ID up to which they may be missing."""
 
 
+class Trimmed(NamedTuple):
+    """What a broker has deleted because it no longer has to keep it."""
+
+    events: int
+    """Events of channels that were too old or too many."""
+    runs: int
+    """Runs that had expired, and their events."""
+
+
 def first_of(events: Iterable[ChannelEvent], limit: int) -> list[ChannelEvent]:
     """Return the first events, at most ``limit``, and at most ``PAGE_SIZE`` bytes unless the first one is larger."""
     first: list[ChannelEvent] = []

@@ -9,11 +9,12 @@ from asgiref.sync import sync_to_async
 from django.db import DEFAULT_DB_ALIAS
 
 from adrf_sse.brokers.base import Broker, Receiver
-from adrf_sse.brokers.messages import PAGE_SIZE, ChannelEvent, Page, microseconds_kept
+from adrf_sse.brokers.messages import PAGE_SIZE, ChannelEvent, Page, Trimmed, microseconds_kept
 from adrf_sse.brokers.postgres.database import Database
 from adrf_sse.brokers.postgres.link import Link
 from adrf_sse.brokers.postgres.listener import PostgresListener
 from adrf_sse.brokers.postgres.queries import PAGE, POSITION
+from adrf_sse.brokers.postgres.trimming import trim
 from adrf_sse.brokers.runs import CHANNEL_PREFIX
 from adrf_sse.settings import sse_settings
 
@@ -75,6 +76,10 @@ class PostgresBroker(Broker):
         missed = {channel: number for number, channel, body, _ in rows if body is None}
         events = [ChannelEvent(channel, number, body) for number, channel, body, _ in found]
         return Page(events, position, not found or found[0][3] == len(found), missed)
+
+    def trim(self) -> Trimmed:
+        """Delete all that no longer has to be kept. Publishers delete a part of it from time to time."""
+        return trim(self._database)
 
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> PostgresListener:
         """Return a listener for an event loop."""

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from adrf_sse.brokers import Broker, get_broker
 from adrf_sse.brokers.base import Listener, Receiver
 from adrf_sse.brokers.memory import MemoryBroker
-from adrf_sse.brokers.messages import ChannelEvent, Page, page_of
+from adrf_sse.brokers.messages import ChannelEvent, Page, Trimmed, page_of
 from adrf_sse.brokers.postgres import PostgresBroker
 from adrf_sse.brokers.redis import RedisBroker
 from adrf_sse.exceptions import BrokerUnavailable
@@ -75,6 +75,11 @@ class ListBroker(Broker):
     def joins_transaction(self, alias: str) -> bool:
         return False
 
+    def trim(self) -> Trimmed:
+        events = len(self.events)
+        self.events.clear()
+        return Trimmed(events, runs=0)
+
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> Listener:
         return ListListener(self, receiver)
 
@@ -97,3 +102,8 @@ def postgres_broker() -> Broker:
 
 def is_local() -> bool:
     return get_broker().process_local
+
+
+def trimmed() -> int:
+    trimmed = get_broker().trim()
+    return 0 if trimmed is None else trimmed.events + trimmed.runs
