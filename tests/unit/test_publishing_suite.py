@@ -38,6 +38,7 @@ def test_the_command_fails_if_a_broker_loses_an_event_or_repeats_one(key):
 
 @pytest.mark.slow
 @pytest.mark.server
+@pytest.mark.timeout(300)
 def test_writers_write_and_publish_until_their_time_is_over():
     programs()
     suite = replace(PUBLISHING_SUITE, sittings=(Sitting((publishing,), only=(OVER_POSTGRES,)),))
@@ -49,6 +50,7 @@ def test_writers_write_and_publish_until_their_time_is_over():
 
 @pytest.mark.slow
 @pytest.mark.server
+@pytest.mark.timeout(300)
 def test_a_lone_event_is_measured_with_its_parts():
     programs()
     suite = replace(FANOUT_SUITE, sittings=(Sitting((lone,), only=(OVER_POSTGRES,)),))
