@@ -2,6 +2,7 @@
 
 from django.core.checks import Tags
 
+from adrf_sse.checks.databases import check_tables
 from adrf_sse.checks.generators import check_generators
 from adrf_sse.checks.project import (
     check_asgi_application,
@@ -23,6 +24,7 @@ CHECKS = {
     check_development_server: [TAG, Tags.async_support],
     check_middleware: [TAG, Tags.async_support],
     check_broker: [TAG],
+    check_tables: [TAG, Tags.database],
     check_workers: [TAG],
     check_atomic_requests: [TAG, Tags.urls],
     check_renderers: [TAG, Tags.urls],

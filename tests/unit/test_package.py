@@ -14,7 +14,8 @@ ALONE = """
 import importlib.abc, pkgutil, sys
 
 OPTIONAL = {
-    "anyio", "drf_spectacular", "httpx", "orjson", "playwright", "prometheus_client", "pytest", "redis", "uvicorn"
+    "anyio", "drf_spectacular", "httpx", "orjson", "playwright", "prometheus_client", "psycopg", "psycopg2", "pytest",
+    "redis", "uvicorn"
 }
 
 class Refuse(importlib.abc.MetaPathFinder):
@@ -40,6 +41,7 @@ settings.configure(
 django.setup()
 call_command("check")
 LEAVES = {
+    "adrf_sse.brokers.postgres": "adrf-sse[postgres]",
     "adrf_sse.brokers.redis": "adrf-sse[redis]",
     "adrf_sse.metrics": "adrf-sse[metrics]",
     "adrf_sse.openapi.extension": "adrf-sse[openapi]",

@@ -70,7 +70,6 @@ class Database:
 
     def __init__(self, alias: str, listen: Mapping[str, Any] | None) -> None:
         self.alias = alias
-        self._listen = dict(listen or {})
         self._has_warned = False
         try:
             connection = connections[alias]
@@ -89,11 +88,14 @@ class Database:
                 f"manage.py migrate --database={alias}"
             )
         try:
+            self._listen = dict(listen or {})
             make_conninfo("", **self._listen)
-        except (psycopg.Error, TypeError) as exc:
+        except (psycopg.Error, TypeError, ValueError) as exc:
+            # The message names the parameters without their values, which may be secret.
+            got = ", ".join(map(str, listen)) if isinstance(listen, Mapping) else f"a {type(listen).__name__}"
             raise ImproperlyConfigured(
-                f"The option listen of PostgresBroker must be parameters of libpq, such as host and port, got "
-                f"{', '.join(map(str, self._listen))}. Correct them."
+                "The option listen of PostgresBroker must be a dict of parameters of libpq, such as host and port, got "
+                f"{got}. Correct them."
             ) from exc
 
     @property

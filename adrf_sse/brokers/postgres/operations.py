@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import router
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
@@ -47,6 +48,11 @@ class PostgresSQL(Operation):
         with connection.cursor() as cursor:
             cursor.execute("SELECT current_schema()")
             schema = cursor.fetchone()[0]
+        if schema is None:
+            raise ImproperlyConfigured(
+                f"The migrations must create tables in a schema, got none of the search_path of {connection.alias!r}. "
+                "Create the schema."
+            )
         topic = f"adrf_sse.{schema}".encode()[:63].decode(errors="ignore").replace("'", "''")
         names = {"{schema}": schema_editor.quote_name(schema), "{topic}": f"'{topic}'"}
         for placeholder, name in names.items():

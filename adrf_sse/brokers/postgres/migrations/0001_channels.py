@@ -214,9 +214,9 @@ FOR EACH ROW WHEN (OLD.number = 1) EXECUTE FUNCTION adrf_sse_commit();
 
 REVERSE = """
 DROP TABLE adrf_sse_staged, adrf_sse_event, adrf_sse_channel, adrf_sse_state;
-DROP SEQUENCE adrf_sse_id;
 DROP FUNCTION adrf_sse_notify, adrf_sse_topic, adrf_sse_next_id, adrf_sse_trim, adrf_sse_publish, adrf_sse_stage,
     adrf_sse_defer, adrf_sse_commit, adrf_sse_now;
+DROP SEQUENCE adrf_sse_id;
 """
 
 
