@@ -115,7 +115,7 @@ class Control:
         attempts = 0
         while True:
             try:
-                return await get_broker().aposition()
+                return (await get_broker().read([CONTROL_CHANNEL], None, 1)).position
             except BrokerUnavailable:
                 attempts += 1
                 await wait_before_attempt(attempts)

@@ -137,7 +137,7 @@ async def end_run(run_id: str) -> Run:
         local_runs.check(run_id)
         if not broker.process_local:
             try:
-                await broker.apublish(CONTROL_CHANNEL, message_body({"id": run_id}, STOP_EVENT))
+                await broker.apublish_now(CONTROL_CHANNEL, message_body({"id": run_id}, STOP_EVENT))
             except BrokerUnavailable as exc:  # the producer learns of it when it renews its lease
                 message = "The producer of the run %s could not be told that the run was stopped: %s"
                 logger.warning(message, run_id, exc, extra=about(None))

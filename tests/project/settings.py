@@ -38,6 +38,14 @@ if port := os.environ.get("TEST_POSTGRES_PORT"):
         "USER": "postgres",
         "OPTIONS": {"pool": {"min_size": 1, "max_size": 8}} if os.environ.get("TEST_POSTGRES_POOL") else {},
     }
+if port := os.environ.get("TEST_EVENTS_PORT"):  # the database of use_postgres() in another process
+    DATABASES["events"] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": "127.0.0.1",
+        "PORT": port,
+        "NAME": "postgres",
+        "USER": "postgres",
+    }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True

@@ -12,7 +12,7 @@ from adrf_sse.runs import follow, produce, run_state, start_run, stop_run
 from adrf_sse.runs.begin import Start
 from tests.support.runs import COMPLETED, LOST, STOPPED, Gate, all_of, slots_to_come_back, words
 
-LEASE = 0.5
+LEASE = 1.0
 
 pytestmark = pytest.mark.usefixtures("broker")
 

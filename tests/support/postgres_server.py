@@ -22,10 +22,10 @@ from tests.support.ports import free_port
 T = TypeVar("T")
 
 EMPTY = """
-TRUNCATE adrf_sse_event, adrf_sse_channel, adrf_sse_staged;
+TRUNCATE adrf_sse_event, adrf_sse_channel, adrf_sse_staged, adrf_sse_run;
 UPDATE adrf_sse_state SET forgotten = adrf_sse_now(), position = adrf_sse_now();
 """
-"""Removes all events."""
+"""Removes all events and runs."""
 
 
 def programs() -> Path:

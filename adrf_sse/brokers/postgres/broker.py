@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
 from django.db import DEFAULT_DB_ALIAS
@@ -11,9 +10,10 @@ from django.db import DEFAULT_DB_ALIAS
 from adrf_sse.brokers.base import Broker, Receiver
 from adrf_sse.brokers.messages import PAGE_SIZE, ChannelEvent, Page, Trimmed, microseconds_kept
 from adrf_sse.brokers.postgres.database import Database
-from adrf_sse.brokers.postgres.link import Link
+from adrf_sse.brokers.postgres.link import Links
 from adrf_sse.brokers.postgres.listener import PostgresListener
-from adrf_sse.brokers.postgres.queries import PAGE, POSITION
+from adrf_sse.brokers.postgres.queries import PAGE, POSITION, PUBLISH, STAGE
+from adrf_sse.brokers.postgres.runs import PostgresRuns
 from adrf_sse.brokers.postgres.trimming import trim
 from adrf_sse.brokers.runs import CHANNEL_PREFIX
 from adrf_sse.settings import sse_settings
@@ -29,19 +29,24 @@ class PostgresBroker(Broker):
 
     def __init__(self, alias: str = DEFAULT_DB_ALIAS, listen: Mapping[str, Any] | None = None) -> None:
         self._database = Database(alias, listen)
-        self._links: WeakKeyDictionary[asyncio.AbstractEventLoop, Link] = WeakKeyDictionary()
+        self._listening = Links(self._database, listens=True)
+        self._writing = Links(self._database)
+        self._runs = PostgresRuns(self._writing)
 
     def publish(self, channel: str, body: bytes) -> int | None:
         """Store an event, and return its ID; ``None`` in a transaction, whose commit assigns the ID."""
-        function = "adrf_sse_stage" if self._database.in_transaction() else "adrf_sse_publish"
-        parameters = [channel, body, sse_settings.CHANNEL_HISTORY, microseconds_kept()]
-        number: int | None
-        [number] = self._database.query("store the event", f"SELECT {function}(%s, %s, %s, %s)", parameters)
-        return number if function == "adrf_sse_publish" else None
+        is_staged = self._database.in_transaction()
+        statement = STAGE if is_staged else PUBLISH
+        [number] = self._database.query("store the event", statement, _publishing(channel, body))
+        return None if is_staged else int(number)
 
     async def apublish(self, channel: str, body: bytes) -> int | None:
         """Publish an event in a thread, as Django's ORM runs there."""
         return await sync_to_async(self.publish)(channel, body)
+
+    async def apublish_now(self, channel: str, body: bytes) -> None:
+        """Publish an event over another connection than Django's."""
+        await self._writing.here().execute("store the event", PUBLISH, _publishing(channel, body))
 
     def joins_transaction(self, alias: str) -> bool:
         """Return whether the alias is that of the broker."""
@@ -57,7 +62,7 @@ class PostgresBroker(Broker):
 
     async def read(self, channels: Collection[str], after: int | None, limit: int) -> Page:
         """Return at most ``limit`` events after an ID."""
-        link = self._link()
+        link = self._listening.here()
         if after is None:
             [[position]] = await link.execute("return its position", POSITION)
             return Page([], position, True)
@@ -83,8 +88,13 @@ class PostgresBroker(Broker):
 
     def listen(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> PostgresListener:
         """Return a listener for an event loop."""
-        return PostgresListener(self._link(), receiver, self._database)
+        return PostgresListener(self._listening.here(), receiver, self._database)
 
-    def _link(self) -> Link:
-        """Return the link of the running loop that listens and reads."""
-        return self._links.setdefault(asyncio.get_running_loop(), Link(self._database, listens=True))
+    @property
+    def runs(self) -> PostgresRuns:
+        """The runs of all processes that share this database."""
+        return self._runs
+
+
+def _publishing(channel: str, body: bytes) -> list[Any]:
+    return [channel, body, sse_settings.CHANNEL_HISTORY, microseconds_kept()]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from math import ceil
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import sql
@@ -170,6 +171,23 @@ class Link:
             self._turn = asyncio.Lock()  # the old one refers to the loop
             if self._session is not None:
                 self._session.close()
+
+
+class Links:
+    """The links to a database, one for each event loop."""
+
+    def __init__(self, database: Database, *, listens: bool = False) -> None:
+        self._database = database
+        self._listens = listens
+        self._links: WeakKeyDictionary[asyncio.AbstractEventLoop, Link] = WeakKeyDictionary()
+
+    def here(self) -> Link:
+        """Return the link of the running loop."""
+        loop = asyncio.get_running_loop()
+        link = self._links.get(loop)
+        if link is None:
+            link = self._links[loop] = Link(self._database, listens=self._listens)
+        return link
 
 
 def _note(task: "asyncio.Task[Any]") -> None:

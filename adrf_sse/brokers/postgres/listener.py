@@ -18,8 +18,9 @@ MAX_WAITING = 10_000
 READ_EVENTS, READ_BYTES = 500, 1024 * 1024
 """Events, and bytes of events before the last one, that are read at once at most."""
 
-_ANNOUNCED = re.compile(r"([0-9]{1,18}) ([0-9]{1,18}) (?:\* ([0-9]{1,9})|([^* ]+(?: [^* ]+)*))")
-"""What a notification contains: the last ID before, the first ID, and the number of events or their channels."""
+_ANNOUNCED = re.compile(r"([0-9]{1,18}) ([0-9]{1,18}) (?:([^* ]*)\* ?([0-9]{1,9})|([^* ]+(?: [^* ]+)*))")
+"""What a notification contains: the last ID before, the first ID, and the number of events, perhaps with the channel of
+all of them, or the channel of each."""
 
 
 class PostgresListener:
@@ -81,9 +82,12 @@ class PostgresListener:
         announced = _ANNOUNCED.fullmatch(payload)
         if announced is None:
             return  # another program has sent it
-        previous, number, total = int(announced[1]), int(announced[2]), int(announced[3] or 0)
-        channels = announced[4].split(" ") if announced[4] else []
-        if total or previous > self._last_number or number <= self._last_number:
+        previous, number, total = int(announced[1]), int(announced[2]), int(announced[4] or 0)
+        if announced[3]:
+            channels = [announced[3]] * min(total, MAX_WAITING + 1)
+        else:
+            channels = announced[5].split(" ") if announced[5] else []
+        if not channels or previous > self._last_number or number <= self._last_number:
             # It does not name the channels, or there is one before it that was lost, or it is not ours.
             self._incomplete = True
         self._last_number = number + (total or len(channels)) - 1

@@ -1,4 +1,7 @@
-"""What listeners and readers ask PostgreSQL."""
+"""What publishers, listeners and readers ask PostgreSQL."""
+
+PUBLISH, STAGE = "SELECT adrf_sse_publish(%s, %s, %s, %s)", "SELECT adrf_sse_stage(%s, %s, %s, %s)"
+"""Publish an event outside of a transaction, or in one. Parameters: channel, body, events and microseconds kept."""
 
 POSITION = "SELECT greatest(position, (SELECT max(id) FROM adrf_sse_event)) FROM adrf_sse_state"
 """The last ID that was assigned to an event whose transaction has committed."""

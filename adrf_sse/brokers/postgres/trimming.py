@@ -17,7 +17,6 @@ BATCH = 1000
 _WAIT = "SELECT pg_advisory_xact_lock('adrf_sse_event'::regclass::oid::integer, 2)"
 _EVENTS = "SELECT adrf_sse_trim(%s, %s, %s, %s)"
 _RUNS = "SELECT adrf_sse_trim_runs(%s)"
-_HAS_RUNS = "SELECT to_regprocedure('adrf_sse_trim_runs(integer)') IS NOT NULL"
 _LONG = """
 SELECT array_agg(channel) FROM (
     SELECT channel FROM adrf_sse_event WHERE NOT starts_with(channel, 'adrf-sse.run:')
@@ -35,7 +34,7 @@ def trim(database: Database) -> Trimmed:
     events = 0
     for channel in ["", *(_row(database, _LONG, [history]) or [])]:  # no channel is called ""
         events += sum(_batches(database, _EVENTS, [channel, history, microseconds_kept(), BATCH]))
-    runs = sum(_batches(database, _RUNS, [BATCH])) if _row(database, _HAS_RUNS, []) else 0
+    runs = sum(_batches(database, _RUNS, [BATCH]))
     return Trimmed(events, runs)
 
 

@@ -78,7 +78,8 @@ BEGIN
 END $$;
 
 -- Assign the IDs of events, and notify listeners: the last ID before, so that listeners see if a notification was lost,
--- the first ID, and the channel of each event in order, or * and their number if the channels do not fit.
+-- the first ID, and the channel of each event in order, or channel*number for a number of them in one channel, or * and
+-- their number if the channels do not fit.
 CREATE FUNCTION adrf_sse_notify(first bigint, events bigint, channels text) RETURNS void LANGUAGE sql
 BEGIN ATOMIC
     SELECT pg_notify(adrf_sse_topic(), last_value || ' ' || first || ' ' || CASE
