@@ -1,7 +1,8 @@
 """What tests of the PostgreSQL broker's faults share."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ def faulty_server() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-async def faulty(faulty_server: Postgres, settings: Any, django_db_blocker: Any) -> AsyncIterator[Postgres]:
+def faulty(faulty_server: Postgres, settings: Any, django_db_blocker: Any) -> Iterator[Postgres]:
     """Configure the broker with empty tables on a server that the test may disturb. Its alias is ``faulty``."""
     with django_db_blocker.unblock():
         use_postgres(settings, faulty_server, "faulty")
@@ -29,9 +30,13 @@ async def faulty(faulty_server: Postgres, settings: Any, django_db_blocker: Any)
             yield faulty_server
         finally:
             faulty_server.recover()
-            for close in (connections["faulty"].close, sync_to_async(lambda: connections["faulty"].close())):
-                if (closing := close()) is not None:
-                    await closing
+            connections["faulty"].close()
+            asyncio.run(_close_connection_for_async())
+
+
+@sync_to_async
+def _close_connection_for_async() -> None:
+    connections["faulty"].close()
 
 
 @pytest.fixture

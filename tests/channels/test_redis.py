@@ -10,6 +10,7 @@ from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.redis import RedisBroker
 from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
 from adrf_sse.exceptions import BrokerUnavailable
+from tests.support.ports import refusing_server
 from tests.support.redis_server import redis_server, use_redis
 
 PERSISTENT = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
@@ -176,7 +177,7 @@ async def test_publishing_fails_with_a_hint_while_redis_is_out_of_memory(redis):
 async def test_a_long_outage_is_logged_once(redis, records):
     async with subscribe("news") as events:
         redis.kill()
-        with redis.replaced_by_a_refusing_server() as attempts:
+        with refusing_server(redis.port) as attempts:
             for _ in range(5):
                 await asyncio.to_thread(attempts.get)
         redis.start()

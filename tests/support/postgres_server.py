@@ -28,6 +28,10 @@ UPDATE adrf_sse_state SET forgotten = adrf_sse_now(), position = adrf_sse_now();
 """Removes all events and runs."""
 
 
+OBEDIENT = "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0"
+"""Options of connections of the tests' own, whatever a test has changed."""
+
+
 def programs() -> Path:
     """Return the folder of PostgreSQL's programs, or skip or fail the test if they are missing."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -37,7 +41,7 @@ def programs() -> Path:
         if os.environ.get("ADRF_SSE_REQUIRE_ALL") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
-    return Path(found).parent
+    return Path(found).resolve().parent
 
 
 class Postgres:
@@ -50,13 +54,36 @@ class Postgres:
         self._frozen: set[int] = set()
         # PostgreSQL refuses to run as root.
         self._user = "postgres" if os.geteuid() == 0 else None
-        if self._user:
-            shutil.chown(folder, self._user)
+        self.own(folder)
         self._options = (
             f"-p {self.port} -k {folder} -c listen_addresses=127.0.0.1 "
             f"-c max_connections={max_connections} -c fsync=off"
         )
-        self._run("initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "-N")
+
+    def create(self) -> None:
+        """Create an empty cluster."""
+        self._run("initdb", "-D", f"{self._folder}/data", "-U", "postgres", "-A", "trust", "-N")
+
+    def copy(self, primary: "Postgres") -> None:
+        """Create a standby of a cluster that runs."""
+        source = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres")
+        self._run("pg_basebackup", "-D", f"{self._folder}/data", *source, "-R", "-X", "stream", "-c", "fast", "-N")
+
+    def promote(self) -> None:
+        """Let a standby become a primary."""
+        self._run("pg_ctl", "-D", f"{self._folder}/data", "-w", "promote")
+
+    def new_folder(self, name: str) -> Path:
+        """Create a folder that PostgreSQL can write to."""
+        folder = self._folder / name
+        folder.mkdir()
+        self.own(folder)
+        return folder
+
+    def own(self, folder: Path) -> None:
+        """Let PostgreSQL write to a folder."""
+        if self._user:
+            shutil.chown(folder, self._user)
 
     def start(self) -> None:
         """Start PostgreSQL and wait until it accepts connections."""
@@ -123,7 +150,7 @@ class Postgres:
 
     def execute(self, query: str, *parameters: Any) -> list[Any]:
         """Execute SQL, and return the rows."""
-        with psycopg.connect(**self.parameters, autocommit=True) as connection:
+        with psycopg.connect(**self.parameters, options=OBEDIENT, autocommit=True) as connection:
             cursor = connection.execute(query, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
@@ -200,11 +227,15 @@ def closing(function: Callable[..., T]) -> Callable[..., T]:
 
 
 @contextmanager
-def cluster(max_connections: int) -> Iterator[Postgres]:
-    """Run a cluster that accepts ``max_connections`` connections."""
+def cluster(max_connections: int, primary: Postgres | None = None) -> Iterator[Postgres]:
+    """Run a cluster that accepts ``max_connections`` connections, perhaps as a standby of another."""
     folder = Path(mkdtemp(prefix="adrf_sse-postgres-"))
     try:
         server = Postgres(folder, max_connections)
+        if primary is None:
+            server.create()
+        else:
+            server.copy(primary)
         try:
             server.start()
             yield server

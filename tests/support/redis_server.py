@@ -3,14 +3,11 @@
 import os
 import shutil
 import signal
-import socketserver
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from queue import SimpleQueue
 from tempfile import mkdtemp
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -72,27 +69,6 @@ class RedisServer:
         """Continue after ``pause()``."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
-
-    @contextmanager
-    def replaced_by_a_refusing_server(self) -> "Iterator[SimpleQueue[str]]":
-        """Listen on the port of the killed Redis, close each connection at once, and yield a queue of the attempts."""
-        attempts: SimpleQueue[str] = SimpleQueue()
-
-        class RefusingHandler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                attempts.put("connected")
-
-        class Server(socketserver.TCPServer):
-            allow_reuse_address = True
-
-        with Server(("127.0.0.1", self.port), RefusingHandler) as server:
-            thread = Thread(target=server.serve_forever, args=[0.01])
-            thread.start()
-            try:
-                yield attempts
-            finally:
-                server.shutdown()
-                thread.join()
 
     @contextmanager
     def sentinel(self, folder: Path, name: str, *lines: str) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""A TCP proxy that loses replies."""
+"""A TCP proxy that loses replies, or hangs."""
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +17,16 @@ class Proxy:
         self._skip = 0
         self._handlers: set[asyncio.Task[None]] = set()
         self._writers: list[asyncio.StreamWriter] = []
+        self._hanging: list[asyncio.Event] = []
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    def hang(self) -> None:
+        """Forward nothing more over the connections that are open now. They stay open; new ones work."""
+        self._flowing.clear()
+        self._hanging.append(self._flowing)
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     def lose_reply_to(self, text: bytes, times: int = 1, skip: int = 0) -> None:
         """Close the connection in place of the reply to the next requests that contain a text, after some of them."""
@@ -42,8 +52,10 @@ class Proxy:
     async def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event, *, is_request: bool
     ) -> None:
+        flowing = self._flowing
         with suppress(OSError):
             while data := await reader.read(2**20):
+                await flowing.wait()
                 if is_request and self._times and self._lose in data:
                     if self._skip:
                         self._skip -= 1
@@ -61,6 +73,8 @@ class Proxy:
         """Close all connections."""
         for writer in self._writers:
             writer.transport.abort()
+        for flowing in self._hanging:
+            flowing.set()
         await asyncio.gather(*self._handlers)
 
 
