@@ -7,6 +7,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connections, transaction
 
+from adrf_sse.brokers import get_broker
+from adrf_sse.brokers.runs import NewRun, Write
 from adrf_sse.channels import acurrent_event_id, apublish, publish, subscribe
 from adrf_sse.exceptions import BrokerUnavailable
 from tests.support.postgres_server import Postgres
@@ -61,6 +63,21 @@ async def test_the_documented_privileges_are_sufficient(role):
         await sync_to_async(publish_in_a_transaction)()
         assert [(await anext(events)).data for _ in "23"] == [2, 3]
     assert [await sync_to_async(trim)(1, 10**12), await sync_to_async(trim)(1, 0)] == [2, 1]
+    await sync_to_async(close)()
+
+
+async def test_the_documented_privileges_are_sufficient_for_runs(role):
+    role.execute(GRANTS)
+    runs = get_broker().runs
+    run = NewRun(id="a", owner=None, starter="s", queued=True, lease=60, key="k", endings={"failed": [], "stopped": []})
+    await runs.create(run)
+    await runs.claim("a", "s", 60)
+    await runs.write(Write(id="a", producer="s", lease=60, bodies=[b"tdata: a\n\n"]))
+    assert [found.status for found in await runs.all(10)] == ["running"]
+    assert await runs.end("a", "stopped")
+    await runs.discard("a", "s")
+    assert await runs.read("a", 1) is None
+    assert await sync_to_async(get_broker().trim)() is not None
     await sync_to_async(close)()
     async with subscribe("news", last_event_id=1) as events:
         assert (await anext(events)).event == "reset"

@@ -1,4 +1,4 @@
-"""Tests of the example's chat and orders on real servers: with the memory broker, and with Redis or PostgreSQL."""
+"""Tests of the example's chat and orders on real servers, with each broker, and of its assistant with PostgreSQL."""
 
 import json
 import re
@@ -250,6 +250,18 @@ def test_the_demo_user_can_open_the_admin(memory_site: Site) -> None:
     assert memory_site.client.get("/admin/orders/order/").status_code == 302
     log_in(memory_site.client)
     assert memory_site.client.get("/admin/orders/order/").status_code == 200
+
+
+# Assistant
+
+
+@pytest.mark.slow
+def test_an_answer_is_the_same_in_every_worker_with_postgresql(postgres_site: Site) -> None:
+    answer = postgres_site.client.post("/assistant/runs/", data={"prompt": "Why?"}, headers={"Accept": "*/*"})
+    assert answer.content.endswith(b'event: end\ndata: {"status":"completed"}\n\n')
+    for _ in range(4):  # each connection may reach another worker
+        again = httpx.get(postgres_site.client.base_url.join(answer.headers["Location"]), timeout=60)
+        assert again.content == answer.content
 
 
 # Under WSGI
