@@ -80,12 +80,14 @@ END $$;
 -- Assign the IDs of events, and notify listeners: the last ID before, so that listeners see if a notification was lost,
 -- the first ID, and the channel of each event in order, or channel*number for a number of them in one channel, or * and
 -- their number if the channels do not fit.
-CREATE FUNCTION adrf_sse_notify(first bigint, events bigint, channels text) RETURNS void LANGUAGE sql
-BEGIN ATOMIC
-    SELECT pg_notify(adrf_sse_topic(), last_value || ' ' || first || ' ' || CASE
+-- In SQL, its query would be planned at each call, under the lock of publishers.
+CREATE FUNCTION adrf_sse_notify(first bigint, events bigint, channels text) RETURNS void LANGUAGE plpgsql
+SET search_path = {schema}, pg_temp AS $$
+BEGIN
+    PERFORM pg_notify(adrf_sse_topic(), last_value || ' ' || first || ' ' || CASE
         WHEN length(channels) <= 7900 THEN channels ELSE '* ' || events
     END), setval('adrf_sse_id', first + events - 1) FROM adrf_sse_id;
-END;
+END $$;
 
 -- Drop what is too old or too much: of all channels the events before a time, of one channel the first events, and the
 -- marks that this makes superfluous. Returns how many events were dropped. Only one transaction does so at a time.
