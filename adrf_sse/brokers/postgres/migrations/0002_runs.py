@@ -130,7 +130,8 @@ BEGIN
             done := 'repeated';
             RETURN;
         END IF;
-        UPDATE adrf_sse_run SET key = NULL WHERE key = request;
+        UPDATE adrf_sse_run AS kept SET key = NULL
+        WHERE kept.key = request AND coalesce(kept.expires, kept.lease + kept.ttl) <= present;
     END IF;
     seen := adrf_sse_run_look(run_id, ttl);
     run := seen.run;
@@ -144,7 +145,10 @@ BEGIN
         done := 'active';
         RETURN;
     END IF;
-    UPDATE adrf_sse_run SET key = NULL, is_removed = true, expires = present WHERE id = run_id AND NOT is_removed;
+    -- Not any run with the ID: somebody else may have created one meanwhile.
+    UPDATE adrf_sse_run AS kept SET key = NULL, is_removed = true, expires = present
+    WHERE kept.id = run_id AND NOT kept.is_removed
+        AND (kept.number = run.number OR coalesce(kept.expires, kept.lease + kept.ttl) <= present);
     INSERT INTO adrf_sse_run AS new (id, key, status, owner, starter, producer, started, lease, ttl, statuses, endings)
     SELECT run_id, request, status, owner, starter, producer, started, present + duration, ttl, statuses, endings
     FROM (VALUES ('queued', NULL, NULL::bigint, true), ('running', starter, present, false))
