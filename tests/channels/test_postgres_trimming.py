@@ -14,6 +14,7 @@ from adrf_sse.brokers.messages import Trimmed
 from adrf_sse.channels import current_event_id, publish
 from tests.channels.test_postgres_locks import waiting
 from tests.channels.test_postgres_transactions import in_thread
+from tests.runs.test_stores import new_run, write
 from tests.support.postgres_server import postgres_alias
 from tests.support.redis_server import use_redis
 
@@ -117,7 +118,7 @@ def test_many_connections_trim_and_publish_at_the_same_time(server):
     def trim(_):
         return in_thread(lambda: [get_broker().trim() for _ in range(5)])
 
-    def write(channel):
+    def publish_to(channel):
         def publish_all():
             for number in range(100):
                 with transaction.atomic("events"):
@@ -129,7 +130,7 @@ def test_many_connections_trim_and_publish_at_the_same_time(server):
         return in_thread(publish_all)
 
     with ThreadPoolExecutor(6) as threads:
-        results = [*threads.map(trim, range(2)), *threads.map(write, ["a", "a", "b", "c"])]
+        results = [*threads.map(trim, range(2)), *threads.map(publish_to, ["a", "a", "b", "c"])]
     assert len(results) == 6
     get_broker().trim()
     assert server.execute("SELECT channel, count(*) FROM adrf_sse_event GROUP BY 1 ORDER BY 1") == [
@@ -168,6 +169,20 @@ def test_the_command_deletes_everything_in_batches(server):
     assert trimmed() == "Deleted 3500 events of channels, and 0 events and records of expired runs.\n"
     assert numbers(server) == sorted(kept)
     assert trimmed().startswith("Deleted 0 events")
+
+
+def test_the_command_deletes_expired_runs(server):
+    @async_to_sync
+    async def run():
+        await get_broker().runs.create(new_run())
+        await get_broker().runs.write(write("a", "b", status="completed"))
+
+    run()
+    assert get_broker().trim() == Trimmed(0, 0), "runs are kept until they expire, whatever CHANNEL_HISTORY is"
+    server.execute("UPDATE adrf_sse_run SET expires = 1")
+    position = current_event_id()
+    assert trimmed() == "Deleted 0 events of channels, and 4 events and records of expired runs.\n"
+    assert (numbers(server), current_event_id()) == ([], position)
 
 
 def test_the_command_waits_for_a_transaction_that_trims(server):
