@@ -75,4 +75,4 @@ async def test_no_statement_of_a_listener_is_compiled():
                 plan = await link.execute("explain", f"EXPLAIN (ANALYZE) {query}", values)
                 assert not any("JIT:" in line for [line] in plan), plan
     finally:
-        link.close()
+        link.unlisten()
