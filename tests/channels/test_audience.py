@@ -2,8 +2,10 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from threading import Thread
 
 import pytest
+from django.db import connections
 
 from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
 from adrf_sse.channels import audience as audience_module
@@ -18,6 +20,19 @@ async def entered(stack, count):
     return [await stack.enter_async_context(subscribe("news")) for _ in range(count)]
 
 
+def publish_at_once(values):
+    """Publish events while the event loop waits."""
+
+    def work():
+        for value in values:
+            publish("news", value)
+        connections.close_all()
+
+    thread = Thread(target=work)
+    thread.start()
+    thread.join()
+
+
 async def take(events, count):
     return [(await anext(events)).data for _ in range(count)]
 
@@ -27,7 +42,7 @@ async def test_each_of_many_subscribers_receives_each_event_once_and_in_order(tu
     async with AsyncExitStack() as stack:
         subscribers = await entered(stack, MANY)
         for n in range(50):
-            publish("news", n)
+            await apublish("news", n)
             if turn:
                 await asyncio.sleep(0)
         for events in subscribers:
@@ -78,8 +93,7 @@ async def test_subscribers_read_history_if_the_log_is_full(monkeypatch, settings
     monkeypatch.setattr(audience_module, "MAX_LOG", 20)
     async with AsyncExitStack() as stack:
         subscribers = await entered(stack, MANY)
-        for n in range(100):
-            publish("news", n)
+        publish_at_once(range(100))
         got = [await take(events, 100) for events in subscribers]
         assert got == [list(range(100))] * MANY
         await apublish("news", "live")

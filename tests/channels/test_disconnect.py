@@ -205,7 +205,7 @@ async def test_the_streams_of_a_user_on_a_channel_end(name, reasons):
         assert await reasons.get() == "revoked"
         assert await is_open(others[0], "a")
         assert await is_open(others[1], "b")
-        disconnect(user="7", channel="b")
+        await sync_to_async(disconnect)(user="7", channel="b")
         assert await has_ended(others[1])
         assert await is_open(others[0], "a")
         await adisconnect(channel="a")
@@ -437,7 +437,8 @@ async def test_a_wrong_broker_does_not_keep_streams_from_opening(settings, urls,
 async def test_the_command_ends_streams_and_prints_what_it_asked_for():
     async with streams("/channels/?user=7&channel=a", "/channels/?user=7&channel=b") as (ended, other):
         output, errors = StringIO(), StringIO()
-        call_command("sse_disconnect", user="7", channel="a", view="channels", stdout=output, stderr=errors)
+        command = sync_to_async(call_command)
+        await command("sse_disconnect", user="7", channel="a", view="channels", stdout=output, stderr=errors)
         assert output.getvalue() == "Asked all processes to end the streams of user 7, channel a, view channels.\n"
         assert ("only this process" in errors.getvalue()) == get_broker().process_local
         assert await has_ended(ended)

@@ -58,7 +58,7 @@ async def test_pages_contain_each_event_of_all_channels_once_and_in_order(limit)
     for _ in range(200):
         channel = choose.choice([*channels, *channels[:2] * 10])
         size = choose.choices(sizes, [20, 20, 5, 5, 3, 2, 1])[0]
-        expected.append((publish(channel, "x" * size), channel, size))
+        expected.append((await apublish(channel, "x" * size), channel, size))
     read = await pages(channels, limit)
     events = [event for page in read for event in page.events]
     assert [(event.number, event.channel, len(event.data)) for event in events] == expected
@@ -67,8 +67,8 @@ async def test_pages_contain_each_event_of_all_channels_once_and_in_order(limit)
 
 @pytest.mark.usefixtures("broker")
 async def test_a_page_is_at_most_as_large_as_its_limit_or_its_first_event():
-    numbers = [publish(f"c{n % 3}", "x" * (PAGE_SIZE // 4 - 100)) for n in range(10)]
-    numbers += [publish("c0", "x" * 2 * PAGE_SIZE), publish("c1", "small")]
+    numbers = [await apublish(f"c{n % 3}", "x" * (PAGE_SIZE // 4 - 100)) for n in range(10)]
+    numbers += [await apublish("c0", "x" * 2 * PAGE_SIZE), await apublish("c1", "small")]
     read = await pages(["c0", "c1", "c2"], 100)
     assert [len(page.events) for page in read] == [4, 4, 2, 1, 1]
     assert numbers_of(read) == numbers

@@ -69,10 +69,6 @@ async def test_no_statement_of_a_listener_is_compiled():
         "bytes": 256 * 1024,
     }
     link = Link(Database("events", None), listens=True)
-    try:
-        for _ in range(8):  # after the fifth, psycopg prepares the statement, and PostgreSQL may choose a generic plan
-            for query, values in ((PAGE, parameters), (EVENTS, [[1, 2, 3], 1000]), (POSITION, ())):
-                plan = await link.execute("explain", f"EXPLAIN (ANALYZE) {query}", values)
-                assert not any("JIT:" in line for [line] in plan), plan
-    finally:
-        link.unlisten()
+    for query, values in ((PAGE, parameters), (EVENTS, [[1, 2, 3], 1000]), (POSITION, ())):
+        plan = await link.execute("explain", f"EXPLAIN (ANALYZE) {query}", values)
+        assert not any("JIT:" in line for [line] in plan), plan

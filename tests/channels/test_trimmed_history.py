@@ -103,14 +103,14 @@ async def come_and_go(connect, visit, client, publisher, seed):
                 for _ in range(choose.randrange(1, 60)):
                     client.receive(await receive())
                     if choose.random() < 0.2:
-                        await publisher.events(choose.randrange(1, 40))
-        await publisher.events(choose.choice([1, 10, 100, 400]))
+                        await publisher.events(choose.randrange(1, 20))
+        await publisher.events(choose.choice([1, 10, 50, 150]))
 
 
 @pytest.mark.usefixtures("broker")
 @pytest.mark.parametrize("connect", [stream, subscription])
 async def test_each_gap_in_a_trimmed_history_is_announced(settings, visit, connect):
-    settings.ADRF_SSE = {**settings.ADRF_SSE, "CHANNEL_HISTORY": 20, "MAX_SUBSCRIBER_BACKLOG": 30}
+    settings.ADRF_SSE = {**settings.ADRF_SSE, "CHANNEL_HISTORY": 5, "MAX_SUBSCRIBER_BACKLOG": 30}
     seed = random.randrange(2**32)
     choose = random.Random(seed)
     publisher = Publisher(seed)

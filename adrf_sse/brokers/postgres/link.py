@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from adrf_sse.brokers.postgres.database import Database
-from adrf_sse.brokers.postgres.queries import POSITION
+from adrf_sse.brokers.postgres.queries import PLANNING, POSITION
 from adrf_sse.brokers.postgres.session import Session
 from adrf_sse.runtime.loops import hold_task
 
@@ -129,6 +129,8 @@ class Link:
     async def _prepare(self, session: Session) -> None:
         if role := self._database.role:
             await session.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+        if self._listens:
+            await session.execute(PLANNING)
         if self._notified is not None:
             await self._listen(session)
 

@@ -12,7 +12,8 @@ class PostgresSQL(Operation):
     """Execute SQL on databases that are PostgreSQL and that routers allow; do nothing on others.
 
     In the SQL, ``{schema}`` is the schema in which tables are created, quoted. The functions find the tables there,
-    whatever the search path of their caller is. ``{topic}`` is the name for ``LISTEN``, as a literal.
+    whatever the search path of their caller is. ``{sequence}`` and ``{staged}`` are two of them. ``{topic}`` is the
+    name for ``LISTEN``, as a literal, and ``{lock}`` the first of two integers that name the advisory locks.
     """
 
     reduces_to_sql = True
@@ -53,8 +54,23 @@ class PostgresSQL(Operation):
                 f"The migrations must create tables in a schema, got none of the search_path of {connection.alias!r}. "
                 "Create the schema."
             )
-        topic = f"adrf_sse.{schema}".encode()[:63].decode(errors="ignore").replace("'", "''")
-        names = {"{schema}": schema_editor.quote_name(schema), "{topic}": f"'{topic}'"}
+        topic = f"adrf_sse.{schema}".encode()[:63].decode(errors="ignore")
+        quoted = schema_editor.quote_name(schema)
+        names = {
+            "{schema}": quoted,
+            "{sequence}": _regclass(f"{quoted}.adrf_sse_id"),
+            "{staged}": _regclass(f"{quoted}.adrf_sse_staged"),
+            "{lock}": f"{_regclass(f'{quoted}.adrf_sse_event')}::oid::integer",
+            "{topic}": _literal(topic),
+        }
         for placeholder, name in names.items():
             sql = sql.replace(placeholder, name)
         schema_editor.execute(sql, params=None)
+
+
+def _regclass(name: str) -> str:
+    return f"{_literal(name)}::regclass"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -3,6 +3,11 @@
 PUBLISH, STAGE = "SELECT adrf_sse_publish(%s, %s, %s, %s)", "SELECT adrf_sse_stage(%s, %s, %s, %s)"
 """Publish an event outside of a transaction, or in one. Parameters: channel, body, events and microseconds kept."""
 
+PLANNING = """
+SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_seqscan', 'enable_bitmapscan', 'jit']) AS name
+"""
+"""Makes the queries below read the indexes in their order, whatever the statistics of the tables are."""
+
 POSITION = "SELECT greatest(position, (SELECT max(id) FROM adrf_sse_event)) FROM adrf_sse_state"
 """The last ID that was assigned to an event whose transaction has committed."""
 

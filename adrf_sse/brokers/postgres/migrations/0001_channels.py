@@ -11,7 +11,8 @@ would hold the lock while checks of its foreign keys wait for rows that others, 
 
 A setting of the transaction contains the place of the last staged event, and each staged event that of the one before.
 A savepoint that is rolled back restores the setting. So staged events are found without a scan, at which serializable
-transactions would conflict. Costs of disabled scans are so high that PostgreSQL would compile every query (``jit``).
+transactions would conflict. Where a query has to use a disabled scan, its cost is so high that PostgreSQL would compile
+it (``jit``).
 """
 
 from django.db import migrations
@@ -60,6 +61,9 @@ COMMENT ON COLUMN adrf_sse_staged.number IS 'The number of the event in its tran
 COMMENT ON COLUMN adrf_sse_staged.previous IS 'The place of the event with the number before';
 """
 
+# The time in microseconds, or one more than the last ID.
+NEXT = "greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint, last_value + 1)"
+
 FUNCTIONS = """
 CREATE FUNCTION adrf_sse_now() RETURNS bigint LANGUAGE sql VOLATILE
 RETURN (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
@@ -70,142 +74,144 @@ RETURN {topic};
 INSERT INTO adrf_sse_state VALUES (adrf_sse_now(), adrf_sse_now());
 
 -- Take the lock of publishers, and return the first new ID. The new IDs are assigned by adrf_sse_notify().
-CREATE FUNCTION adrf_sse_next_id() RETURNS bigint LANGUAGE plpgsql
-SET search_path = {schema}, pg_temp AS $$
+CREATE FUNCTION adrf_sse_next_id() RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock('adrf_sse_event'::regclass::oid::integer, 1);
-    RETURN (SELECT greatest(adrf_sse_now(), last_value + 1) FROM adrf_sse_id);
+    PERFORM pg_advisory_xact_lock({lock}, 1);
+    RETURN (SELECT {next} FROM {schema}.adrf_sse_id);
 END $$;
 
 -- Assign the IDs of events, and notify listeners: the last ID before, so that listeners see if a notification was lost,
 -- the first ID, and the channel of each event in order, or channel*number for a number of them in one channel, or * and
 -- their number if the channels do not fit.
 -- In SQL, its query would be planned at each call, under the lock of publishers.
-CREATE FUNCTION adrf_sse_notify(first bigint, events bigint, channels text) RETURNS void LANGUAGE plpgsql
-SET search_path = {schema}, pg_temp AS $$
+CREATE FUNCTION adrf_sse_notify(first bigint, events bigint, channels text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_notify(adrf_sse_topic(), last_value || ' ' || first || ' ' || CASE
+    PERFORM pg_notify({topic}, last_value || ' ' || first || ' ' || CASE
         WHEN length(channels) <= 7900 THEN channels ELSE '* ' || events
-    END), setval('adrf_sse_id', first + events - 1) FROM adrf_sse_id;
+    END), setval({sequence}, first + events - 1) FROM {schema}.adrf_sse_id;
 END $$;
 
 -- Drop what is too old or too much: of all channels the events before a time, of one channel the first events, and the
 -- marks that this makes superfluous. Returns how many events were dropped. Only one transaction does so at a time.
+-- The settings make it read the indexes in their order, whatever the statistics of the tables are.
 CREATE FUNCTION adrf_sse_trim(trimmed text, history integer, ttl bigint, most integer) RETURNS bigint LANGUAGE plpgsql
-SET search_path = {schema}, pg_temp AS $$
+SET search_path = {schema}, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET jit = off AS $$
 DECLARE
-    first bigint;
+    horizon bigint := adrf_sse_now() - ttl;
+    until bigint;
     total bigint := 0;
     events bigint;
-    last bigint;
 BEGIN
     -- Others than READ COMMITTED would fail at rows that were changed meanwhile.
-    IF current_setting('transaction_isolation') <> 'read committed'
-        OR NOT pg_try_advisory_xact_lock('adrf_sse_event'::regclass::oid::integer, 2) THEN
+    IF current_setting('transaction_isolation') <> 'read committed' OR NOT pg_try_advisory_xact_lock({lock}, 2) THEN
         RETURN 0;
     END IF;
-    WITH gone AS (
-        DELETE FROM adrf_sse_event WHERE id IN (
-            SELECT id FROM adrf_sse_event
-            WHERE id < adrf_sse_now() - ttl AND NOT starts_with(channel, 'adrf-sse.run:')
-            ORDER BY id LIMIT most FOR UPDATE SKIP LOCKED
-        ) RETURNING id
-    )
-    SELECT count(*), max(id) INTO events, last FROM gone;
-    IF events > 0 THEN
-        total := events;
-        UPDATE adrf_sse_state SET forgotten = greatest(forgotten, last), position = greatest(position, last);
-        DELETE FROM adrf_sse_channel WHERE dropped <= last AND NOT starts_with(name, 'adrf-sse.run:');
+    SELECT max(id) INTO until FROM (
+        SELECT id FROM adrf_sse_event WHERE id < horizon AND NOT starts_with(channel, 'adrf-sse.run:')
+        ORDER BY id LIMIT most
+    ) AS old;
+    IF until IS NOT NULL THEN
+        DELETE FROM adrf_sse_event WHERE id <= until AND NOT starts_with(channel, 'adrf-sse.run:');
+        GET DIAGNOSTICS total = ROW_COUNT;
+        UPDATE adrf_sse_state SET forgotten = greatest(forgotten, until), position = greatest(position, until);
+        DELETE FROM adrf_sse_channel WHERE dropped <= until AND NOT starts_with(name, 'adrf-sse.run:');
     END IF;
-    SELECT id INTO first FROM adrf_sse_event WHERE channel = trimmed ORDER BY id DESC OFFSET history LIMIT 1;
+    SELECT id INTO until FROM adrf_sse_event WHERE channel = trimmed ORDER BY id DESC OFFSET history LIMIT 1;
     IF found THEN
-        WITH gone AS (
-            DELETE FROM adrf_sse_event WHERE id IN (
-                SELECT id FROM adrf_sse_event WHERE channel = trimmed AND id <= first
-                ORDER BY id LIMIT most FOR UPDATE SKIP LOCKED
-            ) RETURNING id
-        )
-        SELECT count(*), max(id) INTO events, last FROM gone;
-        IF events > 0 THEN
-            total := total + events;
-            INSERT INTO adrf_sse_channel VALUES (trimmed, last)
-            ON CONFLICT (name) DO UPDATE SET dropped = greatest(adrf_sse_channel.dropped, excluded.dropped);
-        END IF;
+        SELECT max(id) INTO until FROM (
+            SELECT id FROM adrf_sse_event WHERE channel = trimmed AND id <= until ORDER BY id LIMIT most
+        ) AS first;
+        DELETE FROM adrf_sse_event WHERE channel = trimmed AND id <= until;
+        GET DIAGNOSTICS events = ROW_COUNT;
+        total := total + events;
+        INSERT INTO adrf_sse_channel VALUES (trimmed, until)
+        ON CONFLICT (name) DO UPDATE SET dropped = greatest(adrf_sse_channel.dropped, excluded.dropped);
     END IF;
     RETURN total;
 END $$;
 
 -- Publish an event outside of a transaction, and return its ID.
 CREATE FUNCTION adrf_sse_publish(channel text, body bytea, history integer, ttl bigint) RETURNS bigint LANGUAGE plpgsql
-SET search_path = {schema}, pg_temp AS $$
+AS $$
 DECLARE
     id bigint;
 BEGIN
     IF random() < 0.01 THEN
-        PERFORM adrf_sse_trim(channel, history, ttl, 1000);
+        PERFORM {schema}.adrf_sse_trim(channel, history, ttl, 1000);
     END IF;
-    id := adrf_sse_next_id();
-    INSERT INTO adrf_sse_event VALUES (id, channel, body);
-    PERFORM adrf_sse_notify(id, 1, channel);
+    PERFORM pg_advisory_xact_lock({lock}, 1);
+    INSERT INTO {schema}.adrf_sse_event SELECT {next}, channel, body FROM {schema}.adrf_sse_id
+    RETURNING adrf_sse_event.id INTO id;
+    PERFORM {schema}.adrf_sse_notify(id, 1, channel);
     RETURN id;
 END $$;
 
 -- Publish an event when the transaction commits.
 CREATE FUNCTION adrf_sse_stage(channel text, body bytea, history integer, ttl bigint) RETURNS void LANGUAGE plpgsql
-SET search_path = {schema}, pg_temp AS $$
+AS $$
 DECLARE
-    setting text := 'adrf_sse.staged_' || 'adrf_sse_staged'::regclass::oid;
+    setting text := 'adrf_sse.staged_' || {staged}::oid;
     last text := current_setting(setting, true);
     event integer := 1;
     place tid;
 BEGIN
     IF random() < 0.01 THEN
-        PERFORM adrf_sse_trim(channel, history, ttl, 1000);
+        PERFORM {schema}.adrf_sse_trim(channel, history, ttl, 1000);
     END IF;
     IF last <> '' THEN
         event := split_part(last, ' ', 1)::integer + 1;
         place := split_part(last, ' ', 2)::tid;
     END IF;
     -- If constraints are immediate, the triggers fire at the end of this statement.
-    INSERT INTO adrf_sse_staged VALUES (event, place, channel, body)
+    INSERT INTO {schema}.adrf_sse_staged VALUES (event, place, channel, body)
     RETURNING set_config(setting, event || ' ' || ctid, true) INTO last;
 END $$;
 
-CREATE FUNCTION adrf_sse_defer() RETURNS trigger LANGUAGE plpgsql
-SET search_path = {schema}, pg_temp SET enable_seqscan = off SET jit = off AS $$
+CREATE FUNCTION adrf_sse_defer() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
-    DELETE FROM adrf_sse_staged WHERE ctid = NEW.ctid;
+    DELETE FROM {schema}.adrf_sse_staged WHERE ctid = NEW.ctid;
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION adrf_sse_commit() RETURNS trigger LANGUAGE plpgsql
-SET search_path = {schema}, pg_temp SET enable_seqscan = off SET jit = off AS $$
+CREATE FUNCTION adrf_sse_commit() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     setting text := 'adrf_sse.staged_' || TG_RELID;
     last text := current_setting(setting);
+    channel text := OLD.channel;
+    id bigint;
+BEGIN
+    PERFORM set_config(setting, '', true), pg_advisory_xact_lock({lock}, 1);
+    INSERT INTO {schema}.adrf_sse_event SELECT {next}, channel, OLD.body FROM {schema}.adrf_sse_id
+    RETURNING adrf_sse_event.id INTO id;
+    IF last LIKE '1 %' THEN
+        PERFORM {schema}.adrf_sse_notify(id, 1, channel);
+    ELSE
+        PERFORM {schema}.adrf_sse_commit_others(last, id, channel);
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- Publish the other events of a transaction.
+CREATE FUNCTION adrf_sse_commit_others(last text, first bigint, first_channel text) RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off SET jit = off AS $$
+DECLARE
     events integer := split_part(last, ' ', 1);
     place tid := split_part(last, ' ', 2);
     places tid[] := '{}';
     channels text;
-    first bigint;
 BEGIN
-    PERFORM set_config(setting, '', true);
     FOR number IN 2..events LOOP
         places := places || place;
-        SELECT previous INTO STRICT place FROM adrf_sse_staged WHERE ctid = place;
+        SELECT previous INTO STRICT place FROM {schema}.adrf_sse_staged WHERE ctid = place;
     END LOOP;
-    first := adrf_sse_next_id();
-    INSERT INTO adrf_sse_event VALUES (first, OLD.channel, OLD.body);
-    IF events > 1 THEN
-        WITH staged AS (
-            DELETE FROM adrf_sse_staged WHERE ctid = ANY (places) RETURNING number, channel, body
-        ), added AS (
-            INSERT INTO adrf_sse_event SELECT first - 1 + number, channel, body FROM staged RETURNING id, channel
-        )
-        SELECT string_agg(channel, ' ' ORDER BY id) INTO channels FROM added;
-    END IF;
-    PERFORM adrf_sse_notify(first, events, concat_ws(' ', OLD.channel, channels));
-    RETURN NULL;
+    WITH staged AS (
+        DELETE FROM {schema}.adrf_sse_staged WHERE ctid = ANY (places) RETURNING number, channel, body
+    ), added AS (
+        INSERT INTO {schema}.adrf_sse_event SELECT first - 1 + number, channel, body FROM staged RETURNING id, channel
+    )
+    SELECT string_agg(channel, ' ' ORDER BY id) INTO channels FROM added;
+    PERFORM {schema}.adrf_sse_notify(first, events, first_channel || ' ' || channels);
 END $$;
 
 CREATE CONSTRAINT TRIGGER adrf_sse_defer AFTER INSERT ON adrf_sse_staged DEFERRABLE INITIALLY DEFERRED
@@ -218,7 +224,7 @@ FOR EACH ROW WHEN (OLD.number = 1) EXECUTE FUNCTION adrf_sse_commit();
 REVERSE = """
 DROP TABLE adrf_sse_staged, adrf_sse_event, adrf_sse_channel, adrf_sse_state;
 DROP FUNCTION adrf_sse_notify, adrf_sse_topic, adrf_sse_next_id, adrf_sse_trim, adrf_sse_publish, adrf_sse_stage,
-    adrf_sse_defer, adrf_sse_commit, adrf_sse_now;
+    adrf_sse_defer, adrf_sse_commit, adrf_sse_commit_others, adrf_sse_now;
 DROP SEQUENCE adrf_sse_id;
 """
 
@@ -230,4 +236,4 @@ class Migration(migrations.Migration):
 
     dependencies = []
 
-    operations = [PostgresSQL(TABLES + FUNCTIONS, REVERSE)]
+    operations = [PostgresSQL(TABLES + FUNCTIONS.replace("{next}", NEXT), REVERSE)]
