@@ -47,6 +47,8 @@ def test_no_statement_of_a_publisher_is_compiled(explained):
         with connection.transaction():
             for _ in range(3):
                 connection.execute("SELECT adrf_sse_stage('news', 'x', %s, %s)", [HISTORY, DAY])
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            connection.execute("SELECT adrf_sse_stage('news', 'x', %s, %s)", [HISTORY, DAY])
         # Last, because the plans of the functions that it calls would be kept.
         connection.execute("SELECT adrf_sse_publish('news', 'x', %s, %s)", [HISTORY, DAY])
         connection.execute("SELECT adrf_sse_trim('news', 2, 1000, 10)")
@@ -69,6 +71,7 @@ async def test_no_statement_of_a_listener_is_compiled():
         "bytes": 256 * 1024,
     }
     link = Link(Database("events", None), listens=True)
-    for query, values in ((PAGE, parameters), (EVENTS, [[1, 2, 3], 1000]), (POSITION, ())):
-        plan = await link.execute("explain", f"EXPLAIN (ANALYZE) {query}", values)
-        assert not any("JIT:" in line for [line] in plan), plan
+    for _ in range(8):  # after the fifth, psycopg prepares the statement, and PostgreSQL may choose a generic plan
+        for query, values in ((PAGE, parameters), (EVENTS, [[1, 2, 3], 1000]), (POSITION, ())):
+            plan = await link.execute("explain", f"EXPLAIN (ANALYZE) {query}", values)
+            assert not any("JIT:" in line for [line] in plan), plan
