@@ -106,8 +106,8 @@ class Link:
             self._lifetime = self._until_loop_ends()
             await anext(self._lifetime)
         timeout = self._database.timeout
-        limit = {"connect_timeout": max(2, ceil(timeout))}  # for each host; psycopg takes no less than 2 s
-        parameters = limit | self._database.parameters(listens=self._listens)
+        parameters: dict[str, Any] = {"connect_timeout": max(2, ceil(timeout))}  # for each host; psycopg takes >= 2 s
+        parameters |= self._database.parameters(listens=self._listens)
         try:
             async with asyncio.timeout(None) as self._connecting:
                 self._stop_connecting_for_nobody()
