@@ -168,7 +168,8 @@ BEGIN
     RETURNING set_config(setting, event || ' ' || ctid, true) INTO last;
 END $$;
 
-CREATE FUNCTION adrf_sse_defer() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
+CREATE FUNCTION adrf_sse_defer() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     DELETE FROM {schema}.adrf_sse_staged WHERE ctid = NEW.ctid;
     RETURN NULL;
