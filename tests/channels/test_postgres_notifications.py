@@ -161,7 +161,7 @@ async def test_events_that_were_dropped_before_they_are_read_cause_a_reset(serve
         first = await apublish("news", "first")
         assert await take(events, 1) == ["first"]
         [listener] = server.backends("adrf_sse")
-        server.freeze(listener)
+        server.freeze_idle(listener)
         for n in range(50):
             await apublish("news", n)
         await apublish("other", "kept")

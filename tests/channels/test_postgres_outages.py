@@ -239,7 +239,7 @@ async def test_a_listener_whose_backend_hangs_connects_anew(faulty, records, imp
         await apublish("news", 1)
         assert await take(events, 1) == [1]
         [listener] = faulty.backends("adrf_sse")
-        faulty.freeze(listener)
+        faulty.freeze_idle(listener)
         await apublish("news", 2)
         assert await take(events, 1) == [2]
         await apublish("news", 3)

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import wraps
@@ -115,6 +116,13 @@ class Postgres:
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
             self._frozen.add(pid)
+
+    def freeze_idle(self, pid: int) -> None:
+        """Stop the process of a connection when it waits for the client, and so holds up no other process."""
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event = 'ClientRead'"
+        while not self.execute(waiting, pid):
+            time.sleep(0.001)
+        self.freeze(pid)
 
     def freeze_all(self) -> None:
         """Stop PostgreSQL with all of its processes."""
