@@ -18,23 +18,27 @@ pytestmark = pytest.mark.server
 DAY = 86_400
 
 
-@pytest.fixture(autouse=True)
-def shared(settings, redis_url):
-    use_redis(settings, redis_url)
+SLOW = pytest.mark.slow
+
+
+@pytest.fixture(params=["redis", pytest.param("postgres", marks=SLOW)])
+def url(request, settings):
+    """The URL of the server that this process and others share."""
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres_broker").url
+    use_redis(settings, request.getfixturevalue("redis_url"))
+    return request.getfixturevalue("redis_url")
 
 
 def data_of(text):
     return re.findall(r"^data: (.*)$", text, re.MULTILINE)
 
 
-SLOW = pytest.mark.slow
-
-
 @pytest.mark.parametrize(
     "shift", [pytest.param(0, marks=SLOW), 2 * DAY, -2 * DAY], ids=["same clock", "clock ahead", "clock behind"]
 )
-async def test_a_run_is_followed_and_stopped_from_another_process(tmp_path, redis_url, shift):
-    with run_server(tmp_path, redis_url, shift=shift, RUN_LEASE=120) as server:
+async def test_a_run_is_followed_and_stopped_from_another_process(tmp_path, url, shift):
+    with run_server(tmp_path, url, shift=shift, RUN_LEASE=120) as server:
         run_id, script = await server.start()
         async with follow(run_id) as events, asyncio.timeout(30):
             script.put("a", "b")
@@ -58,8 +62,8 @@ async def test_a_run_is_followed_and_stopped_from_another_process(tmp_path, redi
         assert abs((await run_state(whole))["started"] - first).total_seconds() < 60
 
 
-async def test_a_process_that_was_stopped_for_longer_than_its_lease_stops_writing(tmp_path, redis_url):
-    with run_server(tmp_path, redis_url, RUN_LEASE=3) as server:
+async def test_a_process_that_was_stopped_for_longer_than_its_lease_stops_writing(tmp_path, url):
+    with run_server(tmp_path, url, RUN_LEASE=3) as server:
         run_id, script = await server.start()
         async with follow(run_id) as events, asyncio.timeout(40):
             script.put("a")
@@ -82,8 +86,8 @@ async def test_a_process_that_was_stopped_for_longer_than_its_lease_stops_writin
         assert await all_of(another) == [(None, "x"), COMPLETED]
 
 
-async def test_a_process_whose_event_loop_blocks_for_longer_than_its_lease_stops_writing(tmp_path, redis_url):
-    with run_server(tmp_path, redis_url, RUN_LEASE=3) as server:
+async def test_a_process_whose_event_loop_blocks_for_longer_than_its_lease_stops_writing(tmp_path, url):
+    with run_server(tmp_path, url, RUN_LEASE=3) as server:
         run_id, script = await server.start()
         async with follow(run_id) as events:
             script.put("a")
@@ -96,8 +100,8 @@ async def test_a_process_whose_event_loop_blocks_for_longer_than_its_lease_stops
         assert await all_of(run_id) == events
 
 
-async def test_followers_of_a_killed_process_receive_an_error_and_the_end(tmp_path, redis_url):
-    with run_server(tmp_path, redis_url, RUN_LEASE=3) as server:
+async def test_followers_of_a_killed_process_receive_an_error_and_the_end(tmp_path, url):
+    with run_server(tmp_path, url, RUN_LEASE=3) as server:
         run_id, script = await server.start()
         async with follow(run_id) as events, follow(run_id) as others, asyncio.timeout(40):
             script.put("a")
@@ -112,8 +116,8 @@ async def test_followers_of_a_killed_process_receive_an_error_and_the_end(tmp_pa
 
 
 @pytest.mark.parametrize("server", ["gunicorn sync", pytest.param("gunicorn gthread", marks=SLOW)])
-async def test_a_run_under_wsgi_goes_on_after_the_response(tmp_path, redis_url, server):
-    with run_server(tmp_path, redis_url, server, RUN_LEASE=120) as server:
+async def test_a_run_under_wsgi_goes_on_after_the_response(tmp_path, url, server):
+    with run_server(tmp_path, url, server, RUN_LEASE=120) as server:
         run_id, script = await server.start()
         async with follow(run_id) as events, asyncio.timeout(40):
             script.put("a")

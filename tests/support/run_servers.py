@@ -4,6 +4,7 @@ import asyncio
 import json
 from contextlib import contextmanager
 from itertools import count
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -72,10 +73,15 @@ class RunServer:
 
 
 @contextmanager
-def run_server(folder, redis_url, server="uvicorn", shift=0, **values):
-    """Run a server whose runs are in Redis."""
-    broker = {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": redis_url}}
+def run_server(folder, url, server="uvicorn", shift=0, **values):
+    """Run a server whose runs are in Redis, or in PostgreSQL as ``use_postgres()`` configures it."""
+    database = urlsplit(url)
+    if database.scheme == "postgres":
+        broker = {"BACKEND": "adrf_sse.brokers.postgres.PostgresBroker", "OPTIONS": {"alias": "events"}}
+    else:
+        broker = {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": url}}
     environment = {
+        "TEST_EVENTS_PORT": str(database.port) if database.scheme == "postgres" else "",
         "DJANGO_SETTINGS_MODULE": "tests.project.run_settings",
         "TEST_ADRF_SSE": json.dumps({"BROKER": broker, **values}),
         "TEST_CLOCK_SHIFT": str(shift),
