@@ -1,21 +1,23 @@
-"""How fast a run publishes over Redis: ``python -m benchmarks.runs``.
+"""How fast a run publishes over Redis and over PostgreSQL: ``python -m benchmarks.runs``.
 
 A run of 3,000 small events at full speed, from its start until its end is published, is compared with ``publish()`` of
-the same events in pipelines of redis-py, the fastest way to publish many events of one channel. Both run in one
-process, in turns, with a Redis of their own. The run's source yields without waiting, or waits for the event loop
-before each event, as a client of a language model does.
+the same events in pipelines of redis-py, the fastest way to publish many events of one channel. All run in one
+process, in turns, with a Redis and a PostgreSQL of their own, with their defaults. The run's source yields without
+waiting, or waits for the event loop before each event, as a client of a language model does.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from statistics import median
 from typing import Any
 
 import django
 from django.conf import settings
+from django.core.management import call_command
+from django.test import override_settings
 
-from benchmarks.programs import redis
+from benchmarks.programs import postgres, redis
 
 EVENTS = 3000
 """Events of a run."""
@@ -25,6 +27,8 @@ BATCH = 256
 
 ROUNDS = 15
 """Turns of each contender."""
+
+POSTGRES = {"BACKEND": "adrf_sse.brokers.postgres.PostgresBroker"}
 
 
 async def at_once() -> AsyncIterator[Any]:
@@ -75,6 +79,16 @@ async def run(source: AsyncIterator[Any]) -> None:
         run_ended.disconnect(note)
 
 
+def over_postgres(contender: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Let a contender use PostgreSQL."""
+
+    async def run_over_postgres() -> None:
+        with override_settings(ADRF_SSE={**settings.ADRF_SSE, "BROKER": POSTGRES}):
+            await contender()
+
+    return run_over_postgres
+
+
 async def measure(url: str) -> None:
     """Measure all contenders in turns, and print the medians."""
     from redis.asyncio import Redis
@@ -86,6 +100,8 @@ async def measure(url: str) -> None:
         "publish() in pipelines": lambda: pipelines(client, PUBLISH),
         "run that yields at once": lambda: run(at_once()),
         "run that waits before each event": lambda: run(one_by_one()),
+        "run over PostgreSQL that yields at once": over_postgres(lambda: run(at_once())),
+        "run over PostgreSQL that waits before each event": over_postgres(lambda: run(one_by_one())),
     }
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(ROUNDS):
@@ -101,12 +117,26 @@ async def measure(url: str) -> None:
 
 
 def main() -> None:
-    """Run Redis, and measure."""
-    with redis() as environment:
+    """Run Redis and PostgreSQL, and measure."""
+    with redis() as environment, postgres() as database:
         url = environment["BENCHMARK_REDIS"]
         broker = {"BACKEND": "adrf_sse.brokers.redis.RedisBroker", "OPTIONS": {"url": url}}
-        settings.configure(ADRF_SSE={"BROKER": broker, "CHANNEL_HISTORY": EVENTS}, REST_FRAMEWORK={})
+        settings.configure(
+            ADRF_SSE={"BROKER": broker, "CHANNEL_HISTORY": EVENTS},
+            REST_FRAMEWORK={},
+            INSTALLED_APPS=["adrf_sse.brokers.postgres"],
+            DATABASES={
+                "default": {
+                    "ENGINE": "django.db.backends.postgresql",
+                    "HOST": "127.0.0.1",
+                    "PORT": database["BENCHMARK_POSTGRES"],
+                    "NAME": "postgres",
+                    "USER": "postgres",
+                }
+            },
+        )
         django.setup()
+        call_command("migrate", verbosity=0)
         asyncio.run(measure(url))
 
 
