@@ -237,6 +237,15 @@ async def test_of_all_that_notice_a_loss_only_one_ends_and_logs_the_run(server, 
     assert len([record for record in caplog.records if "is lost" in record.getMessage()]) == 1
 
 
+@pytest.fixture(params=["read committed", "serializable"])
+def isolation(request, server):
+    """The isolation level of new connections."""
+    server.execute(f"ALTER ROLE postgres SET default_transaction_isolation TO '{request.param}'")
+    yield
+    server.execute("ALTER ROLE postgres RESET ALL")
+
+
+@pytest.mark.usefixtures("isolation")
 async def test_one_of_many_that_start_a_run_at_once_has_started_it(server):
     stores = [Store() for _ in range(6)]
     for number in range(20):

@@ -6,9 +6,13 @@ from typing import Any, cast
 
 from adrf_sse.brokers.postgres.link import Links
 from adrf_sse.brokers.runs import Created, NewRun, Run, RunStore, Status, Write, log_loss
+from adrf_sse.exceptions import BrokerUnavailable
 from adrf_sse.settings import sse_settings
 
 _ACTION = "keep the run"
+
+_SERIALIZATION_FAILURE = "40001"
+"""The statement did nothing, because others have changed the same rows. Isolation above READ COMMITTED causes it."""
 
 _FIELDS = """
 (run).id, (run).status, (run).owner, (run).started, (run).ended, (run).events, (run).last,
@@ -65,7 +69,7 @@ class PostgresRuns(RunStore):
 
     async def discard(self, run_id: str, starter: str) -> None:
         """End a run as ``failed`` and remove it, because it could not begin."""
-        await self._links.here().execute(_ACTION, _DISCARD, [run_id, _ttl(), starter])
+        await self._execute(_DISCARD, [run_id, _ttl(), starter])
 
     async def all(self, limit: int) -> list[Run]:
         """Return the latest runs, at most ``limit``, the one created last first."""
@@ -80,10 +84,18 @@ class PostgresRuns(RunStore):
         """Return a run, or ``None`` if it is unknown, and what else the operation returns."""
         parameters = [run_id, _ttl(), *arguments]
         statement = _CALL % (operation, ", ".join(["%s"] * len(parameters)))
-        [[was_lost, done, *fields]] = await self._links.here().execute(_ACTION, statement, parameters)
+        [[was_lost, done, *fields]] = await self._execute(statement, parameters)
         if was_lost:
             log_loss(run_id)
         return (None if fields[0] is None else _run(*fields)), done
+
+    async def _execute(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
+        while True:
+            try:
+                return await self._links.here().execute(_ACTION, statement, parameters)
+            except BrokerUnavailable as exc:
+                if getattr(exc.__cause__, "sqlstate", None) != _SERIALIZATION_FAILURE:
+                    raise
 
 
 def _run(
