@@ -9,7 +9,7 @@ from adrf_sse.brokers.messages import ChannelEvent
 from adrf_sse.brokers.outages import Outage, wait_before_attempt
 from adrf_sse.brokers.postgres.database import Database
 from adrf_sse.brokers.postgres.link import Link
-from adrf_sse.brokers.postgres.queries import EVENTS, POSITION
+from adrf_sse.brokers.postgres.queries import EVENT, EVENTS, POSITION
 from adrf_sse.exceptions import BrokerUnavailable
 
 MAX_WAITING = 10_000
@@ -134,7 +134,8 @@ class PostgresListener:
     async def _deliver(self) -> None:
         """Read the first events that wait, as many as fit, and deliver them."""
         numbers = list(self._waiting)[:READ_EVENTS]
-        bodies = dict(await self._link.execute("return the events", EVENTS, [numbers, READ_BYTES]))
+        query = (EVENT, numbers) if len(numbers) == 1 else (EVENTS, [numbers, READ_BYTES])
+        bodies = dict(await self._link.execute("return the events", *query))
         self._succeeded()
         last = max(bodies, default=numbers[-1])
         for number in numbers:

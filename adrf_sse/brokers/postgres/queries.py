@@ -11,6 +11,9 @@ SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_seqscan', 'enabl
 POSITION = "SELECT greatest(position, (SELECT max(id) FROM adrf_sse_event)) FROM adrf_sse_state"
 """The last ID that was assigned to an event whose transaction has committed."""
 
+EVENT = "SELECT id, body FROM adrf_sse_event WHERE id = %s"
+"""The event with an ID, for one that comes alone: without the sum of sizes, this takes two thirds of the time."""
+
 EVENTS = """
 SELECT id, body FROM (
     SELECT id, body, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before
