@@ -45,18 +45,15 @@ class Link:
         self._listens = listens
         self._turn = asyncio.Lock()
         self._unfinished = 0  # statements
-        self._callers = 0  # that wait for statements
-        self._connecting: asyncio.Timeout | None = None
         self._session: Session | None = None
         self._notified: Notified | None = None
         self._opened_for: Notified | None = None  # who was told that the session listens
         self._lifetime: AsyncGenerator[None, None] | None = None
 
     async def execute(self, action: str, statement: Any, parameters: Any = ()) -> list[Any]:
-        """Execute a statement, and return its rows.
+        """Execute a statement, and return its rows. If the caller is cancelled, the statement is still executed.
 
-        If the caller is cancelled, the statement is still executed, unless a connection has to be opened for it. Raises
-        ``BrokerUnavailable`` that says that PostgreSQL must do the ``action``.
+        Raises ``BrokerUnavailable`` that says that PostgreSQL must do the ``action``.
         """
         return await self._shielded(action, lambda session: session.execute(statement, parameters))
 
@@ -70,18 +67,14 @@ class Link:
         self._notified = self._opened_for = None
         self._close_unneeded()
 
-    # Statements have tasks of their own: psycopg would ask the server, which may hang, to end what is cancelled.
+    # Statements have tasks of their own: psycopg would ask the server, which may hang, to end what is cancelled, and
+    # would leave a connection that it opens to the garbage collector.
 
     async def _shielded(self, action: str, operation: Callable[[Session], Awaitable[list[Any]]]) -> list[Any]:
         task = asyncio.get_running_loop().create_task(self._perform(action, operation))
         hold_task(task)
         task.add_done_callback(_note)
-        self._callers += 1
-        try:
-            return await asyncio.shield(task)
-        finally:
-            self._callers -= 1
-            self._stop_connecting_for_nobody()
+        return await asyncio.shield(task)
 
     async def _perform(self, action: str, operation: Callable[[Session], Awaitable[list[Any]]]) -> list[Any]:
         self._unfinished += 1
@@ -108,12 +101,7 @@ class Link:
         timeout = self._database.timeout
         parameters: dict[str, Any] = {"connect_timeout": max(2, ceil(timeout))}  # for each host; psycopg takes >= 2 s
         parameters |= self._database.parameters(listens=self._listens)
-        try:
-            async with asyncio.timeout(None) as self._connecting:
-                self._stop_connecting_for_nobody()
-                connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
-        finally:
-            self._connecting = None
+        connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
         self._session = session = Session(connection, timeout=timeout, notify=self._notify, lost=self._lose)
         try:
             await self._prepare(session)
@@ -121,10 +109,6 @@ class Link:
             session.close()
             raise
         return session
-
-    def _stop_connecting_for_nobody(self) -> None:
-        if not self._callers and self._connecting is not None and not self._connecting.expired():
-            self._connecting.reschedule(asyncio.get_running_loop().time())
 
     async def _prepare(self, session: Session) -> None:
         if role := self._database.role:
