@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.test import Client, TestCase
 from django.urls import path
 from rest_framework.response import Response
@@ -190,6 +190,21 @@ def test_an_error_of_publish_rolls_the_transaction_back(postgres_broker):
     write()
     assert publish("news", "next") > 0
     assert kept(postgres_broker) == ["next"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 0), (2, 0), (1, 1), (2, 2)])
+def test_a_transaction_that_forgets_its_settings_fails_and_loses_no_event_unnoticed(postgres_broker, before, after):
+    def write():
+        with atomic(), connections["events"].cursor() as cursor:
+            for number in range(before):
+                publish("news", number)
+            cursor.execute("RESET ALL")
+            for number in range(after):
+                publish("news", number)
+
+    with pytest.raises(DatabaseError, match="must keep its settings, got RESET ALL"):
+        write()
+    assert kept(postgres_broker) == []
 
 
 # What else can be a transaction

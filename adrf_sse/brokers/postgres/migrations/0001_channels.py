@@ -187,6 +187,9 @@ BEGIN
     RETURNING adrf_sse_event.id INTO id;
     IF last LIKE '1 %' THEN
         PERFORM {schema}.adrf_sse_notify(id, 1, channel);
+    ELSIF last = '' THEN
+        RAISE EXCEPTION 'A transaction that has published events must keep its settings, got RESET ALL.'
+            USING HINT = 'Reset settings by name, or before the transaction.';
     ELSE
         PERFORM {schema}.adrf_sse_commit_others(last, id, channel);
     END IF;
