@@ -25,12 +25,12 @@ def faulty(faulty_server: Postgres, settings: Any, django_db_blocker: Any) -> It
     """Configure the broker with empty tables on a server that the test may disturb. Its alias is ``faulty``."""
     with django_db_blocker.unblock():
         use_postgres(settings, faulty_server, "faulty")
+        connections["faulty"].close()
         faulty_server.execute(EMPTY)
         try:
             yield faulty_server
         finally:
             faulty_server.recover()
-            connections["faulty"].close()
             asyncio.run(_close_connection_for_async())
 
 
