@@ -11,6 +11,7 @@ import httpx
 import hypothesis
 import pytest
 from django.core.asgi import get_asgi_application
+from django.db import connection
 from django.urls import path
 
 from adrf_sse.testing import EventStreamClient, PendingStream
@@ -165,6 +166,8 @@ def postgres_broker(shared_postgres: Postgres, settings: Any, django_db_blocker:
         shared_postgres.execute(EMPTY)
         with usable_connection("events"):
             yield shared_postgres
+        if not connection.in_atomic_block:
+            connection.close()  # later tests must not use the default database, not even to close its connection
 
 
 @pytest.fixture(params=["memory", "redis", "postgres"])

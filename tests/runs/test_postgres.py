@@ -247,6 +247,17 @@ def isolation(request, server):
 
 
 @pytest.mark.usefixtures("isolation")
+async def test_a_loss_is_logged_also_if_whoever_notices_it_is_cancelled(server, caplog):
+    runs = get_broker().runs
+    await runs.create(new_run(lease=0.0))
+    reading = asyncio.create_task(runs.read("r1"))
+    await asyncio.sleep(0)  # the task has begun, and its statement has not
+    reading.cancel()
+    await asyncio.wait([reading])
+    assert (await runs.read("r1")).status == "lost"
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["The run r1 is lost"]
+
+
 async def test_one_of_many_that_start_a_run_at_once_has_started_it(server):
     stores = [Store() for _ in range(6)]
     for number in range(20):

@@ -50,12 +50,22 @@ class Link:
         self._opened_for: Notified | None = None  # who was told that the session listens
         self._lifetime: AsyncGenerator[None, None] | None = None
 
-    async def execute(self, action: str, statement: Any, parameters: Any = ()) -> list[Any]:
-        """Execute a statement, and return its rows. If the caller is cancelled, the statement is still executed.
+    async def execute(
+        self, action: str, statement: Any, parameters: Any = (), note: Callable[[list[Any]], None] | None = None
+    ) -> list[Any]:
+        """Execute a statement, and return its rows.
 
-        Raises ``BrokerUnavailable`` that says that PostgreSQL must do the ``action``.
+        If the caller is cancelled, the statement is still executed, and ``note`` is called with its rows. Raises
+        ``BrokerUnavailable`` that says that PostgreSQL must do the ``action``.
         """
-        return await self._shielded(action, lambda session: session.execute(statement, parameters))
+
+        async def operation(session: Session) -> list[Any]:
+            rows = await session.execute(statement, parameters)
+            if note is not None:
+                note(rows)
+            return rows
+
+        return await self._shielded(action, operation)
 
     async def listen(self, notified: Notified) -> None:
         """Receive notifications from now on, over a connection that is opened now unless it is open."""

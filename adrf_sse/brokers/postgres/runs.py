@@ -1,7 +1,8 @@
 """The runs of all processes that share a PostgreSQL database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 from adrf_sse.brokers.postgres.link import Links
@@ -84,18 +85,24 @@ class PostgresRuns(RunStore):
         """Return a run, or ``None`` if it is unknown, and what else the operation returns."""
         parameters = [run_id, _ttl(), *arguments]
         statement = _CALL % (operation, ", ".join(["%s"] * len(parameters)))
-        [[was_lost, done, *fields]] = await self._execute(statement, parameters)
-        if was_lost:
-            log_loss(run_id)
+        [[_, done, *fields]] = await self._execute(statement, parameters, partial(_note, run_id))
         return (None if fields[0] is None else _run(*fields)), done
 
-    async def _execute(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
+    async def _execute(
+        self, statement: str, parameters: Sequence[Any], note: Callable[[list[Any]], None] | None = None
+    ) -> list[Any]:
         while True:
             try:
-                return await self._links.here().execute(_ACTION, statement, parameters)
+                return await self._links.here().execute(_ACTION, statement, parameters, note)
             except BrokerUnavailable as exc:
                 if getattr(exc.__cause__, "sqlstate", None) != _SERIALIZATION_FAILURE:
                     raise
+
+
+def _note(run_id: str, rows: list[Any]) -> None:
+    """Log that a run was lost, also if whoever has noticed it is cancelled: nobody else will notice it."""
+    if rows[0][0]:
+        log_loss(run_id)
 
 
 def _run(
