@@ -57,9 +57,9 @@ class Broker(ABC):
         """Return whether ``publish()`` becomes part of a transaction on this database, an alias of ``DATABASES``."""
         return False
 
-    async def apublish_now(self, channel: str, body: bytes) -> None:
+    async def apublish_now(self, channel: str, body: bytes) -> int | None:
         """Publish an event as part of no transaction, even if the caller is in one. Raises ``BrokerUnavailable``."""
-        await self.apublish(channel, body)
+        return await self.apublish(channel, body)
 
     @abstractmethod
     def position(self) -> int:

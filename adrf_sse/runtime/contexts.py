@@ -49,6 +49,12 @@ def has_connected(context: ThreadSensitiveContext) -> bool:
     return context in _connected
 
 
+def may_have_connected() -> bool:
+    """Return whether synchronous code called from here may run in a thread that has connected to a database."""
+    context = thread_context()
+    return context is None or called_by_sync_code() or has_connected(context)
+
+
 def forget_connections(context: ThreadSensitiveContext) -> None:
     """Note that the connections of a context are closed. Saves 0.2 KiB for each idle stream."""
     _connected.discard(context)

@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connections
 
-from adrf_sse.channels import apublish, subscribe
+from adrf_sse.channels import apublish, publish, subscribe
 from adrf_sse.exceptions import BrokerUnavailable
 from tests.support.postgres_server import cluster, postgres_alias
 
@@ -33,6 +33,11 @@ async def reconnect(alias="faulty"):
     await sync_to_async(lambda: connections[alias].close())()
 
 
+async def publish_in_thread(channel, data):
+    """Publish over Django's connection, which ``reconnect()`` replaces."""
+    return await sync_to_async(publish)(channel, data)
+
+
 def levels(records):
     return [record.levelname for record in records()]
 
@@ -49,15 +54,15 @@ def altered(server, *settings):
 
 async def test_publishers_learn_that_the_database_is_read_only_and_streams_stay_open(faulty, records):
     async with subscribe("news") as events:
-        number = await apublish("news", 1)
+        number = await publish_in_thread("news", 1)
         with altered(faulty, "ALTER ROLE postgres SET default_transaction_read_only = on"):
             await reconnect()
             with pytest.raises(BrokerUnavailable, match=READ_ONLY):
-                await apublish("news", 2)
+                await publish_in_thread("news", 2)
             async with subscribe("other", "news", last_event_id=number - 1) as others:
                 assert await take(others, 1) == [1]
         await reconnect()
-        await apublish("news", 3)
+        await publish_in_thread("news", 3)
         assert await take(events, 2) == [1, 3]
     assert levels(records) == []
 
@@ -76,22 +81,22 @@ def standby(faulty, settings):
 async def test_after_a_failover_subscribers_of_events_that_are_lost_receive_a_reset(faulty, standby, records):
     """The standby that becomes the primary lacks the last events of the old one."""
     async with subscribe("news") as events:
-        await apublish("news", 1)
+        await publish_in_thread("news", 1)
         while not standby.execute("SELECT 1 FROM adrf_sse_event"):
             await asyncio.sleep(0.001)
         standby.stop("fast")
-        lost = await apublish("news", "lost")
+        lost = await publish_in_thread("news", "lost")
         assert await take(events, 2) == [1, "lost"]
         faulty.stop()
         standby.start()
         await wait_for_log(records, "Failed at receiving events from PostgreSQL")
         await reconnect("failover")
         with pytest.raises(BrokerUnavailable, match=READ_ONLY):
-            await apublish("news", "refused")
+            await publish_in_thread("news", "refused")
         standby.promote()
         reset = await anext(events)
         assert (reset.event, reset.data) == ("reset", {"last_event_id": lost})
-        number = await apublish("news", 2)
+        number = await publish_in_thread("news", 2)
         assert number > lost
         assert await take(events, 1) == [2]
     assert levels(records) == ["ERROR", "WARNING"]
@@ -123,7 +128,7 @@ async def publish_until_refused(first):
     """Publish numbers, and return the first one that is refused, and why."""
     for n in range(first, 1000):
         try:
-            await apublish("news", n)
+            await publish_in_thread("news", n)
         except BrokerUnavailable as exc:
             return n, str(exc)
     raise AssertionError
@@ -131,12 +136,12 @@ async def publish_until_refused(first):
 
 async def test_publishers_learn_that_the_disk_is_full(faulty, records):
     async with subscribe("news") as events:
-        await apublish("news", 1)
+        await publish_in_thread("news", 1)
         with small_tablespace(faulty) as free:
             number, reason = await publish_until_refused(2)
             assert reason.endswith("Free disk space, or keep less with CHANNEL_HISTORY and CHANNEL_TTL.")
             free()
-            await apublish("news", "next")
+            await publish_in_thread("news", "next")
             assert await take(events, number) == [*range(1, number), "next"]
     assert levels(records) == []
 
@@ -147,11 +152,11 @@ async def test_publishers_and_streams_wait_for_a_free_connection(faulty, records
             while True:
                 taken.enter_context(psycopg.connect(**faulty.parameters))
         with pytest.raises(BrokerUnavailable, match=r"Raise its max_connections, or use a connection pool for the req"):
-            await apublish("news", "refused")
+            await publish_in_thread("news", "refused")
         entering = asyncio.create_task(subscribe("news").__aenter__())
         await wait_for_log(records, "Raise its max_connections")
     events = await entering
-    await apublish("news", 1)
+    await publish_in_thread("news", 1)
     assert await take(events, 1) == [1]
     await events.leave()
     assert levels(records) == ["ERROR", "WARNING"]
@@ -172,12 +177,12 @@ async def test_publishers_learn_that_another_one_hangs_with_the_lock(faulty, rec
             other.execute("SELECT adrf_sse_publish('news', 'j' || 'data: 1\n\n'::bytea, 1000, %s)", [TTL])
             faulty.freeze_idle(other.info.backend_pid)
             with pytest.raises(BrokerUnavailable, match=hint):
-                await apublish("news", 2)
+                await publish_in_thread("news", 2)
             async with subscribe("news", last_event_id=0) as third:
                 assert (await anext(third)).event == "reset"
             faulty.thaw()
             other.commit()
-            await apublish("news", 3)
+            await publish_in_thread("news", 3)
             assert await take(events, 2) == await take(others, 2) == [1, 3]
     assert levels(records) == []
 
@@ -203,7 +208,7 @@ async def test_timeouts_of_sessions_do_not_end_the_listener(faulty, records):
         async with subscribe("news") as events:
             [listener] = faulty.backends("adrf_sse")
             for n in range(5):
-                await apublish("news", n)
+                await publish_in_thread("news", n)
                 assert await take(events, 1) == [n]
             assert faulty.backends("adrf_sse") == [listener]
     assert levels(records) == []
@@ -213,7 +218,7 @@ async def test_a_listener_whose_statements_time_out_is_logged_once(faulty, recor
     with altered(faulty, "ALTER ROLE postgres SET lock_timeout = 50"):
         await reconnect()
         async with subscribe("news") as events:
-            number = await apublish("news", 1)
+            number = await publish_in_thread("news", 1)
             assert await take(events, 1) == [1]
             with psycopg.connect(**faulty.parameters) as other:
                 other.execute("LOCK TABLE adrf_sse_event")
@@ -224,7 +229,7 @@ async def test_a_listener_whose_statements_time_out_is_logged_once(faulty, recor
                 while len(attempts) < 5:
                     attempts.update(faulty.execute("SELECT virtualtransaction FROM pg_locks WHERE NOT granted"))
                     await asyncio.sleep(0.001)
-            await apublish("news", 2)
-            await apublish("news", 3)
+            await publish_in_thread("news", 2)
+            await publish_in_thread("news", 3)
             assert await taking == [2, 3]
     assert sorted(levels(records)) == ["ERROR", "ERROR", "WARNING", "WARNING"]

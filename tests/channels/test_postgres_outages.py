@@ -253,8 +253,10 @@ async def test_everything_goes_on_after_postgres_has_hung(faulty, records, impat
         await apublish("news", 1)
         assert await take(events, 1) == [1]
         faulty.freeze_all()
-        publishing = asyncio.create_task(apublish("news", 2))
+        publishing = asyncio.create_task(asyncio.to_thread(closing(publish), "news", 2))
         await wait_for_log(records, f"Failed at {RECEIVING}")
+        with pytest.raises(BrokerUnavailable, match=r"must store the event, got TimeoutError: no answer in 0\.3 s"):
+            await apublish("other", 2)
         faulty.thaw()
         await publishing
         await apublish("news", 3)

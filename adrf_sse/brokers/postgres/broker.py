@@ -16,7 +16,10 @@ from adrf_sse.brokers.postgres.queries import PAGE, POSITION, PUBLISH, STAGE
 from adrf_sse.brokers.postgres.runs import PostgresRuns
 from adrf_sse.brokers.postgres.trimming import trim
 from adrf_sse.brokers.runs import CHANNEL_PREFIX
+from adrf_sse.runtime.contexts import may_have_connected
 from adrf_sse.settings import sse_settings
+
+_STORE = "store the event"
 
 
 class PostgresBroker(Broker):
@@ -37,16 +40,23 @@ class PostgresBroker(Broker):
         """Store an event, and return its ID; ``None`` in a transaction, whose commit assigns the ID."""
         is_staged = self._database.in_transaction()
         statement = STAGE if is_staged else PUBLISH
-        [number] = self._database.query("store the event", statement, _publishing(channel, body))
+        [number] = self._database.query(_STORE, statement, _publishing(channel, body))
         return None if is_staged else int(number)
 
     async def apublish(self, channel: str, body: bytes) -> int | None:
-        """Publish an event in a thread, as Django's ORM runs there."""
-        return await sync_to_async(self.publish)(channel, body)
+        """Publish an event as ``publish()`` does, in the transaction of the thread in which Django's ORM would run.
 
-    async def apublish_now(self, channel: str, body: bytes) -> None:
+        If there is none, publish over another connection, because on a busy event loop a thread waits for the GIL.
+        """
+        may_be_in_transaction = may_have_connected() or not self._database.autocommits
+        if may_be_in_transaction and await sync_to_async(self._database.in_transaction)():
+            return await sync_to_async(self.publish)(channel, body)
+        return await self.apublish_now(channel, body)
+
+    async def apublish_now(self, channel: str, body: bytes) -> int:
         """Publish an event over another connection than Django's."""
-        await self._writing.here().execute("store the event", PUBLISH, _publishing(channel, body))
+        [[number]] = await self._writing.here().execute(_STORE, PUBLISH, _publishing(channel, body))
+        return int(number)
 
     def joins_transaction(self, alias: str) -> bool:
         """Return whether the alias is that of the broker."""

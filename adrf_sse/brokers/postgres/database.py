@@ -103,20 +103,17 @@ class Database:
         """Django's connection of this thread."""
         return connections[self.alias]
 
-    def in_transaction(self) -> bool:
-        """Return whether Django's connection is in a transaction, so that what it executes is not committed at once.
+    @property
+    def autocommits(self) -> bool:
+        """Whether what is executed outside of ``atomic()`` is committed at once: ``AUTOCOMMIT`` of the database."""
+        return bool(self.connection.settings_dict["AUTOCOMMIT"])
 
-        Raises ``BrokerUnavailable`` if the connection can't be opened.
-        """
-        try:
-            return self.connection.in_atomic_block or not self.connection.get_autocommit()
-        except SynchronousOnlyOperation as exc:
-            raise SynchronousOnlyOperation(
-                "PostgresBroker must be called outside of the event loop, as Django's ORM must, got called inside. "
-                "Call 'await apublish(…)' or 'await acurrent_event_id()' instead."
-            ) from exc
-        except Error as exc:
-            raise self.unavailable("accept a connection", exc.__cause__ or exc) from exc
+    def in_transaction(self) -> bool:
+        """Return whether Django's connection is in a transaction, so that what it executes is not committed at once."""
+        connection = self.connection
+        if connection.connection is None:
+            return not self.autocommits
+        return connection.in_atomic_block or not connection.autocommit
 
     def query(self, action: str, sql: str, parameters: Sequence[Any]) -> Any:
         """Return the first row of a query through Django's connection, in its transaction if there is one.
@@ -130,6 +127,11 @@ class Database:
                 return cursor.fetchone()
         except transaction.TransactionManagementError:
             raise
+        except SynchronousOnlyOperation as exc:
+            raise SynchronousOnlyOperation(
+                "PostgresBroker must be called outside of the event loop, as Django's ORM must, got called inside. "
+                "Call 'await apublish(…)' or 'await acurrent_event_id()' instead."
+            ) from exc
         except Error as exc:
             if not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
@@ -140,7 +142,8 @@ class Database:
         parameters = self.connection.get_connection_params()
         for name in ("cursor_factory", "context", "prepare_threshold"):
             parameters.pop(name, None)
-        return {"fallback_application_name": "adrf_sse"} | parameters | (self._listen if listens else {})
+        name = "adrf_sse" if listens else "adrf_sse writer"
+        return {"fallback_application_name": name} | parameters | (self._listen if listens else {})
 
     @property
     def role(self) -> str | None:
