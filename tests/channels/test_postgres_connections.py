@@ -1,10 +1,11 @@
 """Publishing through PostgreSQL works with every kind of connection that Django has, and in every schema."""
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.db import OperationalError, connections, transaction
 
 from adrf_sse.channels import apublish, current_event_id, publish, subscribe
+from adrf_sse.runtime.contexts import has_connected
 from tests.channels.test_postgres_transactions import atomic, in_thread, kept, rolled_back
 from tests.support.postgres_server import postgres_alias
 
@@ -138,3 +139,25 @@ async def test_two_schemas_of_a_database_do_not_mix(settings, postgres_broker, o
         await sync_to_async(lambda: connections["other_schema"].close())()
         assert [(await anext(ours)).data for _ in range(3)] == [0, 1, 3]
     assert kept(postgres_broker) == [0, 1, 3]
+
+
+# Asynchronous code, as a server runs it: the synchronous code of each request has a thread of its own
+
+
+async def test_asynchronous_code_publishes_without_a_connection_of_django(postgres_broker):
+    async with subscribe("news") as events, ThreadSensitiveContext() as context:
+        number = await apublish("news", "x")
+        assert (await anext(events)).number == number
+        assert not has_connected(context)
+
+
+async def test_asynchronous_code_joins_the_transaction_of_its_thread(postgres_broker):
+    async with ThreadSensitiveContext():
+        block = transaction.atomic("events")
+        await sync_to_async(block.__enter__)()
+        assert await apublish("news", "x") is None
+        await sync_to_async(transaction.set_rollback)(True, "events")
+        await sync_to_async(block.__exit__)(None, None, None)
+        assert await apublish("news", "y")
+        await sync_to_async(lambda: connections["events"].close())()
+    assert kept(postgres_broker) == ["y"]

@@ -15,13 +15,12 @@ from django.db import connections, transaction
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.postgres import PostgresBroker
 from adrf_sse.brokers.runs import NewRun, Write, run_channel
-from adrf_sse.channels import subscriber_counts
 from adrf_sse.runs import follow, produce_sync, start_run, stop_run
 from adrf_sse.runs.begin import Start
-from tests.runs.test_outages import Reader, available
+from tests.runs.test_outages import check_followers
 from tests.runs.test_stores import ENDINGS, history, new_run, write
 from tests.support.postgres_server import cluster, postgres_alias
-from tests.support.runs import COMPLETED, STOPPED, Gate, all_of, contents, slots_to_come_back, words
+from tests.support.runs import COMPLETED, STOPPED, Gate, all_of, contents, words
 
 ROWS = """
 SELECT (SELECT count(*) FROM adrf_sse_run), (SELECT count(*) FROM adrf_sse_event),
@@ -331,10 +330,6 @@ async def test_a_follower_receives_many_events_that_are_published_together(serve
 # Outages
 
 
-EVENTS = 300
-SIZES = (1, 10, 100, 3000, 20_000)
-
-
 async def disturb(server, choose, ended, kinds):
     """Harm PostgreSQL until the run has ended, at least once in each way."""
     kinds = list(kinds)
@@ -362,27 +357,4 @@ def faulty(settings, django_db_blocker):
 @pytest.mark.parametrize("kinds", [["restart", "restart"], ["terminate"] * 10], ids=lambda each: each[0])
 async def test_each_follower_receives_every_event_once_while_postgresql_is(faulty, settings, kinds):
     with_settings(settings, RUN_LEASE=60)
-    seed = random.randrange(10**6)
-    print("seed", seed)
-    choose = random.Random(seed)
-    items = [(None, f"{number}:" + "x" * choose.choice(SIZES)) for number in range(EVENTS)]
-    done = asyncio.Event()
-
-    async def source():
-        for _, text in items:
-            yield text
-            if choose.random() < 0.2:
-                await asyncio.sleep(choose.uniform(0, 0.02))
-
-    run_id = await start_run(source())
-    readers = [Reader(run_id, [*items, COMPLETED], random.Random(f"{seed}.{number}")) for number in range(5)]
-    async with asyncio.timeout(50), asyncio.TaskGroup() as group:
-        harm = group.create_task(disturb(faulty, choose, done, kinds))
-        for reader in readers:
-            group.create_task(reader.read_until(done))
-        assert await available(all_of, run_id) == [*items, COMPLETED]
-        done.set()
-        await harm
-    assert await available(all_of, run_id) == [*items, COMPLETED]
-    await slots_to_come_back()
-    assert subscriber_counts() == {}
+    await check_followers(lambda choose, done: disturb(faulty, choose, done, kinds))
