@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from adrf_sse.brokers import get_broker
 from adrf_sse.channels import disconnect
 from adrf_sse.exceptions import BrokerUnavailable
+from adrf_sse.management.process_local import hint_if_process_local
 
 
 class Command(BaseCommand):
@@ -22,11 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, user: str | None, channel: str | None, view: str | None, **options: Any) -> str:
         """Ask all processes to end the streams, and return what was asked, which Django prints."""
-        if get_broker().process_local:
-            self.stderr.write(
-                "The broker reaches only this process. Configure PostgresBroker or RedisBroker to "
-                "reach the streams of a server."
-            )
+        hint_if_process_local(self, "reach the streams of a server")
         given = {name: value for name, value in (("user", user), ("channel", channel), ("view", view)) if value}
         if not given:
             raise CommandError(

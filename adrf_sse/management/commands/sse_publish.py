@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from adrf_sse.brokers import get_broker
 from adrf_sse.channels import publish
 from adrf_sse.exceptions import BrokerUnavailable
+from adrf_sse.management.process_local import hint_if_process_local
 
 
 class Command(BaseCommand):
@@ -24,11 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, channel: str, data: str, event: str | None, json: bool, **options: Any) -> str:
         """Publish the event and return its ID, which Django prints."""
-        if get_broker().process_local:
-            self.stderr.write(
-                "The broker reaches only this process. Configure PostgresBroker or RedisBroker to "
-                "reach the streams of a server."
-            )
+        hint_if_process_local(self, "reach the streams of a server")
         try:
             return str(publish(channel, _parsed(data) if json else data, event=event))
         except (TypeError, ValueError, BrokerUnavailable) as exc:

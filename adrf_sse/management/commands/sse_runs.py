@@ -12,6 +12,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.runs import Run, Status
 from adrf_sse.exceptions import BrokerUnavailable, RunNotFound
+from adrf_sse.management.process_local import hint_if_process_local
 from adrf_sse.runs import stop_run
 from adrf_sse.runs.states import state_of
 
@@ -40,11 +41,7 @@ class Command(BaseCommand):
         **options: Any,
     ) -> str | None:
         """Stop runs, or return the list of runs, which Django prints."""
-        if get_broker().process_local:
-            self.stderr.write(
-                "The broker reaches only this process. Configure PostgresBroker or RedisBroker to "
-                "reach the runs of a server."
-            )
+        hint_if_process_local(self, "reach the runs of a server")
         try:
             if stop:
                 self._stop(stop)

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from adrf_sse.brokers import get_broker
 from adrf_sse.channels import subscribe
 from adrf_sse.channels.subscription import Subscription
 from adrf_sse.events.event import ServerSentEvent
+from adrf_sse.management.process_local import hint_if_process_local
 
 
 class Command(BaseCommand):
@@ -24,11 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, channels: list[str], last_event_id: str | None, **options: Any) -> None:
         """Print events until the user interrupts the command."""
-        if get_broker().process_local:
-            self.stderr.write(
-                "The broker reaches only this process. Configure PostgresBroker or RedisBroker to "
-                "receive the events of a server."
-            )
+        hint_if_process_local(self, "receive the events of a server")
         try:
             subscription = subscribe(*channels, last_event_id=last_event_id)
         except (TypeError, ValueError) as exc:
