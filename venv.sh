@@ -7,6 +7,7 @@ PYTHON=${PYTHON:-python3}
 VENV=${VENV:-.venv}
 case $VENV in /*) ;; *) VENV=$PWD/$VENV ;; esac
 DJANGO=${DJANGO:-}
+OLDEST=${OLDEST:-} # if set, the oldest versions that pyproject.toml allows
 
 # make_venv EXTRAS: install "adrf-sse[EXTRAS]", if it was not installed since pyproject.toml changed.
 make_venv() {
@@ -16,10 +17,12 @@ make_venv() {
     fi
     [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
     local wanted stamp="$VENV/.installed-${1//,/-}"
-    wanted="$(cksum < pyproject.toml) $DJANGO"
+    wanted="$(cksum < pyproject.toml) $DJANGO${OLDEST:+oldest}"
     if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
         echo "Installing adrf_sse[$1] into $VENV"
-        "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -e ".[$1]" ${DJANGO:+"django~=$DJANGO.0"}
+        [ -z "$OLDEST" ] || "$PYTHON" .ci/oldest > "$VENV/oldest.txt"
+        "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -e ".[$1]" \
+            ${DJANGO:+"django~=$DJANGO.0"} ${OLDEST:+-c "$VENV/oldest.txt"}
         echo "$wanted" > "$stamp"
     fi
 }

@@ -108,12 +108,12 @@ def event_stream(
 ) -> View[P] | Callable[[Function[P]], View[P]]:
     """Turn a function into a view. The function takes the request, and is a generator or returns a source.
 
-    Alone, ``@event_stream``, or with HTTP methods and the options of ``docs/options.md``:
-    ``@event_stream(methods=["GET", "POST"], heartbeat=5)``. REST framework's policy decorators
-    (``@permission_classes`` …) go below it, as they do below ``@api_view``. ``event_serializers`` and
-    ``serializer_class`` type the events, as they do on a view class. ``wants_stream`` and ``format_error`` are
-    functions of the request and of the exception, as the methods of a view class are.
-    Raises ``TypeError`` or ``ValueError`` for a bad option, and ``TypeError`` for a method, a class or a view.
+    Use it without arguments, or with HTTP methods and options: ``@event_stream(methods=["GET", "POST"], heartbeat=5)``.
+    REST framework's policy decorators, such as ``@permission_classes``, go below it, as they do below ``@api_view``.
+    ``event_serializers`` and ``serializer_class`` serialize the events, as they do on a view class. ``wants_stream``
+    is a function of the request, and ``format_error`` a function of the exception; they do what the methods of a view
+    class do. Raises ``TypeError`` or ``ValueError`` for a bad option, and ``TypeError`` for a method, a class or a
+    view.
     """
     for name in given:
         if name in POLICIES:

@@ -118,7 +118,7 @@ class BrokerUnavailable(Unavailable):
     503 without these details.
     """
 
-    default_detail = "Events can't be published at the moment. Try again later."
+    default_detail = "Events are not available at the moment. Try again later."
     default_code = "broker_unavailable"
 
     def __init__(self, problem: str) -> None:

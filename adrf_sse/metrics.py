@@ -81,12 +81,12 @@ class OpenStreamTotals:
 class StreamMetrics:
     """Count the streams and runs of this process in the metrics of a registry.
 
-    Create one instance when the project starts: ``path("metrics/", StreamMetrics().view)``. If another exporter serves
-    the registry, create it in the ``ready()`` method of an app instead. prometheus_client raises ``ValueError`` if the
-    registry already has an instance.
+    Create one instance when the project starts, in a module of its own, and route its ``view``. If another exporter
+    serves the registry, create it in the ``ready()`` method of an app instead. prometheus_client raises ``ValueError``
+    if the registry already has an instance.
 
-    The events and bytes of open streams are counted every ``INTERVAL`` seconds and at each request to ``view``. The
-    metrics are prometheus_client's own, so its multiprocess mode works.
+    The events and bytes of open streams are counted every 5 seconds and at each request to ``view``. The metrics are
+    prometheus_client's own, so its multiprocess mode works.
     """
 
     def __init__(self, registry: prometheus.CollectorRegistry = prometheus.REGISTRY) -> None:

@@ -35,11 +35,11 @@ open_streams.watcher = control  # here, so that every process that streams can b
 class EventStreamResponse(StreamingHttpResponse):
     """Stream a source's events: under ASGI from the event loop, under WSGI one by one from the worker's thread.
 
-    ``source`` may also be an ``EventStream``. The options are those of ``docs/options.md``. Headers that are given here
-    or set later win over the defaults. Django's handlers tell the response its request; pass ``request`` if something
-    else iterates the response. ``format_error`` returns what is sent for an error after the first event, as the method
-    of views does. Raises ``TypeError`` or ``ValueError`` for a bad source or option. If there is no thread
-    for a synchronous source, or if ``MAX_STREAMS`` are open, the response is a 503 with ``Retry-After``.
+    ``source`` may also be an ``EventStream``. The other arguments are options, as on a view. ``headers``, and headers
+    that are set later, replace the defaults. Django's handlers tell the response its request; pass ``request`` if
+    something else iterates over the response. ``format_error`` returns what is sent for an error after the first event,
+    as the method of views does. Raises ``TypeError`` or ``ValueError`` for a bad source or option. If no thread is free
+    for a synchronous source, or if ``MAX_STREAMS`` streams are open, the response is a 503 with ``Retry-After``.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from typing import Literal
 from django.dispatch import Signal
 
 Reason = Literal["completed", "disconnected", "error", "shutdown", "expired", "timeout", "revoked"]
-"""Why a stream ended. ``docs/signals.md`` explains the reasons."""
+"""Why a stream ended. The documentation of signals explains each reason."""
 
 stream_opened = Signal()
 """Sent once for each stream, when its headers are sent. Receivers get ``stream``, the ``EventStream``."""
@@ -30,5 +30,5 @@ run_started = Signal()
 """Sent for each run that this process begins to produce. Receivers get ``run_id``."""
 
 run_ended = Signal()
-"""Sent for each of these runs when it has ended here. Receivers get ``run_id``, ``status``, and ``duration`` in
-seconds."""
+"""Sent for each run that this process has produced, when it has ended. Receivers get ``run_id``, ``status``, and
+``duration`` in seconds."""

@@ -1,6 +1,7 @@
 """Throttles for streams."""
 
 from functools import partial
+from inspect import isasyncgenfunction, isgeneratorfunction
 from typing import Any
 
 from rest_framework.request import Request
@@ -44,7 +45,7 @@ class ConcurrentStreamThrottle(BaseThrottle):
         if maximum is None:
             return True
         key = self.get_key(request)
-        if isinstance(request.accepted_renderer, StreamingRenderer) and stream_counts.count(key) >= maximum:
+        if _opens_stream(request, view) and stream_counts.count(key) >= maximum:
             return False
         add_limit(request._request, Limit(key, maximum, partial(TooManyClientStreams, self.wait())))
         return True
@@ -57,3 +58,10 @@ class ConcurrentStreamThrottle(BaseThrottle):
         """Return what the streams of a client are counted under. Override it to count by something else."""
         user = user_key(request.user)
         return f"{self.scope}:address:{self.get_ident(request)}" if user is None else f"{self.scope}:user:{user}"
+
+
+def _opens_stream(request: Request, view: Any) -> bool:
+    """Return whether the response will be a stream. A handler of POST or DELETE may return something else."""
+    handler = getattr(view, (request.method or "").lower(), None)
+    yields = isasyncgenfunction(handler) or isgeneratorfunction(handler)
+    return isinstance(request.accepted_renderer, StreamingRenderer) and (request.method == "GET" or yields)

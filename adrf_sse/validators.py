@@ -46,6 +46,13 @@ def text(name: str, value: str) -> str:
     return value
 
 
+def string(name: str, value: Any) -> str:
+    """Validate a str, which may be empty."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, got {shown(value)}. Use text.")
+    return text(name, value)
+
+
 def single_line(name: str, value: str) -> str:
     """Validate text without line breaks and NUL.
 

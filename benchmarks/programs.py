@@ -31,22 +31,21 @@ FOUND = {
 }
 """Paths of the programs that are installed, by name."""
 
+NGINX_HTTP = """access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi; scgi_temp_path scgi;"""
+"""What keeps the files of an nginx in the folder of its option ``-p``. It belongs into the block ``http``."""
+
 NGINX_CONF = """
 load_module {nchan};
 daemon off;
 master_process off;
 worker_rlimit_nofile 16384;
-pid {folder}/nginx.pid;
+pid nginx.pid;
 error_log stderr crit;
 events {{ worker_connections 12000; }}
 http {{
-    access_log off;
+    {private}
     keepalive_requests 100000000;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         location /ready {{ return 200; }}
@@ -70,7 +69,7 @@ def nginx() -> Iterator[tuple[int, int]]:
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="adrf_sse-nginx-") as folder:
         config = Path(folder, "nginx.conf")
-        config.write_text(NGINX_CONF.format(nchan=NCHAN, folder=folder, port=port))
+        config.write_text(NGINX_CONF.format(nchan=NCHAN, private=NGINX_HTTP, port=port))
         with running([FOUND[NGINX], "-p", folder, "-c", str(config)], partial(is_answered, port, "/ready")) as pid:
             yield pid, port
 

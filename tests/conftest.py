@@ -14,6 +14,7 @@ from django.core.asgi import get_asgi_application
 from django.db import connection
 from django.urls import path
 
+from adrf_sse.brokers.postgres.database import Database
 from adrf_sse.testing import EventStreamClient, PendingStream
 from tests.project.views import WORDS
 from tests.servers.test_servers import ROOT, SERVERS
@@ -171,12 +172,13 @@ def postgres_broker(shared_postgres: Postgres, settings: Any, django_db_blocker:
 
 
 @pytest.fixture(params=["memory", "redis", "postgres"])
-def broker(request: pytest.FixtureRequest, settings: Any) -> str:
-    """Configure each broker in turn and return its name."""
+def broker(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Configure each broker in turn and return its name. A server on a busy machine may take long to answer."""
     if request.param == "postgres":
         request.getfixturevalue("postgres_broker")
+        monkeypatch.setattr(Database, "timeout", 30.0)
     elif request.param == "redis":
-        use_redis(settings, request.getfixturevalue("redis_url"), socket_timeout=30)  # for a busy machine
+        use_redis(settings, request.getfixturevalue("redis_url"), socket_timeout=30)
     else:
         settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": {"BACKEND": "adrf_sse.brokers.memory.MemoryBroker"}}
     return str(request.param)

@@ -8,6 +8,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from adrf_sse.brokers.base import Broker
+from adrf_sse.brokers.outages import forget_calls
 from adrf_sse.runtime.loops import after_fork
 from adrf_sse.settings import NAME, sse_settings
 
@@ -49,6 +50,7 @@ def _create(BACKEND: str, OPTIONS: dict[str, Any]) -> Broker:
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting == NAME:
         get_broker.cache_clear()
+        forget_calls()
 
 
 after_fork(get_broker.cache_clear)

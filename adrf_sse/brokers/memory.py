@@ -10,12 +10,11 @@ from heapq import merge
 from itertools import islice
 from time import time_ns
 
-from django.core.exceptions import ImproperlyConfigured
-
 from adrf_sse.brokers.base import Broker, Receiver
 from adrf_sse.brokers.memory_listener import MemoryListener
 from adrf_sse.brokers.memory_runs import MemoryRuns
 from adrf_sse.brokers.messages import ChannelEvent, Page, first_of, microseconds_kept
+from adrf_sse.brokers.options import valid_option
 from adrf_sse.brokers.processes import may_serve, warn_of_process
 from adrf_sse.settings import sse_settings
 from adrf_sse.validators import count
@@ -56,10 +55,7 @@ class MemoryBroker(Broker):
     process_local = True
 
     def __init__(self, *, max_bytes: int = MAX_BYTES) -> None:
-        try:
-            self._max_bytes = count("max_bytes", max_bytes)
-        except (TypeError, ValueError) as exc:
-            raise ImproperlyConfigured(f"ADRF_SSE['BROKER']['OPTIONS'] is invalid: {exc}") from exc
+        self._max_bytes: int = valid_option(count, "max_bytes", max_bytes)
         self._last = time_ns() // 1000
         self._forgotten = self._last  # up to here, events of channels without history may be missing
         # A thread that is interrupted by a signal handler which publishes too must not wait for itself. Such a handler

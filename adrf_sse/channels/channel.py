@@ -6,8 +6,10 @@ from typing import Any
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import message_body
+from adrf_sse.brokers.outages import outage_of_calls
 from adrf_sse.brokers.runs import CHANNEL_PREFIX
 from adrf_sse.events.event import ServerSentEvent
+from adrf_sse.exceptions import BrokerUnavailable
 from adrf_sse.settings import sse_settings
 from adrf_sse.validators import shown
 
@@ -18,6 +20,9 @@ CONTROL_CHANNEL = "adrf-sse.control"
 """The channel through which processes tell each other which streams to end."""
 
 _NAME = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+
+_publishing = outage_of_calls("publishing")
+_asking = outage_of_calls("asking for the current event ID")
 
 
 def publish(channel: str, data: Any, *, event: str | None = None, skip_user: Any = None) -> int | None:
@@ -33,13 +38,28 @@ def publish(channel: str, data: Any, *, event: str | None = None, skip_user: Any
     Raises ``TypeError`` or ``ValueError`` for a bad name, or for data that can't be encoded, and ``BrokerUnavailable``.
     """
     name, body = _message(channel, data, event, user_key(skip_user))
-    return get_broker().publish(name, body)
+    # Not "with _publishing", which takes 5 % of the time of publishing in memory.
+    try:
+        number = get_broker().publish(name, body)
+    except BrokerUnavailable as exc:
+        _publishing.failed(exc)
+        raise
+    if _publishing.failures:
+        _publishing.succeeded()
+    return number
 
 
 async def apublish(channel: str, data: Any, *, event: str | None = None, skip_user: Any = None) -> int | None:
     """Publish an event from asynchronous code, as ``publish()`` does."""
     name, body = _message(channel, data, event, user_key(skip_user))
-    return await get_broker().apublish(name, body)
+    try:
+        number = await get_broker().apublish(name, body)
+    except BrokerUnavailable as exc:
+        _publishing.failed(exc)
+        raise
+    if _publishing.failures:
+        _publishing.succeeded()
+    return number
 
 
 def current_event_id() -> int:
@@ -48,12 +68,14 @@ def current_event_id() -> int:
     Get it before you read the state that a page shows, and let the page open its stream with ``?last_event_id=``: then
     the stream continues where the state ends. Raises ``BrokerUnavailable``.
     """
-    return get_broker().position()
+    with _asking:
+        return get_broker().position()
 
 
 async def acurrent_event_id() -> int:
     """Return the ID where a stream that begins now would begin, as ``current_event_id()`` does."""
-    return await get_broker().aposition()
+    with _asking:
+        return await get_broker().aposition()
 
 
 def user_key(user: Any) -> str | None:

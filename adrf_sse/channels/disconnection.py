@@ -8,6 +8,7 @@ from typing import Any
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import ChannelEvent, message_body
+from adrf_sse.brokers.outages import outage_of_calls
 from adrf_sse.channels.channel import CONTROL_CHANNEL, channel_name, user_key
 from adrf_sse.channels.control import CLOCK_MARGIN, control
 from adrf_sse.streams.lifecycle import Lifecycle
@@ -16,6 +17,8 @@ from adrf_sse.streams.reconnection import are_many, reconnection_delay
 from adrf_sse.streams.users import authenticated_user
 
 DISCONNECT_EVENT = "disconnect"
+
+_ending = outage_of_calls("ending streams")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,16 @@ def disconnect(*, user: Any = None, channel: str | None = None, view: str | None
     """
     criteria = _criteria(user, channel, view)
     _end_streams(criteria)
-    get_broker().publish(CONTROL_CHANNEL, message_body(asdict(criteria), DISCONNECT_EVENT))
+    with _ending:
+        get_broker().publish(CONTROL_CHANNEL, message_body(asdict(criteria), DISCONNECT_EVENT))
 
 
 async def adisconnect(*, user: Any = None, channel: str | None = None, view: str | None = None) -> None:
     """End streams from asynchronous code, as ``disconnect()`` does."""
     criteria = _criteria(user, channel, view)
     _end_streams(criteria)
-    await get_broker().apublish(CONTROL_CHANNEL, message_body(asdict(criteria), DISCONNECT_EVENT))
+    with _ending:
+        await get_broker().apublish(CONTROL_CHANNEL, message_body(asdict(criteria), DISCONNECT_EVENT))
 
 
 def _criteria(user: Any = None, channel: str | None = None, view: str | None = None) -> Criteria:

@@ -9,7 +9,7 @@ from adrf_sse.channels.audience import Audience, Delivery
 from adrf_sse.channels.channel import CONTROL_CHANNEL
 from adrf_sse.channels.cursor import Cursor, State
 from adrf_sse.channels.history import History
-from adrf_sse.runtime.loops import after_fork
+from adrf_sse.runtime.by_loop import ByLoop
 from adrf_sse.signals import event_received
 
 
@@ -89,7 +89,7 @@ class Hub(Delivery):
         if self._audiences:
             await self._listener.unsubscribe(silent)
         else:
-            _remove(self._loop, self._broker)
+            _hubs.remove(self._broker, self)
             await self._listener.aclose()
 
     # Delivery
@@ -112,32 +112,17 @@ class Hub(Delivery):
             audience.resync(self._last_received)
 
 
-_hubs: dict[asyncio.AbstractEventLoop, dict[Broker, Hub]] = {}
-after_fork(_hubs.clear)
-
-
-def _remove(loop: asyncio.AbstractEventLoop, broker: Broker) -> None:
-    hubs = _hubs.get(loop, {})
-    hubs.pop(broker, None)
-    if not hubs:
-        _hubs.pop(loop, None)
+_hubs: ByLoop[Broker, Hub] = ByLoop()
 
 
 def hub_of(broker: Broker) -> Hub:
     """Return the hub of the running loop."""
-    for loop in [loop for loop in _hubs if loop.is_closed()]:
-        del _hubs[loop]  # its streams can't leave any more
-    loop = asyncio.get_running_loop()
-    hubs = _hubs.setdefault(loop, {})
-    if broker not in hubs:
-        hubs[broker] = Hub(broker, loop)
-    return hubs[broker]
+    return _hubs.get(broker, lambda: Hub(broker, asyncio.get_running_loop()))
 
 
 def subscriber_counts() -> dict[str, int]:
     """Return how many subscribers each channel has in this process."""
     counts: Counter[str] = Counter()
-    for loop, hubs in list(_hubs.items()):
-        for hub in list(hubs.values()) if not loop.is_closed() else []:
-            counts.update(hub.count())
+    for hub in _hubs.all():
+        counts.update(hub.count())
     return dict(counts)

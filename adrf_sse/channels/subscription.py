@@ -34,11 +34,13 @@ class Joined(Protocol):
 
 
 class Subscription(DirectSource):
-    """Subscribe to channels from entering until leaving: ``async with`` gives an iterator of the events.
+    """A subscription, which ``subscribe()`` returns. It is a source: a view can return it.
 
-    If it is a stream's source (``return subscribe(…)``), the stream reads the events without a task of its own.
-    ``on_behind`` is called where a task reads the events, when they may have to be read from history again.
+    ``async with`` subscribes, and returns an asynchronous iterator of the events. Leaving the block unsubscribes.
+    Iterating raises ``SubscriberLagged`` if the subscriber falls too far behind.
     """
+
+    # If it is a stream's source, the stream reads the events without a task of its own.
 
     _cursor_class = Cursor
     _announces_start = True
@@ -51,6 +53,7 @@ class Subscription(DirectSource):
         on_behind: Callable[[], None] | None = None,
         user: str | None = None,
     ) -> None:
+        """Where a task reads the events, ``on_behind`` is called when history may have to be read again."""
         self.channels = channels
         self._user = user
         self._on_behind = on_behind

@@ -8,6 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.checks.project import AppConfigs
+from adrf_sse.documentation import page
 from adrf_sse.exceptions import BrokerUnavailable
 
 
@@ -24,6 +25,6 @@ def check_tables(
     try:
         broker.position()
     except BrokerUnavailable as exc:
-        hint = "Publishing fails until then. docs/channels.md lists what the broker needs."
+        hint = f"Publishing fails until then. {page('brokers/postgresql')} lists what the broker needs."
         return [checks.Warning(str(exc), hint=hint, id="adrf_sse.W007")]
     return []

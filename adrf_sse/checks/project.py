@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from adrf_sse.brokers import get_broker
+from adrf_sse.documentation import page
 from adrf_sse.settings import setting_problems
 
 AppConfigs = Sequence[AppConfig] | None
@@ -22,7 +23,7 @@ ASGI_SERVERS = ("uvicorn", "hypercorn", "granian")
 def check_settings(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
     """Report each unknown key and each invalid value in ``ADRF_SSE``."""
     return [
-        checks.Error(problem, hint="docs/settings.md lists the keys, their units and defaults.", id="adrf_sse.E001")
+        checks.Error(problem, hint=f"{page('settings')} lists the keys, their units and defaults.", id="adrf_sse.E001")
         for problem in setting_problems()
     ]
 
@@ -34,7 +35,7 @@ def check_broker(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMes
     try:
         get_broker()
     except ImproperlyConfigured as exc:
-        hint = "docs/channels.md lists the brokers and their options."
+        hint = f"{page('brokers')} lists the brokers and their options."
         return [checks.Error(str(exc), hint=hint, id="adrf_sse.E003")]
     return []
 

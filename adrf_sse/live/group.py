@@ -22,7 +22,8 @@ from adrf_sse.exceptions import SubscriberLagged
 from adrf_sse.live.changes import Form
 from adrf_sse.live.rows import Mark, Reading
 from adrf_sse.logs import about, logger
-from adrf_sse.runtime.loops import after_fork, hold_task
+from adrf_sse.runtime.by_loop import ByLoop
+from adrf_sse.runtime.loops import hold_task
 from adrf_sse.runtime.stream_threads import enter_stream_thread, stream_threads
 
 Read = Callable[[Collection[str] | None], Reading]
@@ -127,9 +128,7 @@ class LiveGroup(Delivery):
 
     def _stop(self) -> None:
         """Read and follow nothing more. Who joins from now on joins a new group."""
-        groups = _groups.get(self._loop, {})
-        if groups.get(self._key) is self:
-            del groups[self._key]
+        _groups.remove(self._key, self)
         for task in (self._following, self._reading):
             if task is not None and task is not asyncio.current_task():
                 task.cancel()
@@ -232,16 +231,9 @@ class LiveGroup(Delivery):
         return ChannelEvent(self._channel, self._number, body)
 
 
-_groups: dict[asyncio.AbstractEventLoop, dict[Hashable, LiveGroup]] = {}
-after_fork(_groups.clear)
+_groups: ByLoop[Hashable, LiveGroup] = ByLoop()
 
 
 def group_of(key: Hashable, channel: str, form: Form) -> LiveGroup:
     """Return the group of the running loop whose members see the same rows."""
-    for loop in [loop for loop in _groups if loop.is_closed()]:
-        del _groups[loop]
-    loop = asyncio.get_running_loop()
-    groups = _groups.setdefault(loop, {})
-    if key not in groups:
-        groups[key] = LiveGroup(key, channel, form, loop)
-    return groups[key]
+    return _groups.get(key, lambda: LiveGroup(key, channel, form, asyncio.get_running_loop()))

@@ -1,6 +1,5 @@
 """The base class of the renderers that stream."""
 
-import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ from adrf_sse.events.json_encoders import json_encoder
 from adrf_sse.events.wire_formats import WireFormat
 from adrf_sse.exceptions import TooManyClientStreams, TooManyStreams
 from adrf_sse.responses import EventStreamResponse
+from adrf_sse.runtime.calling_thread import wait_in_thread
 from adrf_sse.runtime.contexts import close_idle_connections
 from adrf_sse.runtime.loops import loop_of, running_loop
 from adrf_sse.serializers.event_serializers import event_serializers
@@ -120,7 +120,7 @@ def _error_before_first_event(stream: EventStream, view: APIView | None, request
     loop = loop_of(request._request)
     try:
         close_idle_connections()
-        asyncio.run_coroutine_threadsafe(stream.first_event(loop, in_thread=True), loop).result()
+        wait_in_thread(stream.first_event(loop, in_thread=True), loop)
     except Exception as exc:
         return exc
     add_unread(stream)

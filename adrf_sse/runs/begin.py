@@ -11,6 +11,7 @@ from uuid import uuid4
 from django.http import HttpRequest
 
 from adrf_sse.brokers import get_broker
+from adrf_sse.brokers.outages import outage_of_calls
 from adrf_sse.brokers.runs import Created, NewRun, Run, Status
 from adrf_sse.events.event import ERROR_EVENT
 from adrf_sse.events.fields import JSONEncode
@@ -31,6 +32,8 @@ from adrf_sse.streams.sources import checked_source, discard
 from adrf_sse.validators import shown
 
 _ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._:-]{1,150}")
+
+_starting = outage_of_calls("starting a run")
 
 
 def checked_run_id(value: Any) -> str:
@@ -95,7 +98,8 @@ class Start:
             endings=await self._endings.prepared(),
             key=self._key,
         )
-        return await get_broker().runs.create(run)
+        with _starting:
+            return await get_broker().runs.create(run)
 
     async def claim(self) -> None:
         """Begin to produce the run, which is queued. Raises ``RunConflict`` if it is no longer."""

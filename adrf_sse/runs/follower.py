@@ -5,6 +5,7 @@ from typing import Any
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import ChannelEvent, Page
+from adrf_sse.brokers.outages import outage_of_calls
 from adrf_sse.brokers.runs import Run, run_channel
 from adrf_sse.channels.cursor import Cursor
 from adrf_sse.channels.hub import hub_of
@@ -14,10 +15,13 @@ from adrf_sse.runs.bodies import lost_events
 from adrf_sse.runs.watch import Watch, watch_of
 from adrf_sse.settings import sse_settings
 
+_reading = outage_of_calls("reading the state of a run")
+
 
 async def find_run(run_id: str, last_event_id: Any = None) -> Run:
     """Return a run, and whether it has the client's last event. Raises ``RunNotFound``."""
-    run = await get_broker().runs.read(run_id, event_number(last_event_id))
+    with _reading:
+        run = await get_broker().runs.read(run_id, event_number(last_event_id))
     if run is None:
         raise RunNotFound
     return run
@@ -42,11 +46,10 @@ class _RunCursor(Cursor):
 
 
 class Follower(Subscription):
-    """Subscribe to a run: ``async for event in follower``, or as the source of a stream.
+    """The events of a run, which ``follow()`` returns: ``async for event in follower``. It is a source, too.
 
-    A client's last event ID that is none of the run's is disregarded: the client receives the run from its first event.
-    ``run`` is the run, if the caller has found it with the same last event ID. ``lost`` returns the last events if
-    the broker loses the run. Raises ``RunNotFound`` when it is entered.
+    A last event ID that is not an ID of the run is disregarded: the client receives the run from its first event.
+    Iterating raises ``RunNotFound`` if there is no such run.
     """
 
     _cursor_class = _RunCursor
@@ -59,6 +62,7 @@ class Follower(Subscription):
         run: Run | None = None,
         lost: Callable[[], Sequence[bytes]] = lost_events,
     ) -> None:
+        """Pass ``run`` if it was found with the same last event ID. ``lost`` returns the last events of a lost run."""
         super().__init__(frozenset([run_channel(run_id)]), event_number(last_event_id))
         self._run_id = run_id
         self._run = run

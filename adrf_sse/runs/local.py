@@ -8,6 +8,7 @@ from typing import Any
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.messages import ChannelEvent, message_body
+from adrf_sse.brokers.outages import outage_of_calls
 from adrf_sse.brokers.runs import Run, Status
 from adrf_sse.channels.channel import CONTROL_CHANNEL
 from adrf_sse.channels.control import control
@@ -23,6 +24,8 @@ from adrf_sse.streams.shutdown import SHUTDOWN_CLEANUP, shutdown
 STOP_EVENT = "stop"
 
 _COUNT = "runs"
+
+_stopping = outage_of_calls("stopping a run")
 
 
 def reserve_run() -> Slot:
@@ -105,7 +108,8 @@ class LocalRuns:
         """Shut down the runs of loops in other threads when the process exits, as under WSGI."""
         loops = {each.loop for each in tuple(self._producers.values()) if each.loop is not None}
         ends = [asyncio.run_coroutine_threadsafe(self.shut_down(), loop) for loop in loops if loop.is_running()]
-        wait(ends, timeout=sse_settings.RUN_GRACE + 2 * SHUTDOWN_CLEANUP)
+        if ends:  # otherwise, nothing needs the settings, which may be what has ended the process
+            wait(ends, timeout=sse_settings.RUN_GRACE + 2 * SHUTDOWN_CLEANUP)
 
 
 local_runs = LocalRuns()
@@ -129,7 +133,8 @@ async def produce_here(producer: Producer) -> Status:
 async def end_run(run_id: str) -> Run:
     """Stop a run, and tell the process that produces it. Raises ``RunNotFound``."""
     broker = get_broker()
-    result = await broker.runs.end(run_id, "stopped")
+    with _stopping:
+        result = await broker.runs.end(run_id, "stopped")
     if result is None:
         raise RunNotFound
     run, was_active = result

@@ -1,15 +1,13 @@
 """The producer of a run: it reads the source to its end, and publishes its events."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from adrf_sse.brokers.outages import Outage, wait_before_attempt
-from adrf_sse.brokers.runs import Run, RunStore, Status, Write
-from adrf_sse.exceptions import BrokerUnavailable, RunLost, RunTooLarge
+from adrf_sse.brokers.runs import RunStore, Status
+from adrf_sse.exceptions import RunTooLarge
 from adrf_sse.runs.bodies import BodyEncoder, Endings
+from adrf_sse.runs.writer import RunEnded, RunWriter
 from adrf_sse.runtime.loops import hold_task
 from adrf_sse.settings import sse_settings
 from adrf_sse.streams.buffer import FrameBuffer
@@ -20,9 +18,6 @@ from adrf_sse.streams.reports import report_failure
 
 EVENTS_PER_WRITE = 256
 """Events that are published together at most, so that Redis is free for others in between."""
-
-END_TIMEOUT = 1.0
-"""Seconds in which a producer whose task is cancelled can tell the broker that its run is lost."""
 
 
 class BodyBuffer(FrameBuffer):
@@ -39,25 +34,14 @@ class BodyBuffer(FrameBuffer):
         return bodies
 
 
-_SILENCE = "the broker must answer within a third of RUN_LEASE, got no answer. Check that it can be reached."
-
-
-class _Ended(Exception):
-    """The run has ended otherwise, and nothing more may be published."""
-
-    def __init__(self, status: Status) -> None:
-        super().__init__(status)
-        self.status: Status = status
-
-
 class Producer(Lifecycle):
     """Run a source as a stream does, and publish its events, those that it yields together with one command.
 
     The source is paused while a chunk's worth of events waits for the broker. Clients never delay it.
     """
 
-    __slots__ = ("_asks", "_committed", "_endings", "_errors", "_first", "_lease", "_outage", "_producing", "_renewed",
-                 "_runs", "_size", "_written", "begun", "name", "run_id", "task")  # fmt: skip
+    __slots__ = ("_asks", "_committed", "_endings", "_errors", "_first", "_producing", "_size", "_writer", "begun",
+                 "name", "run_id", "task")  # fmt: skip
 
     def __init__(
         self,
@@ -79,14 +63,11 @@ class Producer(Lifecycle):
         """Runs the producer, where nothing awaits it."""
         self.begun = monotonic()
         """When it began, by ``monotonic()``."""
-        self._runs = runs
+        self._writer = RunWriter(runs, run_id, name)
         self._endings = endings
         self._producing: asyncio.Task[Any] | None = None
         self._errors: list[bytes] | None = None  # what reports the error of the source
-        self._lease: float = sse_settings.RUN_LEASE
-        self._renewed = monotonic()
-        self._outage = Outage(f"publishing the events of the run {run_id}")
-        self._written = self._size = 0
+        self._size = 0
         self._asks = False  # whether to ask the broker now if the run was stopped
         self._committed = False  # whether an error is reported by events, and not raised
         self._first = asyncio.Event()  # set with the first event, or at the end
@@ -131,10 +112,10 @@ class Producer(Lifecycle):
         self._pump.start()
         try:
             return await self._publish_all()
-        except _Ended as end:
+        except RunEnded as end:
             return end.status
         except BaseException:
-            await self._give_up()
+            await self._writer.give_up()
             raise
         finally:
             await self._close_source()
@@ -188,13 +169,13 @@ class Producer(Lifecycle):
             if bodies:
                 self._first.set()
             if bodies or await self._is_due(buffer):
-                await self._write(bodies)
+                await self._writer.write(bodies)
 
     async def _is_due(self, buffer: BodyBuffer) -> bool:
         """Wait for events, and return whether the lease must be renewed, or the broker be asked, without any."""
         try:
             if not self._asks:
-                async with asyncio.timeout(self._lease / 3):
+                async with asyncio.timeout(self._writer.lease / 3):
                     await buffer.wait_for_frames()
         except TimeoutError:
             return True
@@ -204,12 +185,12 @@ class Producer(Lifecycle):
     async def _finish(self, bodies: list[bytes]) -> Status:
         """Publish the last events of a source that has ended."""
         if self._error is None:
-            await self._write(bodies, "completed")
+            await self._writer.write(bodies, "completed")
             return "completed"
         if not self._committed and not self.events:
-            await self._runs.discard(self.run_id, self.name)
+            await self._writer.discard()
             return "failed"
-        await self._write(bodies, "failed", self._errors)
+        await self._writer.write(bodies, "failed", self._errors)
         return "failed"
 
     async def _fail(self, error: Exception) -> Status:
@@ -217,56 +198,5 @@ class Producer(Lifecycle):
         await report_failure(self, self._pump.source, error, "The source %r of a run has yielded too much.")
         await self._pump.stop(sse_settings.CLEANUP_TIMEOUT)
         self._error = error
-        await self._write([], "failed", await self._endings.errors(error, self._pump.source))
+        await self._writer.write([], "failed", await self._endings.errors(error, self._pump.source))
         return "failed"
-
-    async def _write(
-        self, bodies: Sequence[bytes], status: Status = "running", errors: Sequence[bytes] | None = None
-    ) -> None:
-        """Publish events. If the broker is unavailable, try again until the lease has passed."""
-        write = Write(
-            id=self.run_id,
-            producer=self.name,
-            lease=self._lease,
-            after=self._written,
-            bodies=bodies,
-            status=status,
-            errors=errors,
-        )
-        begun, run = await self._attempt(write)
-        if run is None or run.status != status:
-            raise _Ended("lost" if run is None else run.status)
-        self._renewed = begun
-        self._written += len(bodies)
-
-    async def _attempt(self, write: Write) -> tuple[float, Run | None]:
-        """Return when the attempt began that has succeeded, and the run."""
-        attempts = 0
-        while True:
-            begun = monotonic()
-            try:
-                async with asyncio.timeout(max(0.0, min(self._renewed + self._lease - begun, self._lease / 3))):
-                    run = await self._runs.write(write)
-            except (BrokerUnavailable, TimeoutError) as exc:
-                self._outage.failed(exc if str(exc) else TimeoutError(_SILENCE))
-                attempts += 1
-                if monotonic() >= self._renewed + self._lease:
-                    raise RunLost from exc
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._lease / 10):
-                        await wait_before_attempt(attempts)
-            else:
-                self._outage.succeeded()
-                return begun, run
-
-    async def _give_up(self) -> None:
-        """Tell the broker, if it can be told now, that the run is lost, because this producer can't go on.
-
-        If it was lost before, another run may have its ID. So this is a write of the producer.
-        """
-        lost = Write(id=self.run_id, producer=self.name, lease=self._lease, after=self._written, status="lost")
-        try:
-            async with asyncio.timeout(END_TIMEOUT):
-                await self._runs.write(lost)
-        except (BrokerUnavailable, TimeoutError):
-            pass  # the lease will pass

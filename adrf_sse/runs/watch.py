@@ -9,7 +9,8 @@ from adrf_sse.brokers.outages import Outage, wait_before_attempt
 from adrf_sse.brokers.runs import Run
 from adrf_sse.exceptions import BrokerUnavailable
 from adrf_sse.runs.reports import report_unknown
-from adrf_sse.runtime.loops import after_fork, hold_task
+from adrf_sse.runtime.by_loop import ByLoop
+from adrf_sse.runtime.loops import hold_task
 from adrf_sse.settings import sse_settings
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Watch:
         """Watch no longer if this was the last follower."""
         self._followers.pop(follower, None)
         if not self._followers:
-            _forget(self._broker, self._run_id, self)
+            _watches.remove((self._broker, self._run_id), self)
             if self._task is not None:
                 hold_task(self._task)
                 self._task.cancel()
@@ -76,21 +77,9 @@ class Watch:
                 return run
 
 
-_watches: dict[asyncio.AbstractEventLoop, dict[tuple[Broker, str], Watch]] = {}
-after_fork(_watches.clear)
+_watches: ByLoop[tuple[Broker, str], Watch] = ByLoop()
 
 
 def watch_of(broker: Broker, run_id: str) -> Watch:
     """Return the watch of a run in the running loop."""
-    for loop in [loop for loop in _watches if loop.is_closed()]:
-        del _watches[loop]
-    watches = _watches.setdefault(asyncio.get_running_loop(), {})
-    if (broker, run_id) not in watches:
-        watches[broker, run_id] = Watch(broker, run_id)
-    return watches[broker, run_id]
-
-
-def _forget(broker: Broker, run_id: str, watch: Watch) -> None:
-    watches = _watches.get(asyncio.get_running_loop(), {})
-    if watches.get((broker, run_id)) is watch:
-        del watches[broker, run_id]
+    return _watches.get((broker, run_id), lambda: Watch(broker, run_id))

@@ -1,6 +1,7 @@
 """The threads of synchronous callers and tests, in which the synchronous code of what they wait for runs."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -8,7 +9,7 @@ from typing import Any, TypeVar
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync
 
-from adrf_sse.runtime.contexts import called_by_sync_code, stays_in_calling_thread, thread_context
+from adrf_sse.runtime.contexts import called_by_sync_code, calling_thread, thread_context
 
 T = TypeVar("T")
 
@@ -22,6 +23,7 @@ class CallingThread(CurrentThreadExecutor):
 
     def __init__(self) -> None:
         super().__init__(None)
+        self._thread = threading.current_thread()
         self._interrupted = False  # synchronized by _work_ready, as are the calls
 
     def interrupt(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -36,7 +38,7 @@ class CallingThread(CurrentThreadExecutor):
     async def serve(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Await a coroutine. Its synchronous code, and that of the tasks that it starts, runs in this thread."""
         AsyncToSync.executors.current = self
-        stays_in_calling_thread.set(True)
+        calling_thread.set(self)
         return await coroutine
 
     def _forget_calls(self) -> None:
@@ -49,6 +51,10 @@ class CallingThread(CurrentThreadExecutor):
         future.add_done_callback(self._wake)
         while self._wait(future, timeout):
             self._run_next()
+
+    def runs_here(self) -> bool:
+        """Return whether the calls run in the present thread."""
+        return threading.current_thread() is self._thread
 
     def _wake(self, future: "Future[Any]") -> None:
         with self._work_ready:
@@ -114,6 +120,16 @@ class SharedThread(CurrentThreadExecutor):
     def append(self, work_item: Any) -> None:
         """Run a call that an executor of a synchronous middleware no longer takes."""
         SyncToAsync.single_thread_executor.submit(work_item.run)
+
+
+def wait_in_thread(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    """Await a coroutine on a loop from synchronous code. A test's thread runs the coroutine's synchronous calls."""
+    thread = calling_thread.get()
+    if not isinstance(thread, CallingThread) or not thread.runs_here():
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+    future = asyncio.run_coroutine_threadsafe(thread.serve(coroutine), loop)
+    thread.run_until(future)
+    return future.result()
 
 
 def keep_synchronous_calls() -> None:

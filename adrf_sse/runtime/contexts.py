@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import WeakSet
 
+from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -15,13 +16,13 @@ from django.db.backends.signals import connection_created
 
 from adrf_sse.logs import logger
 
-stays_in_calling_thread: ContextVar[bool] = ContextVar("adrf_sse_stays_in_calling_thread", default=False)
-"""Whether all synchronous code runs in the thread of a synchronous test, which has the test's data."""
+calling_thread: ContextVar[CurrentThreadExecutor | None] = ContextVar("adrf_sse_calling_thread", default=None)
+"""Runs all synchronous code in the thread of a synchronous caller or test, which has the test's data."""
 
 
 def thread_context() -> ThreadSensitiveContext | None:
     """Return the thread context in which synchronous code called from here runs, or ``None``."""
-    if stays_in_calling_thread.get():
+    if calling_thread.get() is not None:
         return None
     return SyncToAsync.thread_sensitive_context.get(None)
 

@@ -44,7 +44,7 @@ INTERNALS = {
     "redis.asyncio.ConnectionPool.get_connection": "AttributeError with the first subscription; so connection_kwargs.",
     "redis.asyncio.sentinel.SentinelConnectionPool.sentinel_manager": "Connections to sentinels stay open.",
     "rest_framework.compat.SHORT_SEPARATORS": "ImportError for every view; so LONG_SEPARATORS.",
-    "rest_framework.request.Request._full_data": "KeyError with the first stream; so _stream.",
+    "rest_framework.request.Request._full_data": "KeyError with the first stream; so _stream, _data and _files.",
     "rest_framework.request.Request._request": "AttributeError with the first stream.",
     "rest_framework.serializers.Serializer._readable_fields": "RuntimeError with the first typed event.",
     "rest_framework.test.force_authenticate()._force_auth_user": "Reauthorization refuses users that a test forced.",

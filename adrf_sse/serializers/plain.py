@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import adrf.fields
-import adrf.serializers
 from rest_framework import fields, serializers
 
 _FIELD_NAMES = (
@@ -31,10 +30,9 @@ _FIELD_NAMES = (
     "UUIDField",
 )
 _FIELDS = {vars(module)[name] for module in (fields, adrf.fields) for name in _FIELD_NAMES if name in vars(module)}
-_LISTS = {serializers.ListSerializer, adrf.serializers.ListSerializer}
 _REPRESENTATION = ("to_representation", "fields", "_readable_fields")
 _ASYNC_REPRESENTATION = "ato_representation"  # of adrf's serializers only
-_LIBRARIES = {"rest_framework.serializers", "adrf.serializers"}
+_LIBRARIES = {"rest_framework.serializers", "adrf.serializers"}  # not imported, because the latter warns on Python 3.14
 _SCALARS = {bool, bytes, date, datetime, Decimal, float, int, str, time, timedelta, type(None), UUID}
 
 
@@ -43,7 +41,7 @@ def is_plain(serializer: Any) -> bool:
     cls = type(serializer)
     if cls in _FIELDS:
         return serializer.default is fields.empty or not callable(serializer.default)
-    if cls in _LISTS:
+    if cls.__name__ == "ListSerializer" and cls.__module__ in _LIBRARIES:
         return is_plain(serializer.child)
     names = [*_REPRESENTATION, *([_ASYNC_REPRESENTATION] if hasattr(cls, _ASYNC_REPRESENTATION) else [])]
     return (

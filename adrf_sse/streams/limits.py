@@ -111,6 +111,11 @@ def limits_of(request: HttpRequest | None) -> list[Limit]:
     return limits
 
 
+def check_limits(request: HttpRequest) -> None:
+    """Raise ``TooManyStreams`` or ``TooManyClientStreams`` if a stream of this request would be refused now."""
+    stream_counts.take(limits_of(request)).release()
+
+
 def reserve(stream: "Lifecycle", request: HttpRequest | None, *, refuse: bool = True) -> bool:
     """Count a stream where limits apply to it, before its source starts, and return whether any does.
 

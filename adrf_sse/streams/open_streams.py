@@ -35,7 +35,7 @@ class LoopWatcher(Protocol):
 
 
 class OpenStreams:
-    """Hold each stream from its start to its end."""
+    """The streams of this process, each from its start to its end. ``len()`` counts them, from any thread."""
 
     def __init__(self) -> None:
         self._streams: set[Lifecycle] = set()

@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 from adrf_sse import validators
 from adrf_sse.events.event import ERROR_EVENT
 from adrf_sse.events.frames import checked_event
-from adrf_sse.settings import setting_check, sse_settings
+from adrf_sse.settings import setting_check, setting_or_default, sse_settings
 
 Duration = float | timedelta
 """A number, in the unit of the option, or a ``timedelta``."""
@@ -37,13 +37,14 @@ class Option:
         self.name = name
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        # A setting is read each time, because a test may override it.
-        return self._default if self.setting is None else getattr(sse_settings, self.setting)
+        # What inspects a class, as REST framework's routers do, must not fail before a check reports the settings.
+        return self.default if instance is not None or self.setting is None else setting_or_default(self.setting)
 
     @property
     def default(self) -> Any:
-        """The default."""
-        return self.__get__(None)
+        """The default. Raises ``ImproperlyConfigured`` if it is a setting and the settings are invalid."""
+        # A setting is read each time, because a test may override it.
+        return self._default if self.setting is None else getattr(sse_settings, self.setting)
 
 
 def _option(check: validators.Validate, default: Any) -> Any:

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils.datastructures import MultiValueDict
 from django.utils.functional import SimpleLazyObject
 from rest_framework.exceptions import NotAuthenticated
-from rest_framework.request import Request
+from rest_framework.request import Empty, Request
 
 from adrf_sse.runtime.loops import hold_task
 from adrf_sse.runtime.stream_threads import run_in_check_thread
@@ -37,6 +37,9 @@ _PLAIN = (type(None), bool, int, str, bytes, IOBase, MultiValueDict)
 
 _NEGOTIATED = ("accepted_renderer", "accepted_media_type", "version", "versioning_scheme")
 """The other attributes that ``APIView.initial()`` sets on a request."""
+
+_PARSED = ("_data", "_files", "_full_data")
+"""The attributes in which Django REST Framework stores a parsed body."""
 
 
 OnError = Callable[[Exception], None]
@@ -145,6 +148,8 @@ class ViewAuthorization:
         view.request = again = view.initialize_request(fresh(request._request), *view.args, **view.kwargs)
         for name in _NEGOTIATED:
             setattr(again, name, getattr(request, name, None))
+        if vars(request)["_full_data"] is not Empty:  # a body can be read only once
+            vars(again).update({name: vars(request)[name] for name in _PARSED})
         getattr(view, "reauthorize", partial(check_client, view))(again)
         # Compared always: a request whose view never asked for the user is authenticated here.
         if not _is_same_user(again.user, request.user):

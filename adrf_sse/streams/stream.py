@@ -26,10 +26,11 @@ _END = ServerSentEvent({}, event=END_EVENT, id=END_ID)
 
 
 class EventStream(Lifecycle):
-    """Run a source in a task of its own, and give its frames, those that are ready together as one chunk.
+    """A stream: it runs a source in a task of its own, and iterates over its frames in chunks.
 
-    An asynchronous iterator of ``bytes`` for ASGI, and an iterable for WSGI. The source starts with the first pull or
-    with ``first_event()``, and is paused while a chunk's worth of bytes waits.
+    It is an asynchronous iterator of ``bytes`` for ASGI, and an iterable for WSGI. Frames that are ready together are
+    one chunk. The source starts when the first chunk is requested, or with ``first_event()``, and is paused while the
+    bytes of a chunk wait.
     """
 
     __slots__ = ("is_served", "wire_format")

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any, ClassVar, TypeVar
 
 from adrf_sse.runtime.calling_thread import CallingThread
@@ -101,8 +102,13 @@ class Portal:
             raise RuntimeError("Expected a synchronous test, got an asynchronous one. Use 'async with' and 'await'.")
         if self._loop_thread is None:
             self._loop_thread = LoopThread(self._project_raised)
-        with connections_stay_open():
-            return self._run(self._calling_thread.serve(coroutine), self._loop_thread.loop)
+        loop = self._loop_thread.loop
+        try:
+            with connections_stay_open():
+                return self._run(self._calling_thread.serve(coroutine), loop)
+        except BaseException:
+            loop.call_soon_threadsafe(_close_unstarted, coroutine)
+            raise
 
     def _run(self, coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
         future = asyncio.run_coroutine_threadsafe(coroutine, loop)
@@ -157,3 +163,9 @@ class Portal:
         finally:
             if self._responds:
                 self._loop_thread.close()
+
+
+def _close_unstarted(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Close a coroutine that will never run, because its task was cancelled before its first step."""
+    if getcoroutinestate(coroutine) == CORO_CREATED:
+        coroutine.close()

@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.datastructures import CaseInsensitiveMapping
 
 from adrf_sse.channels.hub import subscriber_counts
+from adrf_sse.documentation import page
 from adrf_sse.events.event import ServerSentEvent
 from adrf_sse.events.parsers import EventParser
 from adrf_sse.testing.request import TestRequest
@@ -23,7 +24,10 @@ class StreamEnded(AssertionError):
 
 
 class TestStream:
-    """The response to one request, as an asynchronous test reads it."""
+    """The response to one request, as an asynchronous test reads it.
+
+    ``timeout`` is a number of seconds. Without it, a method waits as long as the ``timeout`` of the client says.
+    """
 
     __test__ = False  # pytest would collect the class because of its name.
 
@@ -79,10 +83,7 @@ class TestStream:
     # Read the response
 
     async def next(self, timeout: float | None = None) -> ServerSentEvent:
-        """Return the next event. Raises ``TimeoutError`` after ``timeout`` seconds, or ``StreamEnded``.
-
-        Without ``timeout``, here and below, the methods wait for as long as the client's ``timeout`` says.
-        """
+        """Return the next event. Raises ``TimeoutError`` after ``timeout`` seconds, or ``StreamEnded``."""
         while not self._events:
             chunk = await self.next_chunk(timeout)
             if chunk is None:
@@ -202,5 +203,5 @@ def _commit_hint() -> str:
         f" Subscribed to {', '.join(channels[:3])}{', …' if len(channels) > 3 else ''}. If the event is published in "
         "on_commit(), or is a change of a live list, the test must commit: use the fixture "
         "django_capture_on_commit_callbacks, captureOnCommitCallbacks() of a TestCase, or "
-        "@pytest.mark.django_db(transaction=True). See docs/testing.md, Channels."
+        f"@pytest.mark.django_db(transaction=True). See {page('testing#channels')}"
     )

@@ -1,8 +1,10 @@
 """Viewsets that stream the rows of their model, and their changes."""
 
 from collections.abc import Hashable
+from functools import cache
 from typing import Any
 
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.utils.timezone import get_current_timezone_name
@@ -17,6 +19,7 @@ from adrf_sse.channels.live_models import live_models
 from adrf_sse.channels.model_signals import watch_model
 from adrf_sse.events.json_encoders import json_encoder
 from adrf_sse.live.live_list import LiveList
+from adrf_sse.logs import logger
 from adrf_sse.renderers.console import EventStreamConsoleRenderer
 from adrf_sse.renderers.event_stream import EventStreamRenderer
 from adrf_sse.streams.failures import ErrorFormat
@@ -59,6 +62,7 @@ class LiveModelMixin(ErrorFormat, StreamOptions):
                 f"{type(self).__name__} must have the attribute queryset, or a serializer_class with a model, so that "
                 "every process announces the changes of the model. Add queryset = YourModel.objects.all()."
             )
+        _warn_without_app()
         user = None if self.live_by is None else _value_of(request.user, model, self.live_by)
         encode = json_encoder(_data_renderer_of(request.accepted_renderer))
         return Response(LiveList(self, channel_of(model, self.live_by, user), self._live_key(request), encode))
@@ -88,6 +92,16 @@ class LiveModelMixin(ErrorFormat, StreamOptions):
         path = request.path
         form = (type(request.accepted_renderer), get_language(), get_current_timezone_name())
         return type(self), partition, path, request.get_host(), request.scheme, request.version, query, form
+
+
+@cache
+def _warn_without_app() -> None:
+    """Warn once in each process if other processes may not know which models are live."""
+    if not apps.is_installed("adrf_sse"):
+        logger.warning(
+            "Live lists need 'adrf_sse' in INSTALLED_APPS, which does not contain it. Without the app, changes in a "
+            "process that imports no views, such as a shell or a task queue, are not announced. Add it."
+        )
 
 
 def _model_of(viewset: type) -> type[models.Model] | None:

@@ -31,6 +31,7 @@ from adrf_sse.runs.states import state_of
 from adrf_sse.runtime.loops import loop_of
 from adrf_sse.serializers.event_serializers import event_serializers
 from adrf_sse.streams.failures import format_error_of
+from adrf_sse.streams.limits import check_limits
 from adrf_sse.streams.options import Options, options_of
 from adrf_sse.streams.sources import AnySource
 from adrf_sse.streams.stream import EventStream
@@ -114,6 +115,8 @@ class RunView(AsyncSSEAPIView):
             raise MethodNotAllowed("POST")
         await sync_to_async(lambda: request.data)()  # now: the body is closed with the request
         self._select_renderer(request, self._wanted_form)
+        if isinstance(request.accepted_renderer, StreamingRenderer):
+            check_limits(request._request)  # before there is a run
         self._start = await self._new_start(request)
         run, created = await self._begin(request)
         if created == "foreign":

@@ -1,12 +1,11 @@
 """The assistant: its page, and its answers, which are runs."""
 
-from django.urls import reverse
-from django.views.generic import TemplateView
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 
 from adrf_sse.views import RunView
 from assistant.model import think
+from streams.pages import Page
 
 MAX_LENGTH = 1000
 """Characters of a prompt at most."""
@@ -20,12 +19,12 @@ class PhraseSerializer(serializers.Serializer):
     text = serializers.CharField()
 
 
-class AssistantPage(TemplateView):
+class AssistantPage(Page):
     template_name = "assistant/assistant.html"
+    stream = "assistant-runs"
 
     def get_context_data(self, **kwargs):
-        runs_url = reverse("assistant-runs")
-        return super().get_context_data(title="Assistant", stream_url=runs_url, max_length=MAX_LENGTH, **kwargs)
+        return super().get_context_data(max_length=MAX_LENGTH, **kwargs)
 
 
 @extend_schema_view(post=extend_schema(request=PromptSerializer))

@@ -2,7 +2,6 @@
 
 from django.db import transaction
 from django.urls import reverse
-from django.views.generic import TemplateView
 from rest_framework.generics import ListCreateAPIView
 from rest_framework.renderers import JSONRenderer
 
@@ -12,6 +11,7 @@ from adrf_sse.renderers import EventStreamConsoleRenderer, EventStreamRenderer
 from adrf_sse.views import ChannelStreamView
 from chat.models import Message
 from chat.serializers import MessageSerializer
+from streams.pages import Page
 
 RECENT = 50
 """Number of messages that a page shows at first."""
@@ -24,8 +24,9 @@ def channel_of(room):
     return f"chat.{room}"
 
 
-class RoomPage(TemplateView):
+class RoomPage(Page):
     template_name = "chat/room.html"
+    stream = "chat-events"
 
     def get_context_data(self, room, **kwargs):
         return super().get_context_data(

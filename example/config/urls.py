@@ -8,7 +8,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from adrf_sse.metrics import StreamMetrics
+from config.metrics import stream_metrics
 
 urlpatterns = [
     path("", include("streams.urls")),
@@ -23,7 +23,7 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     # The pages of the admin and of REST framework name no icon, so browsers request this URL.
     path("favicon.ico", RedirectView.as_view(url=static("streams/icon.svg"))),
-    path("metrics/", StreamMetrics().view, name="metrics"),
+    path("metrics/", stream_metrics.view, name="metrics"),
 ]
 if settings.HAS_TASKS:
     urlpatterns.append(path("reports/", include("tasks.urls")))

@@ -2,21 +2,20 @@
 
 from django.db import transaction
 from django.urls import reverse
-from django.views.generic import TemplateView
 from rest_framework.viewsets import ModelViewSet
 
 from adrf_sse.views import LiveModelMixin
 from orders.models import Order
 from orders.serializers import OrderSerializer
+from streams.pages import Page
 
 
-class OrdersPage(TemplateView):
+class OrdersPage(Page):
     template_name = "orders/orders.html"
+    stream = "order-live"
 
     def get_context_data(self, **kwargs):
         return super().get_context_data(
-            title="Orders",
-            stream_url=reverse("order-live"),
             orders_url=reverse("order-list"),
             item_length=Order._meta.get_field("item").max_length,
             **kwargs,

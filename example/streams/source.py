@@ -1,4 +1,4 @@
-"""The page that shows the Python source of a card's view."""
+"""The page that shows the source of a card: its view, and the JavaScript that reads its stream."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -6,11 +6,12 @@ from inspect import getsourcelines
 from pathlib import Path
 
 from django.conf import settings
+from django.contrib.staticfiles.finders import find
 from django.http import Http404
 from django.urls import resolve
 from django.views.generic import TemplateView
 
-from streams.pages import CARDS
+from streams.cards import CARDS
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,32 @@ class Line:
     """Whether the line belongs to the card's view."""
 
 
+@dataclass(frozen=True)
+class File:
+    """A file of the repository."""
+
+    path: Path
+    marked: range = range(0)
+    """Numbers of the lines that belong to the card's view."""
+
+    @property
+    def name(self):
+        """The path, as the repository names it."""
+        return self.path.relative_to(settings.BASE_DIR.parent).as_posix()
+
+    @property
+    def id(self):
+        """The ID of the file's part of the page."""
+        return self.path.name
+
+    @property
+    def lines(self):
+        text = self.path.read_text(encoding="utf-8")
+        return [Line(number, line, number in self.marked) for number, line in enumerate(text.splitlines(), 1)]
+
+
 class SourcePage(TemplateView):
-    """Show the file that contains a card's view, and the other modules that the card names."""
+    """Show the file that contains a card's view, and the other modules and scripts that the card names."""
 
     template_name = "streams/source.html"
 
@@ -32,33 +57,22 @@ class SourcePage(TemplateView):
         card = next((card for card in CARDS if card.slug == slug), None)
         if card is None:
             raise Http404(f"No card has the name {slug!r}.")
-        view = view_of(card)
-        files = [(name_of(view.__module__), lines_of(view.__module__, view))]
-        files += [(name_of(module), lines_of(module)) for module in card.modules]
-        return super().get_context_data(title=f"Source of {card.title}", files=files, **kwargs)
+        files = [file_of(card), *map(file_of_module, card.modules), *map(file_of_script, card.scripts)]
+        return super().get_context_data(title=f"Source of {card.title}", card=card, files=files, **kwargs)
 
 
-def view_of(card):
-    """Return the class or the function that serves the card's URL."""
+def file_of(card):
+    """Return the file that contains the view of a card, with the view marked."""
     function = resolve(card.url).func
     # as_view() sets view_class, and cls for a viewset.
-    return getattr(function, "view_class", None) or getattr(function, "cls", function)
+    view = getattr(function, "view_class", None) or getattr(function, "cls", function)
+    code, first = getsourcelines(view)
+    return File(file_of_module(view.__module__).path, range(first, first + len(code)))
 
 
-def lines_of(module, view=None):
-    """Return the lines of a module. The lines of ``view`` are marked."""
-    marked = range(0)
-    if view is not None:
-        code, first = getsourcelines(view)
-        marked = range(first, first + len(code))
-    text = path_of(module).read_text(encoding="utf-8")
-    return [Line(number, line, number in marked) for number, line in enumerate(text.splitlines(), 1)]
+def file_of_module(name):
+    return File(Path(import_module(name).__file__))
 
 
-def name_of(module):
-    """Return the path of a module, as the repository names it."""
-    return path_of(module).relative_to(settings.BASE_DIR.parent).as_posix()
-
-
-def path_of(module):
-    return Path(import_module(module).__file__)
+def file_of_script(name):
+    return File(Path(find(name)))

@@ -423,7 +423,7 @@ async def test_the_page_fits_its_window_and_its_text_has_enough_contrast(
     await expect(page.get_by_role("log")).to_have_text("Let")
     assert await page.evaluate("document.documentElement.scrollWidth") == width
     await expect(page.get_by_role("button", name="Stop")).to_be_in_viewport(ratio=1)
-    for selector in (".question", ".answer", ".exchange h2", ".state", "[data-stop]", ".note p", "#prompt"):
+    for selector in (".question", ".answer", ".talk h2", ".state", "[data-stop]", ".note p", "[name=prompt]"):
         assert await contrast(page, selector) >= MIN_CONTRAST, selector
     await page.keyboard.press("Escape")
     await expect_state(page, "stopped")

@@ -77,12 +77,12 @@ async def test_index_opens_at_most_four_streams_at_once(slow: WatchedPage) -> No
 async def test_index_stops_and_restarts_a_stream(slow: WatchedPage) -> None:
     page, card = slow.page, "#news-and-weather"
     await page.goto("/")
-    await expect(page.locator(f"{card} .log li")).to_have_count(2)
+    await expect(page.locator(f"{card} .log p")).to_have_count(2)
     await page.get_by_role("button", name="Stop News and weather").click()
     await expect_state(page, "stopped", card)
     await page.get_by_role("button", name="Start News and weather").click()
     await expect_state(page, "live", card)
-    await expect(page.locator(f"{card} .log li")).to_have_count(2)
+    await expect(page.locator(f"{card} .log p")).to_have_count(2)
 
 
 async def test_index_shows_every_stream(quick: WatchedPage) -> None:
@@ -95,7 +95,7 @@ async def test_index_shows_every_stream(quick: WatchedPage) -> None:
         ("#assistant-runs", '{"status":"completed"}'),
     ]:
         await toggle(page, card)
-        await expect(page.locator(f"{card} .log li").last).to_contain_text(last)
+        await expect(page.locator(f"{card} .log p").last).to_contain_text(last)
         await expect_state(page, "ended", card)
     await expect_state(page, "live", "#news-and-weather")
 
@@ -117,15 +117,15 @@ async def test_index_shows_that_an_anonymous_user_is_refused(quick: WatchedPage)
 async def test_countdown_ends_with_blastoff_and_is_not_requested_again(quick: WatchedPage, path: str) -> None:
     page = quick.page
     await page.goto(path)
-    await expect(page.locator("[data-number]")).to_have_text("Blastoff!")
+    await expect(page.locator("[data-dial]")).to_have_text("Blastoff!")
     await expect_state(page, "ended")
     assert quick.statuses_of("/events/") == [200]
-    await expect(page.locator("[data-number]")).to_have_text("Blastoff!")
+    await expect(page.locator("[data-dial]")).to_have_text("Blastoff!")
 
 
 async def test_countdown_shows_the_first_number_before_the_second_exists(slow: WatchedPage) -> None:
     await slow.page.goto("/countdown/")
-    await expect(slow.page.locator("[data-number]")).to_have_text("10")
+    await expect(slow.page.locator("[data-dial]")).to_have_text("10")
 
 
 async def test_countdown_can_be_restarted(quick: WatchedPage) -> None:
@@ -134,7 +134,7 @@ async def test_countdown_can_be_restarted(quick: WatchedPage) -> None:
     await quick.page.get_by_role("button", name="Count down again").click()
     await expect_state(quick.page, "ended")
     assert quick.statuses_of("/events/") == [200, 200]
-    await expect(quick.page.locator("[data-number]")).to_have_text("Blastoff!")
+    await expect(quick.page.locator("[data-dial]")).to_have_text("Blastoff!")
 
 
 async def test_progress_bar_fills_and_the_stream_is_not_requested_again(quick: WatchedPage) -> None:
@@ -280,7 +280,7 @@ async def test_the_index_links_to_the_metrics(quick: WatchedPage) -> None:
 async def test_a_card_links_to_its_source(quick: WatchedPage) -> None:
     await quick.page.goto("/")
     await quick.page.get_by_role("link", name="Source of Stock adrf view").click()
-    await expect(quick.page.get_by_role("region")).to_contain_text("return Response(messages())")
+    await expect(quick.page.get_by_role("region", name="messages.py")).to_contain_text("return Response(messages())")
 
 
 # Consoles
@@ -290,7 +290,7 @@ async def test_every_console_on_the_index_shows_its_stream(quick: WatchedPage) -
     page = quick.page
     await page.goto("/login/?next=/")
     await log_in(page)
-    links = page.get_by_role("link", name="Watch it in its console")
+    links = page.get_by_role("link", name="Console of")
     urls = await links.evaluate_all("links => links.map(link => link.getAttribute('href'))")
     assert len(urls) == await page.locator("[data-card]").count() - 3  # a job, a run and a plain Django view have none
     for url in urls:
@@ -302,7 +302,7 @@ async def test_every_console_on_the_index_shows_its_stream(quick: WatchedPage) -
 async def test_the_index_links_to_consoles_and_a_form_opens_a_stream(quick: WatchedPage) -> None:
     page = quick.page
     await page.goto("/")
-    await page.locator("#countdown").get_by_role("link", name="Watch it in its console").click()
+    await page.get_by_role("link", name="Console of Countdown").click()
     await page.get_by_role("button", name="Connect").click()
     await expect(page.locator("[data-sse=state]")).to_have_attribute("data-state", "ended")
     await expect(page.locator("[data-sse=total]")).to_have_text("12")

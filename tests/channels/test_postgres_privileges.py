@@ -1,4 +1,4 @@
-"""The privileges that docs/channels.md lists for a role that owns nothing."""
+"""The privileges that docs/brokers/postgresql.md lists for a role that owns nothing."""
 
 import re
 
@@ -11,10 +11,10 @@ from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.runs import NewRun, Write
 from adrf_sse.channels import acurrent_event_id, apublish, publish, subscribe
 from adrf_sse.exceptions import BrokerUnavailable
+from tests.docs.examples import DOCS
 from tests.support.postgres_server import Postgres
-from tests.unit.test_docs import DOCS
 
-GRANTS = re.search(r"```sql\n(GRANT .*?)```", (DOCS / "channels.md").read_text(), re.DOTALL)[1]
+GRANTS = re.search(r"```sql\n(GRANT .*?)```", (DOCS / "brokers" / "postgresql.md").read_text(), re.DOTALL)[1]
 RELATIONS = """
 SELECT relname FROM pg_class WHERE relname LIKE 'adrf\\_sse\\_%' AND relkind IN ('r', 'S')
 AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'i')
@@ -98,6 +98,6 @@ def test_a_role_without_privileges_can_neither_read_nor_publish(role):
 
 
 def test_the_error_for_missing_privileges_refers_to_the_documentation(role):
-    with pytest.raises(BrokerUnavailable, match=r"permission denied .* Grant its user what docs/channels\.md lists"):
+    with pytest.raises(BrokerUnavailable, match=r"permission denied .* Grant its user .*brokers/postgresql/#a-role"):
         publish("news", "x")
     close()

@@ -1,15 +1,27 @@
 """Tests of the Redis broker, most of them while Redis is unavailable or restarts."""
 
 import asyncio
+import inspect
 import logging
+import re
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from adrf_sse.brokers import get_broker
 from adrf_sse.brokers.redis import RedisBroker
-from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
-from adrf_sse.exceptions import BrokerUnavailable
+from adrf_sse.channels import (
+    acurrent_event_id,
+    adisconnect,
+    apublish,
+    current_event_id,
+    disconnect,
+    publish,
+    subscribe,
+    subscriber_counts,
+)
+from adrf_sse.exceptions import BrokerUnavailable, RunConflict, RunNotFound
+from adrf_sse.runs import run_state, start_run, stop_run
 from tests.support.ports import refusing_server
 from tests.support.redis_server import redis_server, use_redis
 
@@ -64,7 +76,11 @@ async def test_subscribers_catch_up_after_redis_is_killed_and_restarted(redis, r
         last = await publish_when_available(2)  # possibly before the listener has reconnected
         await publish_when_available(3)
         assert [(await anext(events)).data, (await anext(events)).data] == [2, 3]
-    assert len([record for record in records() if record.levelno >= logging.ERROR]) == 1
+    errors = [record.getMessage() for record in records() if record.levelno >= logging.ERROR]
+    assert [text.split(": ")[0] for text in errors] == [
+        "Failed at receiving events from Redis, and will try again",
+        "Failed at publishing",
+    ]
     async with subscribe("news", last_event_id=last) as events:
         assert (await anext(events)).data == 3
 
@@ -187,6 +203,48 @@ async def test_a_long_outage_is_logged_once(redis, records):
         await wait_for_log(records, "Succeeded again at receiving events from Redis")
     about_listening = [record for record in records() if "receiving events from Redis" in record.getMessage()]
     assert [record.levelname for record in about_listening] == ["ERROR", "WARNING"]
+
+
+@pytest.mark.parametrize(
+    ("action", "call"),
+    [
+        ("publishing", lambda: publish("news", 1)),
+        ("publishing", lambda: apublish("news", 1)),
+        ("asking for the current event ID", current_event_id),
+        ("asking for the current event ID", acurrent_event_id),
+        ("ending streams", lambda: disconnect(channel="news")),
+        ("ending streams", lambda: adisconnect(channel="news")),
+        ("starting a run", lambda: start_run(iter("a"), run_id="r1")),
+        ("reading the state of a run", lambda: run_state("r1")),
+        ("stopping a run", lambda: stop_run("r1")),
+    ],
+)
+async def test_calls_that_fail_are_logged_once_with_their_cause(redis, records, action, call):
+    """A view that does not catch the error is answered with 503, and Django logs only the path."""
+
+    async def succeeds():
+        try:
+            result = call()
+            if inspect.isawaitable(result):
+                await result
+        except BrokerUnavailable:
+            return False
+        except (RunConflict, RunNotFound):
+            pass  # Redis has answered
+        return True
+
+    redis.kill()
+    for _ in range(3):
+        assert not await succeeds()
+    redis.start()
+    while not await succeeds():
+        pass
+    assert await succeeds()
+    texts = [record.getMessage() for record in records()]
+    failure, success = [text for text in texts if re.search(f" at {action}[:,] ", text)]
+    cause = re.escape(f"Failed at {action}: Redis at 127.0.0.1:{redis.port} must ")
+    assert re.fullmatch(cause + r".*, got .* Check that it runs and can be reached\.", failure)
+    assert re.fullmatch(rf"Succeeded again at {action}, after \d+ failures\.", success)
 
 
 async def test_publishing_takes_one_round_trip(redis):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from adrf_sse.checks.project import check_broker, check_settings
 from adrf_sse.exceptions import BrokerUnavailable
 from tests.support.redis_server import RedisServer, redis_server
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "channels.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "brokers" / "redis.md"
 
 
 def use_options(settings, **options):
@@ -28,6 +29,9 @@ def use_options(settings, **options):
         ({"url": "http://localhost"}, "can't read"),
         ({"url": "redis://localhost:port"}, "can't read"),
         ({"url": 6379}, "url must be a str, not a int"),
+        ({"url": "redis://", "port": float("inf")}, "can't read"),
+        ({"url": "redis://", "db": 10**5000}, "can't read"),
+        ({"url": "redis://", "db": [1]}, "got an error"),
         ({"bogus": 1}, "'bogus'"),
         ({"sentinels": [("localhost", 26379)]}, "sentinels and service go together"),
         ({"service": "primary"}, "sentinels and service go together"),
@@ -38,6 +42,30 @@ def test_invalid_options_are_refused_when_the_broker_is_created(settings, option
     use_options(settings, **options)
     with pytest.raises(ImproperlyConfigured, match=rf"(?s)'OPTIONS'\] must be what redis-py takes.*{words}.*Correct"):
         get_broker()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"prefix": 10**5000}, "prefix must be a str"),
+        ({"prefix": "\ud800"}, "prefix must be text that UTF-8 can encode"),
+        ({"socket_timeout": "5"}, "socket_timeout must be a number of seconds or a timedelta"),
+        ({"socket_connect_timeout": 0}, "socket_connect_timeout must be more than 0 seconds"),
+        ({"url": "redis://localhost?socket_timeout=-1"}, "socket_timeout must be more than 0 seconds"),
+    ],
+)
+def test_an_invalid_option_is_named(settings, options, words):
+    use_options(settings, **options)
+    with pytest.raises(ImproperlyConfigured, match=rf"'OPTIONS'\] is invalid: {words}, got"):
+        get_broker()
+
+
+async def test_a_timeout_in_the_url_holds(settings):
+    with redis_server() as server:
+        use_options(settings, url=f"{server.url}?socket_timeout=0.1")
+        server.client.client_pause(600_000)
+        with pytest.raises(BrokerUnavailable, match="Timeout"):
+            await apublish("news", "x")
 
 
 @pytest.mark.parametrize(
@@ -73,21 +101,31 @@ def protected_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "database", "prefix"),
     [
-        {"url": "redis://:secret@127.0.0.1:{port}/1"},
-        {"url": "redis://127.0.0.1:{port}", "password": "secret", "db": 2},
-        {"url": "unix://:secret@{socket}?db=3"},
-        {"url": "redis://:secret@127.0.0.1:{port}", "prefix": "shop"},
+        ({"url": "redis://:secret@127.0.0.1:{port}/1"}, 1, "{adrf_sse}"),
+        ({"url": "redis://127.0.0.1:{port}", "password": "secret", "db": 2}, 2, "{adrf_sse}"),
+        ({"host": "127.0.0.1", "port": "{port}", "password": "secret", "db": 5}, 5, "{adrf_sse}"),
+        ({"url": "unix://:secret@{socket}?db=3"}, 3, "{adrf_sse}"),
+        ({"url": "redis://:secret@127.0.0.1:{port}", "prefix": "shop"}, 0, "{shop}"),
     ],
 )
-async def test_the_broker_connects_with_each_form_of_options(settings, protected_redis, options):
+async def test_the_broker_connects_with_each_form_of_options(settings, protected_redis, options, database, prefix):
     server, socket = protected_redis
-    options["url"] = options["url"].format(port=server.port, socket=socket)
+    for name in {"url", "port"} & options.keys():
+        options[name] = options[name].format(port=server.port, socket=socket)
     use_options(settings, **options)
     async with subscribe("news") as events:
         numbers = [publish("news", "x"), await apublish("news", "x")]
         assert [int((await anext(events)).id) for _ in numbers] == numbers
+    with Redis(port=server.port, password="secret", protocol=2, db=database) as client:
+        assert client.exists(f"{prefix}:history:news")
+
+
+async def test_a_timeout_may_be_a_timedelta(settings, protected_redis):
+    url = f"redis://:secret@127.0.0.1:{protected_redis[0].port}/0"
+    use_options(settings, url=url, socket_timeout=timedelta(seconds=30), socket_connect_timeout=timedelta(seconds=30))
+    assert publish("news", "x") < await apublish("news", "x")
 
 
 @pytest.mark.parametrize("user", [":wrong@", ""])
@@ -123,7 +161,7 @@ def test_the_error_for_missing_permissions_refers_to_the_documentation(settings,
     with Redis(port=server.port, password="secret", protocol=2) as client:
         client.execute_command("ACL", "SETUSER", "nobody", "reset", "on", ">pw", "+ping")
     use_options(settings, url=f"redis://nobody:pw@127.0.0.1:{server.port}/0")
-    with pytest.raises(BrokerUnavailable, match=r"Allow its user the commands, .* docs/channels\.md lists\."):
+    with pytest.raises(BrokerUnavailable, match=r"Allow its user the documented commands, .*/brokers/redis/#acl"):
         publish("news", "x")
 
 

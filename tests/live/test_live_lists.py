@@ -18,9 +18,9 @@ from rest_framework.serializers import ModelSerializer
 from adrf_sse.channels import announce, subscriber_counts
 from adrf_sse.runtime.stream_threads import stream_threads
 from adrf_sse.testing import EventStreamClient
+from tests.docs.examples import examples
 from tests.project.orders.models import ExpressOrder, LoudOrder, Order, Tag
 from tests.project.orders.views import Orders, OrderSerializer, OwnOrders
-from tests.unit.test_docs import examples
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 URLS = ["/orders/live/", "/async-orders/live/"]
@@ -329,6 +329,9 @@ async def write(user, done):
         else:
             await order.asave()
     done.set()
+    # The clients look at ``done`` with each change, so there is one after it.
+    orders[0].item, orders[0].is_hidden = "end", False
+    await orders[0].asave()
 
 
 async def follow(user, done):
@@ -388,23 +391,36 @@ def test_the_partition_must_be_a_field():
         type("Wrong", (Orders,), {"live_by": "owner"})
 
 
-async def test_the_documented_live_list(settings):
-    found = examples("live.md", Order=Order, OrderSerializer=OrderSerializer, Product=Tag, ProductSerializer=Tags)
+@pytest.fixture
+def live_page():
+    """The examples of the page."""
+    return examples("live.md", Order=Order, OrderSerializer=OrderSerializer, Product=Tag, ProductSerializer=Tags)
+
+
+async def test_the_documented_live_list(settings, live_page):
     router = SimpleRouter()
-    router.register("orders", found["OrderViewSet"])
-    router.register("products", found["ProductViewSet"])
+    router.register("orders", live_page["OrderViewSet"])
+    router.register("products", live_page["ProductViewSet"])
     settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": router.urls})
     async with watch() as stream, watch("/products/live/") as products:
         await snapshot_of(stream)
         await products.next(timeout=20)
-        await sync_to_async(found["import_orders"])([Order(item="Jug")])
+        await sync_to_async(live_page["import_orders"])([Order(item="Jug")])
         assert (await changes(stream, 1))[0][0] == "created"
         order = await Order.objects.aget()
-        await sync_to_async(found["pay_all"])([order.pk])
+        await sync_to_async(live_page["pay_all"])([order.pk])
         await Order.objects.acreate(item="Cup")
         assert [data["item"] for _, data in await changes(stream, 1)] == ["Cup"], "the status is not in the serializer"
         await Tag.objects.acreate(name="t")
         assert (await changes(products, 1))[0][0] == "created"
+
+
+async def test_the_documented_live_list_without_a_router(settings, live_page):
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": live_page["urlpatterns"]})
+    async with watch() as stream:
+        assert await snapshot_of(stream) == []
+        await Order.objects.acreate(item="Jug")
+        assert (await changes(stream, 1))[0][0] == "created"
 
 
 class Tags(ModelSerializer):

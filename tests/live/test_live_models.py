@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from importlib.metadata import version
 
 import pytest
 from adrf.viewsets import ModelViewSet as AsyncModelViewSet
@@ -21,6 +22,7 @@ from rest_framework.viewsets import ModelViewSet
 from adrf_sse.channels import announce, announcements
 from adrf_sse.testing import EventStreamClient
 from adrf_sse.views import LiveModelMixin
+from adrf_sse.views.live import _warn_without_app
 from tests.live.test_live_lists import changes, commit, watch
 from tests.project.orders.models import ExpressOrder, LoudOrder, Order, Parcel, Seal
 from tests.project.orders.views import AsyncOrderSerializer, Orders, OwnOrders
@@ -315,6 +317,10 @@ class AsyncSerializer(AsyncOrderSerializer):
         return {"item": instance.item, "orders": await Order.objects.acount()}
 
 
+ADRF_VERSION = tuple(map(int, version("adrf").split(".")))
+
+
+@pytest.mark.skipif(ADRF_VERSION < (0, 1, 12), reason="adrf awaits filters since version 0.1.12.")
 async def test_the_asynchronous_filters_and_serializers_of_adrf_apply(route):
     seen = {"filter_backends": [OneItem], "serializer_class": AsyncSerializer}
     async with watch(route(viewset_of(Order, "item", base=AsyncModelViewSet, **seen))) as stream:
@@ -377,3 +383,14 @@ async def test_a_partition_that_is_not_hashable_is_refused(route, caplog):
     async with watch(route(viewset)) as stream:
         assert stream.status_code == 500
     assert "get_live_partition() of Rows must return a hashable value, got ['everybody']." in caplog.text
+
+
+async def test_a_project_without_the_app_gets_one_warning(route, settings, caplog):
+    url = route(viewset_of(Order, "id"))
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "adrf_sse"]
+    _warn_without_app.cache_clear()
+    for _ in range(2):
+        async with watch(url) as stream:
+            assert (await stream.next(timeout=20)).event == "snapshot"
+    assert caplog.text.count("Live lists need 'adrf_sse' in INSTALLED_APPS") == 1
+    _warn_without_app.cache_clear()

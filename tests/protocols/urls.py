@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from django.http import HttpResponse
 from django.urls import include, path
+
 from protocols.datastar import Patches
 
 PAGES = Path(__file__).with_name("pages")

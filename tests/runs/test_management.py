@@ -177,6 +177,5 @@ async def test_redis_keeps_no_trace_of_expired_runs(settings, shared_redis, redi
     use_redis(settings, redis_url)
     settings.ADRF_SSE = {**settings.ADRF_SSE, "RUN_TTL": 0.001}
     await start_run(_words(), run_id="short")
-    while await listed():
-        await asyncio.sleep(0)
-    assert list(shared_redis.client.scan_iter("*run*")) == []
+    while list(shared_redis.client.scan_iter("*run*")):
+        await listed()  # removes what has expired

@@ -10,7 +10,6 @@ import pytest
 
 from tests.project.views import WORDS
 from tests.servers.test_servers import MIDDLEWARE, ROOT, SERVERS, read_word_by_word
-from tests.support.nginx_server import nginx
 from tests.support.parameters import slow_except
 from tests.support.servers import serve
 
@@ -61,12 +60,6 @@ EXPECTED = [f"data: {word}" for word in WORDS]
 def test_clients_receive_each_event_of_a_compressed_stream_when_it_is_sent(project, name, gates):
     url = project("uvicorn").base_url
     assert words_of(CLIENTS[name], f"{url}/compressed/async/", gates) == ("gzip", EXPECTED)
-
-
-@pytest.mark.parametrize("name", slow_except(["curl"], CLIENTS))
-def test_nginx_passes_on_each_event_of_a_compressed_stream_when_it_is_sent(project, name, gates, tmp_path):
-    with nginx(str(project("uvicorn").base_url), tmp_path) as url:
-        assert words_of(CLIENTS[name], f"{url}/compressed/async/", gates) == ("gzip", EXPECTED)
 
 
 @pytest.mark.parametrize(

@@ -286,22 +286,47 @@ def test_the_index_links_to_the_source_of_every_card(quick: httpx.Client) -> Non
             assert shown == list(enumerate(lines, 1))
 
 
+STREAM_JS = "streams/static/streams/stream.js"
+
+
 @pytest.mark.parametrize(
     ("card", "files", "view"),
     [
-        ("test", ["streams/messages.py"], "class StockView(APIView):"),
-        ("test2", ["streams/messages.py"], "async def plain_view(request):"),
-        ("progress-jobs", ["streams/progress.py", "streams/jobs.py"], "class Jobs(APIView):"),
-        ("order-live", ["orders/views.py"], "class Orders(LiveModelMixin, ModelViewSet):"),
-        ("assistant-runs", ["assistant/views.py", "assistant/model.py"], "class Assistant(RunView):"),
+        ("test", ["streams/messages.py", "streams/static/streams/cards.js"], "class StockView(APIView):"),
+        ("test2", ["streams/messages.py", "streams/static/streams/cards.js"], "async def plain_view(request):"),
+        (
+            "progress-jobs",
+            ["streams/progress.py", "streams/jobs.py", "streams/static/streams/progress.js"],
+            "class Jobs(APIView):",
+        ),
+        (
+            "order-live",
+            ["orders/views.py", "orders/static/orders/orders.js"],
+            "class Orders(LiveModelMixin, ModelViewSet):",
+        ),
+        (
+            "assistant-runs",
+            ["assistant/views.py", "assistant/model.py", "assistant/static/assistant/assistant.js"],
+            "class Assistant(RunView):",
+        ),
     ],
 )
 def test_the_source_of_a_card_marks_its_view(quick: httpx.Client, card: str, files: list[str], view: str) -> None:
     page = quick.get(f"/source/{card}/").text
-    assert [name for name, _ in SECTION.findall(page)] == [f"example/{file}" for file in files]
-    marked = re.findall(r'<span class="marked" data-number="\d+">(.*)</span>', page)
+    assert [name for name, _ in SECTION.findall(page)] == [f"example/{file}" for file in [*files, STREAM_JS]]
+    marked = re.findall(r'<span [^>]*class="marked" data-number="\d+">(.*)</span>', page)
     assert view in marked
     assert len([line for line in marked if re.match(r"class |(async )?def ", line)]) == 1
+
+
+@pytest.mark.parametrize("url", ["/countdown/", "/chat/tea-room/", "/orders/", "/assistant/", "/members/"])
+def test_a_page_links_to_the_code_of_its_view_and_of_its_script(quick: httpx.Client, url: str) -> None:
+    page = quick.get(url).text
+    (source, view), (same, script) = re.findall(r'href="(/source/[^"#]+/)#([^"]+)"', page)
+    assert (source, view, script.rpartition(".")[2]) == (same, "view", "js")
+    for id in (view, script):
+        assert quick.get(source).text.count(f'id="{id}"') == 1
+    assert re.search(rf"curl [^<]*{quick.base_url}/", page)
 
 
 def test_only_cards_have_a_source(quick: httpx.Client) -> None:

@@ -1,14 +1,14 @@
 """A headless Chromium for tests."""
 
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright, expect
+
+from tests.support.programs import missing
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -32,12 +32,8 @@ expect.set_options(timeout=TIMEOUT)
 
 def require_chromium() -> None:
     """Skip the test if Chromium is missing, or fail it if ``ADRF_SSE_REQUIRE_ALL=1`` is set."""
-    if CHROMIUM.exists():
-        return
-    reason = f"Chromium is not at {CHROMIUM}: apt install chromium"
-    if os.environ.get("ADRF_SSE_REQUIRE_ALL") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    if not CHROMIUM.exists():
+        missing(f"Chromium is not at {CHROMIUM}: apt install chromium")
 
 
 @asynccontextmanager

@@ -4,15 +4,16 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
 
-from tests.support.servers import Server, serve
+from tests.support.servers import Server, run_worker, serve
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "example"
+MINIMAL = EXAMPLE / "minimal.py"
 UVICORN = ["-m", "uvicorn", "config.asgi:application", "--fd", "{fd}"]
 TWO_WORKERS = [*UVICORN, "--workers", "2"]
 RUNSERVER = ["manage.py", "runserver", "--noreload", "127.0.0.1:0"]
@@ -48,6 +49,16 @@ def serve_example(
 ) -> AbstractContextManager[Server]:
     """Run the example on a new server."""
     return serve(command, env=environment(database, tick, redis_url, database_url), cwd=EXAMPLE)
+
+
+@contextmanager
+def serve_minimal(*arguments: str, **env: str) -> Iterator[tuple[Server, httpx.Client]]:
+    """Run ``example/minimal.py``, and yield its server and a client that waits until the server listens."""
+    with run_worker([str(MINIMAL), *arguments], "curl -d text=Hello", env=env, cwd=EXAMPLE.parent) as server:
+        server.wait_for_url()
+        transport = httpx.HTTPTransport(retries=8)  # the file prints its address before the server listens
+        with httpx.Client(base_url=server.url, transport=transport, timeout=30) as client:
+            yield server, client
 
 
 def manage(*arguments: str, database: Path, redis_url: str = "", database_url: str = "") -> str:

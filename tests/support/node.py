@@ -2,13 +2,12 @@
 
 import fcntl
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.support.programs import missing
 
 CLIENTS = Path(__file__).resolve().parents[1] / "protocols"
 MODULES = CLIENTS / "node_modules"
@@ -32,13 +31,6 @@ def require_node() -> None:
         if npm.returncode:
             missing(f"'npm ci' in tests/protocols has failed:\n{npm.stdout}{npm.stderr}")
         stamp.write_text(wanted)
-
-
-def missing(reason: str) -> None:
-    """Skip the test, or fail it if ``ADRF_SSE_REQUIRE_ALL=1`` is set."""
-    if os.environ.get("ADRF_SSE_REQUIRE_ALL") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def run_client(name: str, url: str) -> Any:

@@ -10,10 +10,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import psycopg
-import pytest
 
 from tests.support.ports import free_port
 from tests.support.postgres_server import Postgres
+from tests.support.programs import program
 
 CONFIGURATION = """
 [databases]
@@ -29,20 +29,10 @@ logfile = {folder}/log
 """
 
 
-def _program() -> str:
-    found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if found is None:
-        reason = "pgbouncer was not found: apt install pgbouncer"
-        if os.environ.get("ADRF_SSE_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
 @contextmanager
 def pgbouncer(server: Postgres) -> Iterator[int]:
     """Run PgBouncer in transaction mode in front of a server, and yield its port."""
-    program, port = _program(), free_port()
+    command, port = program("pgbouncer", package="pgbouncer"), free_port()
     folder = Path(mkdtemp(prefix="adrf_sse-pgbouncer-"))
     (folder / "pgbouncer.ini").write_text(CONFIGURATION.format(target=server.port, port=port, folder=folder))
     user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
@@ -50,7 +40,7 @@ def pgbouncer(server: Postgres) -> Iterator[int]:
         for path in (folder, folder / "pgbouncer.ini"):
             shutil.chown(path, user)
     try:
-        process = subprocess.Popen([program, "-q", folder / "pgbouncer.ini"], user=user, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([command, "-q", folder / "pgbouncer.ini"], user=user, stderr=subprocess.DEVNULL)
         try:
             _wait_until_it_answers(server.parameters | {"port": port}, process)
             yield port

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 import psutil
 import psycopg
-import pytest
 from django.core.management import call_command
 from django.db import connections
 
 from tests.support.ports import free_port
+from tests.support.programs import missing
 
 T = TypeVar("T")
 
@@ -38,10 +38,7 @@ def programs() -> Path:
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     found = shutil.which("initdb") or (folders[-1] if folders else None)
     if found is None:
-        reason = "PostgreSQL's initdb was not found: apt install postgresql"
-        if os.environ.get("ADRF_SSE_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("PostgreSQL's initdb was not found: apt install postgresql")
     return Path(found).resolve().parent
 
 
@@ -190,6 +187,7 @@ def use_postgres(
     }
     if alias not in connections.databases or connections.databases[alias]["PORT"] != str(server.port):
         connections.databases[alias] = connections.configure_settings({"default": {}, alias: described})[alias]
+        connections[alias] = connections.create_connection(alias)  # not that of a former server with this alias
         call_command("migrate", "adrf_sse_postgres", database=alias, verbosity=0)
     broker = {"BACKEND": "adrf_sse.brokers.postgres.PostgresBroker", "OPTIONS": {"alias": alias, **options}}
     settings.ADRF_SSE = {**settings.ADRF_SSE, "BROKER": broker}

@@ -1,6 +1,5 @@
 """A temporary Redis server."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -10,23 +9,15 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-import pytest
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from tests.support.ports import free_port
+from tests.support.programs import program
 
-
-def program(*names: str, package: str) -> str:
-    """Return the path of a program, or skip or fail the test if it is missing."""
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        reason = f"{' or '.join(names)} was not found: apt install {package}"
-        if os.environ.get("ADRF_SSE_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
+RETRY = Retry(ConstantBackoff(0.01), 2000, (redis.ConnectionError, redis.TimeoutError, OSError))
+"""Try every 10 ms while Redis starts, also where redis-py passes on the operating system's error."""
 
 
 class RedisServer:
@@ -35,8 +26,7 @@ class RedisServer:
     def __init__(self, folder: Path, *options: str) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        # While Redis starts, try every 10 ms.
-        self.client = redis.Redis(port=self.port, protocol=2, retry=Retry(ConstantBackoff(0.01), 2000))
+        self.client = redis.Redis(port=self.port, protocol=2, retry=RETRY)
         self._command = [
             program("redis-server", "valkey-server", package="redis-server"),
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--loglevel", "warning"),
@@ -82,7 +72,7 @@ class RedisServer:
         config.write_text("\n".join([f"port {port}", monitor, *lines, ""]))
         process = subprocess.Popen([self._command[0], str(config), "--sentinel"], stdout=subprocess.DEVNULL)
         try:
-            with redis.Redis(port=port, protocol=2, retry=Retry(ConstantBackoff(0.01), 2000)) as client:
+            with redis.Redis(port=port, protocol=2, retry=RETRY) as client:
                 client.ping()
             yield port
         finally:

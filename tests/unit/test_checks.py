@@ -1,6 +1,9 @@
 """Tests of the system checks."""
 
+import ast
 import re
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 from functools import wraps
 from pathlib import Path
@@ -130,6 +133,45 @@ def routes(viewset):
 
 # All checks
 
+MISCONFIGURED = """
+import django
+from django.conf import settings
+from django.core.management import execute_from_command_line
+
+settings.configure(
+    SECRET_KEY="test",
+    ROOT_URLCONF="__main__",
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "rest_framework", "adrf_sse"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    ADRF_SSE={"BROKERS": {}},
+)
+django.setup()
+
+from django.contrib.auth.models import Group
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+from rest_framework.viewsets import ModelViewSet
+
+from adrf_sse.views import LiveModelMixin
+
+
+class GroupViewSet(LiveModelMixin, ModelViewSet):
+    queryset = Group.objects.all()
+
+
+router = SimpleRouter()
+router.register("groups", GroupViewSet)
+urlpatterns = [path("", include(router.urls))]
+execute_from_command_line(["manage.py", "check"])
+"""
+
+
+def test_invalid_settings_are_reported_although_a_router_inspects_the_views():
+    done = subprocess.run([sys.executable, "-c", MISCONFIGURED], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "(adrf_sse.E001) ADRF_SSE must have only the keys" in done.stderr
+    assert "Traceback" not in done.stderr
+
 
 def test_the_test_project_has_no_issues():
     assert run_sse_checks() == []
@@ -147,6 +189,29 @@ def test_every_check_id_is_documented():
     described = re.findall(r"^## (adrf_sse\.\w+)", (ROOT / "docs" / "checks.md").read_text(), re.MULTILINE)
     assert sorted(used) == sorted(described)
     assert len(used) == len(set(used)) == len(CHECKS)
+
+
+def messages():
+    """Return the ID of each message that the checks create, with the name of its class."""
+    for module in (ROOT / "adrf_sse" / "checks").glob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                for keyword in node.keywords:
+                    if keyword.arg == "id":
+                        yield ast.literal_eval(keyword.value), node.func.attr
+
+
+def test_the_table_of_checks_lists_each_message_with_its_level_and_the_summary_of_its_section():
+    page = (ROOT / "docs" / "checks.md").read_text()
+    summaries = dict(re.findall(r"^## (adrf_sse\.\w+)\n\n\*\*(.*?)\*\*", page, re.DOTALL | re.MULTILINE))
+    levels = {"Error": "error", "Warning": "warning", "Info": "information"}
+    rows = {
+        f"| [`{check}`](#{check.replace('.', '').lower()}) | {levels[name]} | {' '.join(summaries[check].split())} |"
+        for check, name in messages()
+    }
+    table = re.findall(r"^\| \[`adrf_sse.*$", page, re.MULTILINE)
+    assert sorted(table) == sorted(rows)
+    assert len(table) == len(CHECKS)
 
 
 def test_a_check_can_be_silenced(settings, capsys):

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 from adrf import serializers as async_serializers
+from adrf.fields import SerializerMethodField as AsyncMethodField
 from adrf.viewsets import GenericViewSet, ViewSet
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
@@ -34,7 +35,7 @@ class DoubledSerializer(serializers.BaseSerializer):
 
 
 class AsyncNameSerializer(async_serializers.Serializer):
-    name = async_serializers.SerializerMethodField()
+    name = AsyncMethodField()
 
     async def get_name(self, value):
         await asyncio.sleep(0)

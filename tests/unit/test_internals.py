@@ -166,7 +166,8 @@ async def parsed_bodies():
     assert vars(request)["_full_data"] is Empty
     request.parsers = [JSONParser()]
     assert request.data == {"a": 1}
-    assert vars(request)["_full_data"] == {"a": 1}
+    assert vars(request)["_full_data"] == vars(request)["_data"] == {"a": 1}
+    assert vars(request)["_files"] == MultiValueDict()
     assert isinstance(vars(request)["_stream"], BytesIO)
     vars(request)["_stream"].close()
     assert request.data == {"a": 1}

@@ -24,12 +24,13 @@ from adrf_sse.decorators import event_stream
 from adrf_sse.exceptions import TooManyStreams
 from adrf_sse.renderers import EventStreamRenderer, JSONLinesRenderer
 from adrf_sse.responses import EventStreamResponse
+from adrf_sse.runs.local import count_runs
 from adrf_sse.settings import setting_problems
 from adrf_sse.streams.limits import Limit, StreamCounts, stream_counts
 from adrf_sse.streams.open_streams import open_streams
 from adrf_sse.testing import StreamEnded
 from adrf_sse.throttling import ConcurrentStreamThrottle
-from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView
+from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView, RunView
 
 RENDERERS = [EventStreamRenderer, JSONLinesRenderer, JSONRenderer]
 JSON = {"Accept": "application/json"}
@@ -384,10 +385,30 @@ async def test_what_is_no_stream_is_not_limited(visit, view):
     view = view.as_view()
     async with visit(view) as stream:
         await stream.next_chunk()
-        for method in ("head", "options", "post"):
-            async with visit(view, method=method, headers={} if method == "head" else JSON) as response:
+        for method, headers in (("head", {}), ("options", JSON), ("post", JSON), ("post", {})):
+            async with visit(view, method=method, headers=headers) as response:
                 assert response.status_code == 200
         assert stream_counts.count("streams:address:127.0.0.1") == 1
+
+
+class LimitedRun(Limited, RunView):
+    async def run(self, request):
+        async for event in Source().endless():
+            yield event
+
+
+async def test_at_the_limit_a_run_can_be_stopped_and_none_can_be_started(settings, event_stream_client):
+    settings.ADRF_SSE = {}
+    view = LimitedRun.as_view()
+    settings.ROOT_URLCONF = type("URLs", (), {"urlpatterns": [path("", view), path("<str:run_id>/", view)]})
+    async with event_stream_client.post("/?user=7") as stream:
+        assert (await stream.next()).data == "first"
+        async with event_stream_client.post("/?user=7") as second:
+            await refusal(second, 429)
+        assert Source.started == count_runs() == 1
+        async with event_stream_client.delete(f"{stream.headers['Location']}?user=7") as stopped:
+            assert stopped.status_code == 204
+        assert (await stream.next()).data == '{"status":"stopped"}'
 
 
 async def meet_in_loop(self, request):

@@ -1,3 +1,8 @@
+import ast
+import inspect
+import re
+from pathlib import Path
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
@@ -5,7 +10,7 @@ from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
 from adrf_sse.checks import check_settings
-from adrf_sse.settings import setting_problems, sse_settings
+from adrf_sse.settings import Settings, setting_problems, sse_settings
 
 KEYS = (
     "BROKER, CHANNEL_HISTORY, CHANNEL_TTL, CLEANUP_TIMEOUT, FIRST_EVENT_TIMEOUT, HEARTBEAT, MAX_DURATION, "
@@ -139,3 +144,29 @@ def test_settings_that_python_does_not_print_are_a_problem(values):
     with override_settings(ADRF_SSE=values):
         [problem] = setting_problems()
     assert "got a value of the type " in problem
+
+
+def documentation():
+    """Return the line under each key of the table of settings."""
+    statements = ast.parse(inspect.getsource(Settings)).body[0].body[1:]
+    pairs = zip(statements[::2], statements[1::2], strict=True)
+    return {key.targets[0].id: " ".join(text.value.value.split()) for key, text in pairs}
+
+
+def shown(default):
+    if isinstance(default, dict):
+        return f"`{default['BACKEND'].rpartition('.')[2]}`"
+    if isinstance(default, float):
+        return f"{default:.0f} s"
+    return str(default) if isinstance(default, int) else f"`{default}`"
+
+
+def test_the_page_of_settings_shows_the_table_of_settings():
+    rows = [
+        f"| `{key}` | {shown(getattr(Settings, key).default)} | {meaning.replace('``', '`')} |"
+        for key, meaning in documentation().items()
+    ]
+    page = (Path(__file__).resolve().parents[2] / "docs" / "settings.md").read_text()
+    without_links = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", page)
+    assert [line for line in without_links.splitlines() if line.startswith("| `")] == rows
+    assert ", ".join(sorted(documentation())) == KEYS

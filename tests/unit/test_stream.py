@@ -480,6 +480,7 @@ async def test_a_stream_whose_source_has_completed_ends_for_no_other_reason():
     assert reasons == ["completed", "completed"]
 
 
+@pytest.mark.django_db  # the end of a response closes old connections
 def test_collecting_a_reader_as_garbage_does_not_block_the_loop_under_wsgi():
     async def alive():
         gc.collect()

@@ -15,8 +15,11 @@ from django.http import StreamingHttpResponse
 from django.test import Client, TestCase, override_settings
 from django.urls import path
 from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from adrf_sse.channels import publish, subscribe
+from adrf_sse.renderers import EventStreamRenderer
 from adrf_sse.testing import EventStreamClient, StreamEnded
 from adrf_sse.views import AsyncSSEAPIView, ChannelStreamView
 from tests.support.sources import Recorder
@@ -60,6 +63,17 @@ class SyncNames(AsyncSSEAPIView):
         yield threading.current_thread().name
 
 
+class Unmodified(APIView):
+    """A synchronous view that waits for the first event in its thread."""
+
+    renderer_classes = [EventStreamRenderer]
+    first_event_timeout = 60
+    source = staticmethod(SyncNames.get)
+
+    def get(self, request):
+        return Response(self.source(self, request))
+
+
 class News(ChannelStreamView):
     def get_channels(self):
         return ["news"]
@@ -76,6 +90,8 @@ urlpatterns = [
     path("words/", Words.as_view()),
     path("names/", Names.as_view()),
     path("sync/", SyncNames.as_view()),
+    path("unmodified/", Unmodified.as_view(source=Names.get)),
+    path("unmodified/sync/", Unmodified.as_view()),
     path("news/", News.as_view()),
     path("members/", Members.as_view()),
 ]
@@ -126,7 +142,7 @@ def test_a_synchronous_test_reads_a_whole_response(event_stream_client):
 
 
 @pytest.mark.parametrize("middleware", [[], [SYNC_ONLY]], ids=["", "sync middleware"])
-@pytest.mark.parametrize("url", ["/names/", "/sync/"])
+@pytest.mark.parametrize("url", ["/names/", "/sync/", "/unmodified/", "/unmodified/sync/"])
 @pytest.mark.parametrize("transaction", [False, True])
 def test_the_project_sees_the_tests_rows(request, settings, event_stream_client, transaction, url, middleware):
     request.getfixturevalue("transactional_db" if transaction else "db")
@@ -227,7 +243,8 @@ def test_the_error_of_a_timeout_says_that_on_commit_needs_a_commit(db, visit):
     assert str(caught.value).endswith(
         "'. Subscribed to news. If the event is published in on_commit(), or is a change of a live list, the test must "
         "commit: use the fixture django_capture_on_commit_callbacks, captureOnCommitCallbacks() of a TestCase, or "
-        "@pytest.mark.django_db(transaction=True). See docs/testing.md, Channels."
+        "@pytest.mark.django_db(transaction=True). See "
+        "https://adrf-sse.readthedocs.io/en/stable/testing/#channels"
     )
 
 

@@ -18,7 +18,7 @@ import adrf_sse.decorators
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "tests" / "typed_project"
 SOURCES = {path.stem: path.read_text() for path in sorted((PROJECT / "shop").glob("*.py"))}
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 RUN = """
 import importlib, sys

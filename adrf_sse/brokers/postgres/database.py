@@ -10,6 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import Error
 from django.utils.connection import ConnectionDoesNotExist
 
+from adrf_sse.documentation import page
 from adrf_sse.exceptions import BrokerUnavailable
 from adrf_sse.logs import about, logger
 
@@ -36,7 +37,7 @@ _HINTS = {
     "53300": _CONNECTIONS,
     "55P03": "Look for what holds the lock in pg_locks, or raise lock_timeout",
     "57014": "Look for what the statement waited for in pg_locks, or raise statement_timeout",
-    "42501": "Grant its user what docs/channels.md lists",
+    "42501": f"Grant its user the documented privileges ({page('brokers/postgresql#a-role-with-few-privileges')})",
     "28P01": _LOGIN,
 }
 

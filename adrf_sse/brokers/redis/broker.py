@@ -6,6 +6,7 @@ from typing import Any
 
 from adrf_sse.brokers.base import Broker, Receiver
 from adrf_sse.brokers.messages import PAGE_SIZE, Page, microseconds_kept
+from adrf_sse.brokers.options import valid_option
 from adrf_sse.brokers.redis.client import RedisClient
 from adrf_sse.brokers.redis.foreign import ForeignData, ForeignEntry
 from adrf_sse.brokers.redis.listener import RedisListener
@@ -13,20 +14,22 @@ from adrf_sse.brokers.redis.run_scripts import RUN_SCRIPTS
 from adrf_sse.brokers.redis.runs import RedisRuns
 from adrf_sse.brokers.redis.scripts import PUBLISH, READ
 from adrf_sse.settings import sse_settings
+from adrf_sse.validators import string
 
 
 class RedisBroker(Broker):
     """Carry channels through Redis: publishing takes one round trip, and each process receives over one connection.
 
-    ``url`` is a URL of redis-py: ``redis://user:password@host:6379/0``, ``rediss://`` for TLS, or ``unix://``. With
-    ``sentinels``, pairs of host and port, and ``service``, the primary is found through Sentinel. ``prefix`` starts
-    every key and pub/sub channel. Other options are passed to redis-py's connections. All keys share one hash slot,
-    but Redis Cluster itself is not supported. Raises ``ImproperlyConfigured`` for options that redis-py refuses.
+    ``url`` is a URL of redis-py: ``redis://user:password@host:6379/0``, ``rediss://`` for TLS, or ``unix://``. What it
+    doesn't contain can be an option: ``host``, ``port``, ``db``, ``password`` and others. With ``sentinels``, pairs of
+    host and port, and ``service``, the primary is found through Sentinel. ``prefix`` starts every key and pub/sub
+    channel. Other options are passed to redis-py's connections. All keys share one hash slot, but Redis Cluster itself
+    is not supported. Raises ``ImproperlyConfigured`` for invalid options.
     """
 
     def __init__(
         self,
-        url: str = "redis://localhost:6379/0",
+        url: str = "redis://",
         *,
         prefix: str = "adrf_sse",
         sentinels: Collection[tuple[str, int]] | None = None,
@@ -35,7 +38,7 @@ class RedisBroker(Broker):
     ) -> None:
         self._client = RedisClient(url, sentinels, service, connection, (PUBLISH, READ, *RUN_SCRIPTS))
         self._foreign = ForeignData()
-        self._prefix = f"{{{prefix}}}"
+        self._prefix = f"{{{valid_option(string, 'prefix', prefix)}}}"
         # Pub/sub is shared by all databases of a server.
         self._channel_prefix = f"{self._prefix}:{self._client.database}:"
         self._runs = RedisRuns(self._client, self._prefix, self._channel_prefix)

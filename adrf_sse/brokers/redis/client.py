@@ -7,7 +7,10 @@ from weakref import WeakKeyDictionary
 
 from django.core.exceptions import ImproperlyConfigured
 
+from adrf_sse.brokers.options import valid_option
+from adrf_sse.documentation import page
 from adrf_sse.exceptions import BrokerUnavailable
+from adrf_sse.validators import or_none, seconds
 
 try:
     import redis
@@ -26,6 +29,8 @@ CONCURRENT_COMMANDS = 8
 TIMEOUT = 5.0
 """Seconds that Redis may take to answer, and to accept a connection, by default."""
 
+_TIMEOUTS = ("socket_timeout", "socket_connect_timeout")
+
 # By words of Redis, because redis-py removes the codes of most errors.
 _HINTS = {
     "OutOfMemoryError": "Raise its maxmemory, or keep less with CHANNEL_HISTORY and CHANNEL_TTL",
@@ -34,7 +39,7 @@ _HINTS = {
     "AuthenticationError": "Correct the user and password in the URL",
     "WRONGPASS": "Correct the user and password in the URL",
     "invalid username-password": "Correct the user and password in the URL",
-    "no permissions": "Allow its user the commands, keys and channels that docs/channels.md lists",
+    "no permissions": f"Allow its user the documented commands, keys and channels ({page('brokers/redis#acl')})",
     "CERTIFICATE_VERIFY_FAILED": "Give the authority that signed its certificate as the option ssl_ca_certs",
     "read only replica": "Connect to the primary, not to a replica",
 }
@@ -53,11 +58,16 @@ _open: set["_LoopClient"] = set()
 """Kept until their loop ends, even if the settings name another broker before."""
 
 
+def _timeout(name: str, value: Any) -> float | None:
+    timeout: float | None = valid_option(or_none(seconds), name, value)
+    return timeout
+
+
 class RedisClient:
     """Run ``scripts`` in Redis, synchronously and asynchronously, and open connections for pub/sub.
 
     With ``sentinels`` and ``service``, the primary is found through Sentinel. Raises ``ImproperlyConfigured`` for
-    options that redis-py refuses.
+    invalid options.
     """
 
     def __init__(
@@ -69,7 +79,8 @@ class RedisClient:
         scripts: Collection[str],
     ) -> None:
         self._url, self._sentinels, self._service = url, sentinels, service
-        self._options = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT, **options}
+        timeouts = {name: _timeout(name, options.get(name, TIMEOUT)) for name in _TIMEOUTS}
+        self._options = {**options, **timeouts}
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient] = WeakKeyDictionary()
         try:
             if not isinstance(url, str):
@@ -80,23 +91,16 @@ class RedisClient:
             pool = self._client.connection_pool
             # redis-py creates connections when they are needed, but wrong options must be reported now.
             pool.connection_class(**pool.connection_kwargs)
+            self.database = str(int(pool.connection_kwargs.get("db") or 0))
+            """The number of the database."""
             self._scripts = {script: self._client.register_script(script) for script in scripts}
         except TypeError as exc:
             raise ImproperlyConfigured(f"{_EXPECTED}, got an error: {exc} {_ADVICE}") from exc
-        except ValueError:
+        except (ValueError, OverflowError):
             # redis-py's message may contain a part of the password.
             raise ImproperlyConfigured(f"{_EXPECTED}, got a URL or an option that it can't read. {_ADVICE}") from None
-
-    @property
-    def timeout(self) -> float | None:
+        self.timeout = _timeout("socket_timeout", pool.connection_kwargs["socket_timeout"])  # perhaps of the URL
         """Seconds that Redis may take to answer."""
-        timeout: float | None = self._options["socket_timeout"]
-        return timeout
-
-    @property
-    def database(self) -> int:
-        """The number of the database."""
-        return self._client.connection_pool.connection_kwargs.get("db") or 0
 
     def run(self, script: str, action: str, **arguments: Any) -> Any:
         """Run a script. Raises ``BrokerUnavailable`` that says that Redis must do the ``action``."""

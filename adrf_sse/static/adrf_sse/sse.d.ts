@@ -1,4 +1,4 @@
-/** The types of sse.js. docs/browser.md describes what they stand for. */
+/** The types of sse.js. https://adrf-sse.readthedocs.io/en/stable/browser/ describes what they stand for. */
 
 export interface StreamOptions {
   /** `GET`, or `POST` if there is a body. */

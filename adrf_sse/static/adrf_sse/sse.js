@@ -1,5 +1,6 @@
 // Reads event streams (WHATWG HTML, section 9.2) with fetch: requests can have a method, headers and a body, refusals
-// carry the server's response, and the tabs of a site can share one connection. See docs/browser.md.
+// carry the server's response, and the tabs of a site can share one connection.
+// Documentation: https://adrf-sse.readthedocs.io/en/stable/browser/
 // This is one file without imports, so that it works under any name that a static files storage gives it.
 
 /** The ID in the last frame of a finite stream. A stream that has sent it is not requested again. */

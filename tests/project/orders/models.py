@@ -45,3 +45,10 @@ class Seal(models.Model):
 
     parcel = models.OneToOneField(Parcel, models.CASCADE, primary_key=True)
     text = models.CharField(max_length=20)
+
+
+class Conversation(models.Model):
+    """Has no live list."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True)
+    text = models.TextField(default="")

@@ -24,7 +24,7 @@ function add(message) {
 }
 
 function lineOf(message) {
-  const line = document.createElement("li");
+  const line = document.createElement("p");
   line.dataset.id = message.id;
   const sent = new Date(message.sent);
   const time = part("time", "time", sent.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
@@ -45,8 +45,10 @@ const room = new LiveState({
   stream: stage.dataset.url,
   events: ["message"],
   onState(messages) {
+    list.ariaBusy = "true"; // screen readers read only what is new
     list.replaceChildren();
     for (const message of messages.toReversed()) add(message);
+    list.ariaBusy = "false";
   },
   onChange: (name, message) => add(message),
   onConnection: (name) => showState(state, name),

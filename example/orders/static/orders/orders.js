@@ -7,6 +7,7 @@ const stage = document.querySelector("[data-stream]");
 const state = stage.querySelector("[data-state]");
 const body = stage.querySelector("[data-orders]");
 const form = stage.querySelector("[data-compose]");
+const change = stage.querySelector("[data-change]");
 const error = stage.querySelector("[data-error]");
 
 // The stream begins with a snapshot, also when it reconnects. Keep the rows that the page shows already.
@@ -14,6 +15,17 @@ function showAll(orders) {
   const ids = new Set(orders.map((order) => String(order.id)));
   for (const row of [...body.rows]) if (!ids.has(row.dataset.id)) remove(row);
   for (const order of orders) show(order);
+}
+
+// Screen readers read the text of the last change.
+function showChange(order) {
+  show(order);
+  change.textContent = `${order.item}: ${order.status}`;
+}
+
+function showRemoval(row) {
+  change.textContent = `${row.cells[1].textContent}: removed`;
+  remove(row);
 }
 
 function show(order) {
@@ -87,8 +99,8 @@ const orders = new Stream({
   onEvent(name, data) {
     const value = JSON.parse(data);
     if (name === "snapshot") showAll(value);
-    else if (name !== "deleted") show(value);
-    else if (find(value.pk)) remove(find(value.pk));
+    else if (name !== "deleted") showChange(value);
+    else if (find(value.pk)) showRemoval(find(value.pk));
   },
   onState: (name) => showState(state, name),
 });

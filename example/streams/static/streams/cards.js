@@ -29,6 +29,7 @@ class Card {
   }
 
   toggle() {
+    if (this.button.ariaDisabled === "true") return;
     if (this.stream.isRunning) this.stream.stop();
     else this.start();
   }
@@ -46,11 +47,11 @@ class Card {
   }
 
   async startJob() {
-    this.button.disabled = true;
+    this.button.ariaDisabled = "true"; // a button that is disabled loses the focus
     try {
       this.stream.url = (await startJob(this.data.url, this.form)).events;
     } finally {
-      this.button.disabled = false;
+      this.button.ariaDisabled = "false";
     }
     makeRoom(); // other streams may have started in the meantime
   }
@@ -65,7 +66,7 @@ class Card {
   }
 
   add(name, data) {
-    const line = document.createElement("li");
+    const line = document.createElement("p");
     line.append(part("time", `+${seconds(this.began)} s`), part("name", name), part("data", data));
     const atEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 8;
     this.log.append(line);

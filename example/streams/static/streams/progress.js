@@ -17,9 +17,14 @@ const stream = new Stream({
   },
   onState(name) {
     showState(state, name);
-    button.disabled = stream.isRunning;
+    setBusy(stream.isRunning);
   },
 });
+
+// A button that is disabled would lose the focus.
+function setBusy(busy) {
+  button.ariaDisabled = String(busy);
+}
 
 function show(value) {
   bar.value = value;
@@ -33,7 +38,8 @@ function watch(url) {
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  button.disabled = true;
+  if (button.ariaDisabled === "true") return;
+  setBusy(true);
   show(0);
   if (unknown) unknown.hidden = true;
   try {
@@ -42,7 +48,7 @@ form.addEventListener("submit", async (event) => {
     watch(job.events);
   } catch {
     showState(state, "refused");
-    button.disabled = false;
+    setBusy(false);
   }
 });
 button.disabled = false; // an earlier click would submit the form without this script

@@ -1,7 +1,8 @@
-"""Tests of the examples in ``docs/runs.md``."""
+"""The examples of ``docs/runs.md``."""
 
 import asyncio
 import sys
+from functools import cache
 from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 
@@ -12,14 +13,10 @@ from rest_framework.authentication import BaseAuthentication
 
 from adrf_sse.runs import produce, start_run
 from adrf_sse.settings import validated
-from tests.unit.test_docs import examples
+from tests.docs.examples import examples
+from tests.docs.stand_ins import Conversation, model
 
 JSON = {"Accept": "application/json"}
-
-
-async def model(prompt):
-    for word in prompt.split():
-        yield word
 
 
 class NamedUser(BaseAuthentication):
@@ -29,15 +26,19 @@ class NamedUser(BaseAuthentication):
         return (User(pk=request.headers["X-User"]), None) if "X-User" in request.headers else None
 
 
+@cache  # Celery warns of tasks that are defined again
+def page():
+    return examples("runs.md", Conversation=Conversation, model=model)
+
+
 @pytest.fixture
 def documented(settings, monkeypatch):
     if find_spec("django.tasks") is None:  # before Django 6
         tasks = ModuleType("django.tasks")
         tasks.task = lambda function: function
         monkeypatch.setitem(sys.modules, "django.tasks", tasks)
-    found = examples("runs.md", model=model)
     settings.ADRF_SSE = {"BROKER": {"BACKEND": "adrf_sse.brokers.memory.MemoryBroker"}}
-    return found
+    return page()
 
 
 @pytest.fixture
@@ -86,6 +87,18 @@ async def test_the_documented_view_lets_others_follow_a_run(client, documented, 
         assert response.status_code == 404
 
 
+@pytest.mark.django_db(transaction=True)
+async def test_the_documented_run_has_the_id_of_its_conversation_and_is_saved(client, documented):
+    user = await User.objects.acreate(pk=1, username="alice")
+    chat = await Conversation.objects.acreate(user=user)
+    client.serve("ChatAnswer")
+    url, _ = await start(client, {"prompt": "a b", "chat": chat.pk})
+    assert url == f"/runs/chat-{chat.pk}/"
+    client.serve("SavedChat")
+    await start(client)
+    assert await Conversation.objects.filter(user=user, text="a b").aexists()
+
+
 async def test_the_documented_end_replaces_the_status(client):
     client.serve("Completions")
     url, events = await start(client)
@@ -102,14 +115,14 @@ async def test_the_documented_time_limit_and_saved_answer_are_sources(client):
 
 
 @pytest.mark.parametrize(("name", "task"), [("CeleryChat", "answer"), ("TaskChat", "answer_task")])
-async def test_the_documented_queue_receives_the_run(client, documented, name, task):
+async def test_the_documented_queue_receives_the_run(client, documented, monkeypatch, name, task):
     queue = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
     def put(run_id, prompt):
         loop.call_soon_threadsafe(queue.put_nowait, (run_id, prompt))
 
-    documented[task] = SimpleNamespace(delay=put, enqueue=put)
+    monkeypatch.setitem(documented, task, SimpleNamespace(delay=put, enqueue=put))
     client.serve(name)
     async with client.post("/runs/", {"prompt": "a b"}, format="json") as stream:
         run_id, prompt = await queue.get()
