@@ -43,8 +43,16 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return "Slow tests are left out. './runtests.sh -m slow' runs them, and 'ADRF_SSE_REQUIRE_ALL=1 ./runtests.sh' all."
 
 
+@hypothesis.settings(max_examples=1, database=None)
+@hypothesis.given(hypothesis.strategies.none())
+def start_hypothesis(_nothing: None) -> None:
+    """Let Hypothesis create its random generator."""
+
+
 def pytest_collection_finish() -> None:
     """Leave what was imported until now out of garbage collections, which many tests start and wait for."""
+    # Hypothesis warns if it finds no object that refers to its generator. With Python 3.14, it would be frozen.
+    start_hypothesis()
     gc.collect()
     gc.freeze()
 
