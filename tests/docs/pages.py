@@ -54,6 +54,7 @@ COPIED: dict[str, str] = {
     "how-to/language-models.md": "tests/docs/test_how_to_chat.py",
     "how-to/live-list.md": "tests/docs/test_live_list.py",
     "how-to/merging-sources.md": "tests/docs/test_how_to.py",
+    "how-to/notifications.md": "tests/docs/test_notifications.py",
     "how-to/task-progress.md": "tests/docs/test_how_to.py",
     "how-to/uploads.md": "tests/docs/test_how_to.py",
     "tutorial/channel.md": "tests/docs/test_tutorial.py",

@@ -1,6 +1,5 @@
 """The how-to page of a live list, followed in the project of the tutorial."""
 
-import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, closing
@@ -10,9 +9,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.docs.examples import Block, blocks_of, code_blocks
+from tests.docs.examples import blocks_of, code_blocks
 from tests.docs.reader import FILE, Reader
 from tests.docs.terminal import terminal
+from tests.docs.tutorial import finish_tutorial
 from tests.support.browsers import chromium, watched_page
 
 pytestmark = [
@@ -23,8 +23,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 PAGE = "how-to/live-list.md"
-TUTORIAL = ["tutorial/live-page.md", "tutorial/permissions.md", "tutorial/channel.md"]
-PREPARES = re.compile(r"^\$ (django-admin|python manage\.py (startapp|makemigrations|migrate|shell|drf_create_token))")
 TOKEN = "9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b"
 URL = "http://127.0.0.1:8000/orders/"
 ROWS = [(1, "Pizza", "delivered"), (2, "Tiramisu", "in the oven")]
@@ -92,24 +90,13 @@ OK
 """Tests that the page does not have."""
 
 
-def prepared(block: Block) -> Block:
-    """Return the block without commands that need a server."""
-    if block.language != "console":
-        return block
-    commands = re.split(r"^(?=\$ )", block.code, flags=re.MULTILINE)
-    code = "".join(command for command in commands if PREPARES.match(command))
-    return Block(page=block.page, line=block.line, language=block.language, code=code)
-
-
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """A reader who has followed the tutorial, and the page, and has started the server."""
     with ExitStack() as stack:
         reader = Reader(tmp_path_factory.mktemp("live-list"), stack)
         stack.callback(reader.stop)
-        for page in TUTORIAL:
-            blocks = (block for block in code_blocks(page) if block.language == "console" or FILE.match(block.code))
-            assert list(reader.follow(map(prepared, blocks))) == []
+        finish_tutorial(reader)
         set_orders(reader.folder, *ROWS)
         before = [block for block in code_blocks(PAGE) if "curl" not in block.code and FILE.match(block.code)]
         (start,) = (block for block in code_blocks(PAGE) if "runserver" in block.code)

@@ -1,22 +1,20 @@
 """The tutorial and the first example of the README, followed as a reader follows them."""
 
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.docs.examples import ROOT, Block, blocks_of, code_blocks
+from tests.docs.examples import ROOT, blocks_of, code_blocks
 from tests.docs.reader import Reader
+from tests.docs.tutorial import followed, logged_in, see
 from tests.support.browsers import chromium
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.browser, pytest.mark.timeout(300)]
 
-
-Save = tuple[str, list[str]]
-"""The primary key of an order, and the statuses that the admin gives it."""
 
 SEPARATORS = """
 ```python
@@ -86,36 +84,10 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         yield reader
 
 
-@asynccontextmanager
-async def logged_in(browser: Browser, url: str, name: str = "") -> AsyncIterator[Page]:
-    """Open a page in a context of its own, and log in if there is a name, which is the password, too."""
-    async with await browser.new_context() as context:
-        page = await context.new_page()
-        await page.goto(url)
-        if name:
-            await page.get_by_label("Username").fill(name)
-            await page.get_by_label("Password").fill(name)
-            await page.get_by_role("button", name="Log in").click()
-        yield page
-
-
-async def see(page: Page, text: str) -> None:
-    """Wait until a page shows what the tutorial shows."""
-    await expect(page.locator("body")).to_have_text(" ".join(text.splitlines()), use_inner_text=True)
-
-
 async def see_console(page: Page, url: str) -> None:
     await page.goto(url)
     await page.get_by_role("button", name="Connect", exact=True).click()
     await expect(page.get_by_text('"received"')).to_be_visible()
-
-
-async def change_status(page: Page, url: str, status: str, text: str) -> None:
-    """Change an order in the admin, and compare the message that the admin shows."""
-    await page.goto(url)
-    await page.get_by_label("Status").select_option(status)
-    await page.get_by_role("button", name="Save", exact=True).click()
-    await expect(page.locator(".messagelist")).to_have_text(text.strip(), use_inner_text=True)
 
 
 async def see_the_last(page: Page, text: str) -> None:
@@ -145,33 +117,16 @@ async def follow_the_permissions(reader: Reader, browser: Browser) -> None:
     assert pages == 1
 
 
-async def follow_the_channel(reader: Reader, browser: Browser, blocks: Iterable[Block], *saves: Save) -> None:
-    saved = iter(saves)
-    pages: dict[str, Page] = {}
-    async with AsyncExitStack() as stack:
-        for title, text in reader.follow(blocks):
-            if title not in pages and not title.startswith("The terminal"):
-                url, name = (f"{reader.url}/admin/", "boss") if title == "The admin" else (title, "alice")
-                opened = logged_in(browser, reader.outputs.real(url), name)
-                pages[title] = await stack.enter_async_context(opened)
-            if title == "The admin":
-                pk, statuses = next(saved)
-                for status in statuses:
-                    await change_status(pages[title], f"{reader.url}/admin/orders/order/{pk}/change/", status, text)
-            elif title in pages:
-                await see(pages[title], text)
-    assert len(pages) == 2
-    assert next(saved, None) is None
-
-
 async def test_the_tutorial_shows_what_really_happens(reader: Reader) -> None:
     async with chromium() as browser:
         await follow_the_live_page(reader, browser)
         await follow_the_permissions(reader, browser)
         page = code_blocks("tutorial/channel.md")
         saves = [("1", ["in the oven"]), ("1", ["on its way", "delivered"]), ("2", ["in the oven"])]
-        await follow_the_channel(reader, browser, page, *saves)
-        await follow_the_channel(reader, browser, blocks_of(SEPARATORS), ("1234", ["in the oven"]))
+        async with followed(reader, browser, page, *saves):
+            pass
+        async with followed(reader, browser, blocks_of(SEPARATORS), ("1234", ["in the oven"])):
+            pass
     assert list(reader.follow(code_blocks("tutorial/tests.md"))) == []
     assert list(reader.follow(blocks_of(ISOLATION))) == []
 
