@@ -19,16 +19,20 @@ PACKAGE = "mysite"
 def load(document: str, **models: type) -> dict[str, ModuleType]:
     """Run the Python examples of a page as the modules of ``mysite``, and return the modules by their short names.
 
-    They can import each other only while they run. ``models`` are the project's own.
+    They can import each other only while they run. ``models`` are the project's own, in place of those of the page.
     """
-    modules = {"": _module(PACKAGE), "models": _module(f"{PACKAGE}.models")}
+    modules = {"": _module(PACKAGE), "models": _module(f"{PACKAGE}.models"), "urls": _module(f"{PACKAGE}.urls")}
     vars(modules["models"]).update(models)
+    modules["urls"].urlpatterns = []
     codes = []
     try:
         for block in python_blocks(document):
             name = file_of(block)
             assert name is not None, f"{block}: the first line must name the file, such as # mysite/views.py"
             stem = name.removesuffix(".py")
+            if stem == "models":
+                _compare(block, models)
+                continue
             if stem not in modules:
                 modules[stem] = _module(f"{PACKAGE}.{stem}")
             codes.append((block, run_block(block, vars(modules[stem])), vars(modules[stem])))
@@ -38,6 +42,20 @@ def load(document: str, **models: type) -> dict[str, ModuleType]:
     for block, code, namespace in codes:
         check_names(block, code, namespace)
     return modules
+
+
+def _compare(block: Block, models: dict[str, type]) -> None:
+    """Run the models of a page in a registry of their own. Their fields must be fields of those that replace them."""
+    from django.test.utils import isolate_apps  # settings import this module
+
+    (module,) = {model.__module__ for model in models.values()}
+    shown: dict[str, Any] = {"__name__": module}
+    with isolate_apps(module.removesuffix(".models")):
+        run_block(block, shown)
+    for name, model in models.items():
+        for field in shown[name]._meta.local_concrete_fields:
+            arguments = field.deconstruct()[1:]
+            assert model._meta.get_field(field.name).deconstruct()[1:] == arguments, f"{block}: {name}.{field.name}"
 
 
 def templates(document: str) -> dict[str, str]:
@@ -66,4 +84,4 @@ def _module(name: str) -> ModuleType:
 
 def url_patterns(modules: dict[str, Any]) -> list[Any]:
     """Return the URL patterns of a page."""
-    return list(modules["urls"].urlpatterns) if "urls" in modules else []
+    return list(modules["urls"].urlpatterns)

@@ -164,7 +164,8 @@ def paragraphs(lines: Iterable[str]) -> list[str]:
 
 
 def normalized(line: str) -> str:
-    """Return a line of output without what differs each time."""
+    """Return a line of output without what differs each time, or with each server, as the case of a header's name."""
+    line = re.sub(r"^[A-Z][\w-]*: ", lambda name: name[0].lower(), line)
     line = re.sub(r"http://127\.0\.0\.1:\d+", SHOWN_URL, line)
     for pattern, replacement in _VARIABLE:
         line = pattern.sub(replacement, line)

@@ -6,6 +6,8 @@ import io
 import linecache
 import logging
 import re
+import shlex
+import sys
 from functools import cache
 from types import ModuleType
 
@@ -79,6 +81,16 @@ def test_a_user_receives_committed_notifications_with_a_session_and_others_are_r
         assert [event.data for event in stream.take(2)] == ["{}", '{"text":"for Alice"}']
     with event_stream_client.get("/notifications/") as stream:
         assert stream.status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_of_the_page_notifies_all_users(mysite, event_stream_client, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mysite.notifications", mysite("how-to/authentication.md")["notifications"])
+    (command,) = (block.code for block in code_blocks("how-to/authentication.md") if "shell -c" in block.code)
+    with event_stream_client.get("/notifications/", user=User.objects.create_user("alice")) as stream:
+        assert stream.next().event == "ready"
+        exec(shlex.split(command)[-1], {})
+        assert stream.next().data == '{"text":"Hello"}'
 
 
 def test_a_ticket_opens_the_stream_once_and_without_one_the_status_is_401(mysite, event_stream_client, db):

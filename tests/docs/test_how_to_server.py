@@ -1,19 +1,23 @@
 """Tests of the how-to pages on a real server: their commands print what the pages show."""
 
 import json
+from contextlib import ExitStack
 from importlib.util import find_spec
 
 import httpx
 import pytest
 
-from tests.docs.examples import ROOT
+from tests.docs.examples import ROOT, Block, code_blocks
 from tests.docs.how_to import blocks_of, environment, serve_pages, set_orders
+from tests.docs.reader import Reader
 from tests.docs.terminal import normalized, terminal
 from tests.support.example import serve_example
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
 PAGES = ["authentication", "merging-sources", "task-progress", "uploads"]
 ORDERS = {"task-progress": ["Jug", "Cup"]}
+START = Block(page=ROOT, line=0, language="console", code="$ django-admin startproject mysite .\n")
+"""What a reader does who begins with an empty project."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +58,22 @@ def opened(server, folder):
 def test_the_commands_of_a_page_print_what_it_shows(opened, folder, page):
     set_orders(folder, *ORDERS.get(page, []))
     for block in blocks_of(page, "console"):
-        opened.run(block)
+        if "curl" in block.code:
+            opened.run(block)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["task-progress", "uploads"])
+def test_the_models_of_a_page_can_be_migrated_as_it_shows(tmp_path, page):
+    model, console, *_ = (
+        block for block in code_blocks(f"how-to/{page}.md") if block.language in ("python", "console")
+    )
+    with ExitStack() as stack:
+        reader = Reader(tmp_path, stack)
+        assert list(reader.follow([START])) == []
+        with (tmp_path / "mysite" / "settings.py").open("a") as settings:
+            settings.write('INSTALLED_APPS += ["rest_framework", "adrf_sse", "mysite"]\n')
+        assert list(reader.follow([model, console])) == []
 
 
 def test_a_merged_stream_has_the_events_of_all_sources(opened):

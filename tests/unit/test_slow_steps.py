@@ -23,25 +23,25 @@ def watch(monkeypatch):
     return watch
 
 
-@pytest.fixture
-def warnings(caplog):
-    """Return a function that returns the warnings of the logger ``adrf_sse``."""
-    with caplog.at_level(logging.WARNING, "adrf_sse"):
-        yield lambda: [record for record in caplog.records if record.name == "adrf_sse"]
+class Warnings(logging.Handler):
+    """Collects warnings. ``arrived`` is set when ``records`` contains the first one."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.records = []
+        self.arrived = threading.Event()
+
+    def emit(self, record):
+        self.records.append(record)
+        self.arrived.set()
 
 
 @pytest.fixture
-def warned():
-    """Return a ``threading.Event`` that is set when the logger ``adrf_sse`` logs a warning."""
-    warned = threading.Event()
-
-    class Handler(logging.Handler):
-        def emit(self, record):
-            warned.set()
-
-    handler = Handler(logging.WARNING)
+def warnings():
+    """Collect the warnings of the logger ``adrf_sse``."""
+    handler = Warnings()
     logging.getLogger("adrf_sse").addHandler(handler)
-    yield warned
+    yield handler
     logging.getLogger("adrf_sse").removeHandler(handler)
 
 
@@ -83,21 +83,22 @@ def line_of(view, text, number=0):
     return [first + index for index, line in enumerate(lines) if text in line][number]
 
 
-async def test_a_call_that_blocks_is_found_while_it_blocks(visit, warnings, warned, settings):
+async def test_a_call_that_blocks_is_found_while_it_blocks(visit, warnings, settings):
     settings.DEBUG = True
+    arrived = warnings.arrived
 
     @event_stream
     async def sleepy(request):
         yield "a"
-        assert warned.wait(PATIENCE)
+        assert arrived.wait(PATIENCE)
         yield "b"
 
     async with visit(sleepy) as stream:
         assert await stream.body() == b"data: a\n\ndata: b\n\n"
-    [record] = warnings()
+    [record] = warnings.records
     assert record.levelname == "WARNING"
     assert record.place.startswith(
-        f"{__file__}, line {line_of(sleepy, 'warned.wait')}, in sleepy: assert warned.wait(PATIENCE) (in "
+        f"{__file__}, line {line_of(sleepy, 'arrived.wait')}, in sleepy: assert arrived.wait(PATIENCE) (in "
     )
     assert "blocks the event loop at" in record.getMessage()
 
@@ -108,7 +109,7 @@ async def test_each_place_that_blocks_is_logged_once(visit, warnings, settings):
     for _ in range(2):
         async with visit(blocking) as stream:
             await stream.body()
-    [record] = warnings()
+    [record] = warnings.records
     assert record.place.startswith(f"{__file__}, line {line_of(blocking, 'look(times)')}, in blocking: look(times) (in")
     assert record.view == f"{__name__}.blocking"
     assert record.getMessage().startswith(
@@ -117,7 +118,7 @@ async def test_each_place_that_blocks_is_logged_once(visit, warnings, settings):
     async with visit(blocking_elsewhere) as stream:
         await stream.body()
     lines = [line_of(blocking_elsewhere, "look(2)", number) for number in (0, 1)]
-    assert [record.place.split(", ")[1] for record in warnings()[1:]] == [f"line {line}" for line in lines]
+    assert [record.place.split(", ")[1] for record in warnings.records[1:]] == [f"line {line}" for line in lines]
 
 
 @pytest.mark.usefixtures("watch")
@@ -125,14 +126,14 @@ async def test_a_source_that_does_not_block_is_not_logged(visit, warnings, setti
     settings.DEBUG = True
     async with visit(quick) as stream:
         assert await stream.body() == b"data: a\n\n" * 3
-    assert warnings() == []
+    assert warnings.records == []
 
 
 @pytest.mark.usefixtures("watch")
 async def test_nothing_is_watched_without_debug(visit, warnings, settings):
     async with visit(blocking) as stream:
         await stream.body()
-    assert warnings() == []
+    assert warnings.records == []
 
 
 class Counted:
