@@ -3,6 +3,7 @@
 import logging
 import logging.config
 import re
+from itertools import takewhile
 from typing import Any
 
 import pytest
@@ -30,6 +31,26 @@ from tests.project.orders.models import Order
 async def test_curl_prints_the_first_event(document, visit):
     async with visit(page_examples(document)["Ticker"].as_view()) as stream:
         assert await stream.next_chunk() == b'event: tick\ndata: {"number":0}\n\n'
+
+
+def rows(page: str, *columns: str) -> dict[str, list[str]]:
+    """Return the figures of the first table of a page with these columns, by the names of its rows, without ratios."""
+    lines = (DOCS / page).read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if all(f"| {column} |" in line for column in columns))
+    table = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in takewhile(lambda line: line.startswith("|"), lines[start:])
+    ]
+    numbers = [table[0].index(column) for column in columns]
+    return {row[0]: [row[number].split(" ")[0] for number in numbers] for row in table[2:]}
+
+
+def test_the_figures_of_the_home_page_are_those_of_the_benchmark():
+    columns = "events/s, 50 streams", "threads/stream"
+    measured = rows("performance.md", *columns)
+    shown = rows("index.md", *columns)
+    assert len(shown) == 6
+    assert {name: measured[name] for name in shown} == shown
 
 
 async def test_the_three_ways_to_stream(visit):
