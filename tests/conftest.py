@@ -1,4 +1,5 @@
 import gc
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from adrf_sse.testing import EventStreamClient, PendingStream
 from tests.project.views import WORDS
 from tests.servers.test_servers import ROOT, SERVERS
 from tests.support.example import ENDLESS, migrated, serve_example
+from tests.support.logs import Records
 from tests.support.postgres_server import EMPTY, Postgres, cluster, usable_connection, use_postgres
 from tests.support.redis_server import RedisServer, redis_server, use_redis
 from tests.support.servers import Server, serve
@@ -63,6 +65,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     until = os.environ.get("ADRF_SSE_SLOW_UNTIL")
     if until and time.time() > float(until) and item.get_closest_marker("slow"):
         pytest.skip("there was no time left for this slow test: see ADRF_SSE_SLOW_UNTIL")
+
+
+@pytest.fixture
+def records(caplog: pytest.LogCaptureFixture) -> Records:
+    """Return what the package has logged until now."""
+    caplog.set_level(logging.INFO, "adrf_sse")
+    return lambda: [record for record in caplog.records if record.name == "adrf_sse"]
 
 
 Visit = Callable[..., PendingStream]

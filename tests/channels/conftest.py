@@ -1,8 +1,7 @@
 """What tests of the PostgreSQL broker's faults share."""
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -43,13 +42,3 @@ def _close_connection_for_async() -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the broker wait for an answer a moment only."""
     monkeypatch.setattr(Database, "timeout", 0.3)
-
-
-Records = Callable[[], list[logging.LogRecord]]
-
-
-@pytest.fixture
-def records(caplog: pytest.LogCaptureFixture) -> Records:
-    """Return what the package has logged until now."""
-    caplog.set_level(logging.INFO, "adrf_sse")
-    return lambda: [record for record in caplog.records if record.name == "adrf_sse"]

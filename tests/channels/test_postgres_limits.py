@@ -12,6 +12,7 @@ from django.db import connections
 
 from adrf_sse.channels import apublish, publish, subscribe
 from adrf_sse.exceptions import BrokerUnavailable
+from tests.support.logs import wait_for_log
 from tests.support.postgres_server import cluster, postgres_alias
 
 READ_ONLY = r"Connect to the primary, not to a standby or a database that is read-only\."
@@ -20,12 +21,6 @@ TTL = 86_400_000_000
 
 async def take(events, count):
     return [(await anext(events)).data for _ in range(count)]
-
-
-async def wait_for_log(records, message):
-    """Wait until a record contains ``message``."""
-    while not any(message in record.getMessage() for record in records()):
-        await asyncio.sleep(0.001)
 
 
 async def reconnect(alias="faulty"):

@@ -11,6 +11,7 @@ from django.db import Error, connections, transaction
 
 from adrf_sse.channels import apublish, publish, subscribe, subscriber_counts
 from adrf_sse.exceptions import BrokerUnavailable
+from tests.support.logs import wait_for_log
 from tests.support.ports import refusing_server
 from tests.support.postgres_server import closing, use_postgres
 from tests.support.tcp_proxy import tcp_proxy
@@ -29,12 +30,6 @@ async def publish_when_available(data):
             return await apublish("news", data)
         except BrokerUnavailable:
             await asyncio.sleep(0.001)
-
-
-async def wait_for_log(records, message):
-    """Wait until a record contains ``message``."""
-    while not any(message in record.getMessage() for record in records()):
-        await asyncio.sleep(0.001)
 
 
 async def wait_until_idle(server):

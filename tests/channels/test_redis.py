@@ -22,6 +22,7 @@ from adrf_sse.channels import (
 )
 from adrf_sse.exceptions import BrokerUnavailable, RunConflict, RunNotFound
 from adrf_sse.runs import run_state, start_run, stop_run
+from tests.support.logs import wait_for_log
 from tests.support.ports import refusing_server
 from tests.support.redis_server import redis_server, use_redis
 
@@ -36,12 +37,6 @@ def redis(request, settings):
         yield server
 
 
-@pytest.fixture
-def records(caplog):
-    caplog.set_level(logging.INFO, "adrf_sse")
-    return lambda: [record for record in caplog.records if record.name == "adrf_sse"]
-
-
 async def publish_when_available(data):
     """Publish ``data`` as soon as Redis accepts it."""
     while True:
@@ -49,12 +44,6 @@ async def publish_when_available(data):
             return await apublish("news", data)
         except BrokerUnavailable:
             continue
-
-
-async def wait_for_log(records, message, count=1):
-    """Wait until ``count`` records contain ``message``."""
-    while sum(message in record.getMessage() for record in records()) < count:
-        await asyncio.sleep(0)
 
 
 def connection_error(server):

@@ -14,6 +14,7 @@ from adrf_sse.brokers.runs import NewRun, Write
 from adrf_sse.channels import apublish, publish, subscribe
 from adrf_sse.checks.project import check_broker, check_settings
 from adrf_sse.exceptions import BrokerUnavailable
+from tests.support.logs import wait_for_log
 from tests.support.redis_server import RedisServer, redis_server
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "brokers" / "redis.md"
@@ -60,12 +61,15 @@ def test_an_invalid_option_is_named(settings, options, words):
         get_broker()
 
 
-async def test_a_timeout_in_the_url_holds(settings):
+async def test_a_timeout_in_the_url_holds_for_commands_and_for_the_listener(settings, records):
     with redis_server() as server:
         use_options(settings, url=f"{server.url}?socket_timeout=0.1")
-        server.client.client_pause(600_000)
-        with pytest.raises(BrokerUnavailable, match="Timeout"):
-            await apublish("news", "x")
+        async with subscribe("news"):
+            server.pause()
+            with pytest.raises(BrokerUnavailable, match="Timeout"):
+                await apublish("news", "x")
+            await wait_for_log(records, "Redis must answer in 0.1 s, got silence")
+            server.resume()
 
 
 @pytest.mark.parametrize(

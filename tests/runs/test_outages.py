@@ -1,7 +1,6 @@
 """Runs while Redis is killed, restarted, emptied, paused or cut off: exactly once, whole and in order, or lost."""
 
 import asyncio
-import logging
 import random
 from contextlib import suppress
 
@@ -17,6 +16,7 @@ from adrf_sse.runs import follow, run_state, start_run, stop_run
 from adrf_sse.testing import EventStreamClient
 from adrf_sse.views import RunView
 from tests.channels.test_redis import PERSISTENT
+from tests.support.logs import wait_for_log
 from tests.support.redis_server import redis_server, use_redis
 from tests.support.runs import COMPLETED, LOST, Gate, all_of, contents, slots_to_come_back
 from tests.support.tcp_proxy import tcp_proxy
@@ -30,20 +30,8 @@ def redis(request, settings):
         yield server
 
 
-@pytest.fixture
-def records(caplog):
-    caplog.set_level(logging.INFO, "adrf_sse")
-    return lambda: [record.getMessage() for record in caplog.records if record.name == "adrf_sse"]
-
-
 def with_settings(settings, **values):
     settings.ADRF_SSE = {**settings.ADRF_SSE, **values}
-
-
-async def wait_for_log(records, text):
-    async with asyncio.timeout(30):
-        while not any(text in record for record in records()):
-            await asyncio.sleep(0.01)
 
 
 async def available(call, *args):
