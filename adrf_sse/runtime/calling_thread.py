@@ -61,11 +61,11 @@ class CallingThread(CurrentThreadExecutor):
             self._work_ready.notify()
 
     def _wait(self, future: "Future[Any]", timeout: float | None) -> bool:
-        """Wait for a call or for the future, and return whether there is a call."""
+        """Wait for a call or for the future, and return whether to run a call: the future is not done."""
         with self._work_ready:
             if not self._work_ready.wait_for(lambda: self._has_call() or future.done(), timeout):
                 raise TimeoutError
-            return self._has_call()
+            return not future.done()
 
     def _has_call(self) -> bool:
         return bool(self._work_items) and not self._interrupted
