@@ -89,7 +89,7 @@ def test_the_command_of_the_page_notifies_all_users(mysite, event_stream_client,
     (command,) = (block.code for block in code_blocks("how-to/authentication.md") if "shell -c" in block.code)
     with event_stream_client.get("/notifications/", user=User.objects.create_user("alice")) as stream:
         assert stream.next().event == "ready"
-        exec(shlex.split(command)[-1], {})
+        exec(shlex.split(command.splitlines()[0])[-1], {})
         assert stream.next().data == '{"text":"Hello"}'
 
 
@@ -150,7 +150,7 @@ def test_a_worker_of_celery_produces_the_run(mysite, event_stream_client, settin
 
 def test_a_page_that_is_opened_later_sees_the_progress_of_a_task(mysite, event_stream_client, db):
     modules = mysite("how-to/task-progress.md")
-    modules["imports"].import_rows(7, ["a", "b"])
+    modules["tasks"].import_rows(7, ["a", "b"])
     assert Order.objects.count() == 2
     with event_stream_client.get("/imports/7/", {"last_event_id": "0"}) as stream:
         assert names(stream.take(4)) == ["reset", "progress", "progress", "end"]
@@ -270,6 +270,20 @@ def test_a_file_that_is_too_large_is_refused(mysite, event_stream_client, db):
     with event_stream_client.post("/import/", form, format="multipart") as stream:
         assert stream.status_code == 400
         assert stream.json() == {"file": ["The file must have at most 10 MB."]}
+
+
+def test_a_file_of_a_spreadsheet_is_read_and_another_encoding_is_refused(mysite, event_stream_client, db):
+    mysite("how-to/uploads.md")
+    text = '\ufeffitem,status\r\n"Jug\r\nwith a lid",new\r\n'
+    form = {"file": SimpleUploadedFile("a.csv", text.encode())}
+    with event_stream_client.post("/import/", form, format="multipart") as stream:
+        assert names(stream) == ["row", "end"]
+    assert Order.objects.get().item == "Jug\r\nwith a lid"
+    with event_stream_client.post(
+        "/import/", {"file": SimpleUploadedFile("a.csv", "Käse".encode("latin-1"))}
+    ) as stream:
+        assert stream.status_code == 400
+        assert stream.json() == {"file": ["The file must be text in UTF-8."]}
 
 
 def test_an_upload_starts_a_run(mysite, event_stream_client, db):
