@@ -121,5 +121,5 @@ async def test_each_gap_in_a_trimmed_history_is_announced(settings, visit, conne
             for number, client in enumerate(clients):
                 visits.create_task(come_and_go(connect, visit, client, publisher, seed + number))
         publisher.stopped = True
-    assert sum(client.gaps for client in clients) > 20, "the histories were trimmed"
+    assert sum(client.gaps for client in clients) > 0, "no history was trimmed"
     assert subscriber_counts() == {}

@@ -222,6 +222,24 @@ async def test_a_tolerant_source_lets_the_others_go_on(mysite, visit, caplog):
             assert sorted(names(await stream.take(2))) == ["started", "unavailable"]
 
 
+async def test_a_tolerant_source_is_closed_in_the_task_that_read_it(mysite, visit):
+    modules = mysite("how-to/merging-sources.md")
+    began, ended = [], []
+
+    async def source():
+        began.append(asyncio.current_task())
+        try:
+            while True:
+                yield "again", {"text": "x" * 10_000}  # so that it waits for room in the queue when the client leaves
+        finally:
+            ended.append(asyncio.current_task())
+
+    merged = modules["merging"].merge(modules["views"].tolerant("a", source()))
+    async with visit(stream_of(modules, merged)) as stream:
+        await stream.take(2)
+    assert began == ended
+
+
 async def test_both_documented_dashboards_are_streams(mysite, visit):
     modules = mysite("how-to/merging-sources.md")
     for view in modules["views"].TolerantDashboard, modules["aiostream_views"].AiostreamDashboard:

@@ -1,5 +1,6 @@
 """Tests of the how-to pages in Chromium: their templates and their JavaScript do what the pages promise."""
 
+import asyncio
 from importlib.util import find_spec
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
+from tests.docs.examples import code_blocks
 from tests.docs.how_to import blocks_of, environment, serve_pages, set_orders
 from tests.support.browsers import chromium, watched_page
 from tests.support.example import serve_example
@@ -113,6 +115,51 @@ async def test_an_event_source_connects_with_a_ticket(page, user):
     connect = "token => connect(token).then(source => source.addEventListener('ready', () => note('ready')))"
     await page.evaluate(connect, user["token"])
     await noted(page, ["ready"])
+
+
+SOURCES = """
+const setTimeoutOfBrowser = window.setTimeout;
+window.setTimeout = (call) => setTimeoutOfBrowser(call, 10);
+window.sources = [];
+window.EventSource = class extends EventSource {
+  constructor(url) {
+    super(url);
+    sources.push(this);
+    this.addEventListener("ready", () => note("ready"));
+  }
+};
+"""
+"""Keeps each ``EventSource`` of a page, notes when it is ready, and lets no timer wait."""
+
+
+async def test_an_event_source_with_tickets_survives_outages_and_misses_nothing(page, client, user):
+    await page.add_init_script(SOURCES + "window.show = ({ text }) => note(text); window.logIn = () => note('log in');")
+    await page.goto("/test-page/")
+    await page.evaluate("token => { window.token = token }", user["token"])
+    code = [
+        block.code for block in code_blocks("cross-origin.md") if "/tickets/" in block.code and block.language == "js"
+    ]
+    (script,) = (
+        text.replace("/orders/events/", "/ticket-notifications/").replace("order", "notification") for text in code
+    )
+    attempts = asyncio.Queue()
+
+    async def fail(route):
+        await (route.fulfill(status=502, body="<html>") if attempts.qsize() else route.abort())
+        attempts.put_nowait(route)
+
+    await page.route("**/tickets/", fail)
+    await page.add_script_tag(content=f"{script}; connect();")
+    while attempts.qsize() < 3:
+        await asyncio.sleep(0.01)
+    await page.unroute_all()
+    await noted(page, ["ready"])
+    await page.evaluate("sources[0].close()")
+    client.post(f"/test-publish/notifications.{user['user']}/notification/", json={"text": "Hello"})
+    await page.evaluate("sources[0].dispatchEvent(new Event('error'))")
+    await noted(page, ["ready"], ["Hello"], ["ready"])
+    await page.evaluate("token = 'wrong'; sources[1].dispatchEvent(new Event('error'))")
+    await noted(page, ["ready"], ["Hello"], ["ready"], ["log in"])
 
 
 # Language models
@@ -274,6 +321,12 @@ async def test_a_page_follows_the_run_of_the_work(page, folder):
     await noted(page, [{"done": 1, "total": 2}], [{"done": 2, "total": 2}], ["completed"])
 
 
+async def test_a_page_learns_that_its_run_is_forgotten(page):
+    await run_script(page, "task-progress")
+    await page.evaluate("follow('/closings/unknown/', note, note)")
+    await noted(page, ["lost"])
+
+
 async def test_a_page_sees_the_progress_of_a_task_that_others_have_started(page, client):
     client.post("/test-publish/import.7/progress/", json={"done": 1, "total": 2})
     await run_script(page, "task-progress")
@@ -294,13 +347,29 @@ async def test_a_form_shows_the_rows_of_its_file(page):
     await page.click("text=Import")
     wrong = 'Row 2: {"item":["This field may not be blank."]}'
     await expect(page.locator("#log li")).to_have_text([wrong, "Done."])
-    assert await page.evaluate("[bar.value, bar.max]") == [1, 2]
+    assert await page.evaluate("[bar.value, bar.max]") == [2, 2]
 
 
 async def test_an_upload_reports_its_own_progress_and_then_that_of_its_run(page):
     await run_script(page, "uploads", path="/upload/")
     await page.set_input_files("[name=file]", FILE)
     await page.evaluate("upload(form.file.files[0], '', share => { window.share = share }, note)")
-    errors = {"number": 2, "errors": {"item": ["This field may not be blank."]}}
+    errors = {"number": 2, "of": 2, "errors": {"item": ["This field may not be blank."]}}
     await noted(page, ["row", {"number": 1, "of": 2}], ["wrong", errors], ["end", {"status": "completed"}])
     assert await page.evaluate("share") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda route: route.fulfill(status=413, body="<html>Too large</html>"), "413"),
+        (lambda route: route.abort(), "no connection"),
+    ],
+)
+async def test_an_upload_that_fails_before_the_server_is_reported(page, answer, words):
+    await run_script(page, "uploads", path="/upload/")
+    await page.set_input_files("[name=file]", FILE)
+    await page.route("**/imports/", answer)
+    await page.evaluate("upload(form.file.files[0], '', () => {}, note)")
+    await noted(page, ["refused", {"detail": f"The upload has failed ({words})."}])
+    await page.unroute_all()
