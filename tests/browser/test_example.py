@@ -39,9 +39,11 @@ async def toggle(page: Page, card: str) -> None:
 
 
 async def log_in(page: Page) -> None:
+    """Log in on the login page, and wait for the page that it leads to."""
     await page.get_by_label("Username").fill("demo")
     await page.get_by_label("Password").fill("demo")
     await page.get_by_role("button", name="Log in").click()
+    await page.wait_for_url(lambda url: "/login/" not in url)
 
 
 # The index
