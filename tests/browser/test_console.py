@@ -366,6 +366,7 @@ async def test_a_form_opens_the_stream_with_its_fields(watched: WatchedPage) -> 
     await page.locator("[name=times]").fill("2")
     await page.locator("#post-object-form").get_by_role("button", name="POST").click()
     await expect_state(page, "ended", "Ended")
+    await expect(part(page, "total")).to_have_text("2")
     assert await shown(page) == [
         ["answer", '{"text": "<b>Why?</b>", "number": 1}'],
         ["answer", '{"text": "<b>Why?</b>", "number": 0}'],
@@ -385,6 +386,7 @@ async def test_connect_submits_the_visible_form_and_shows_its_errors(page: Page)
     await button(page, "Connect").click()
     await expect_state(page, "ended", "Ended")
     await expect(part(page, "answer")).to_be_hidden()
+    await expect(part(page, "total")).to_have_text("1")
     assert await shown(page) == [["answer", '{"text": "Why?", "number": 0}']]
 
 

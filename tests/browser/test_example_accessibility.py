@@ -77,6 +77,7 @@ async def test_axe_finds_nothing_while_the_pages_are_used(browser: Browser, slow
         await expect(page.locator("[data-greeting]")).to_have_text("Hello, demo!")
         await check(page)
         await page.goto("/orders/")
+        await expect(page.locator(PAGES["/orders/"])).to_be_visible()
         await page.get_by_label("Item").fill("W" * 60)
         await page.keyboard.press("Enter")
         await expect(page.locator("[data-change]")).to_have_text(f"{'W' * 60}: new")

@@ -435,10 +435,14 @@ async def test_a_tab_that_reads_slowly_delays_no_other_and_catches_up(
         window.stream = open("/stream/", { shared: true, retry: 1 });
         window.events = stream[Symbol.asyncIterator]();
         await new Promise(resolve => stream.onopen = resolve);
+        window.posted = 0;
+        window.counter = new BroadcastChannel(`adrf-sse ${JSON.stringify([stream.url, "same-origin", []])}`);
+        counter.onmessage = ({ data }) => posted += data.kind === "frame";
     }""")
     count = 3000
     await shared.send(frames(*range(1, count + 1)))
     await first.received(*range(1, count + 1))
+    await second.page.wait_for_function("count => posted >= count", arg=count)
     reading = asyncio.ensure_future(
         second.page.evaluate(
             """async count => {

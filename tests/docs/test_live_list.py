@@ -224,6 +224,7 @@ async def test_a_user_whose_session_has_ended_can_log_in_again(page: Page) -> No
     await expect(page.locator("#login")).to_be_hidden()
     await page.route("**/orders/live/", lambda route: route.fulfill(status=403))
     await page.reload()
+    await expect(page.locator("#login")).to_be_visible()
     await expect(page.locator("#list li")).to_have_count(0)
     await page.unroute_all()
     await page.context.clear_cookies()

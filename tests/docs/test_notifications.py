@@ -112,6 +112,7 @@ async def test_a_notification_appears_and_disappears_on_all_pages(tmp_path: Path
                 await admin.goto(f"{reader.url}/admin/orders/order/{pk}/change/")
                 await admin.get_by_label("Status").select_option("delivered")
                 await admin.get_by_role("button", name="Save", exact=True).click()
+                await expect(admin.locator(".messagelist")).to_be_visible()
             for tab in page, other:
                 await shows(tab, "Pizza: delivered", "Tiramisu: delivered")
             await other.get_by_role("button", name="Mark all as read").click()

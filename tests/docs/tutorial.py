@@ -41,6 +41,7 @@ async def logged_in(browser: Browser, url: str, name: str = "") -> AsyncIterator
             await page.get_by_label("Username").fill(name)
             await page.get_by_label("Password").fill(name)
             await page.get_by_role("button", name="Log in").click()
+            await page.wait_for_url(lambda url: "/login/" not in url)
         yield page
 
 

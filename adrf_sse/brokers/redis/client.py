@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Collection
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -94,6 +94,8 @@ class RedisClient:
             self.database = str(int(pool.connection_kwargs.get("db") or 0))
             """The number of the database."""
             self._scripts = {script: self._client.register_script(script) for script in scripts}
+            # Otherwise, Python may collect the sockets first, and warn that they are open.
+            finalize(self, pool.disconnect)
         except TypeError as exc:
             raise ImproperlyConfigured(f"{_EXPECTED}, got an error: {exc} {_ADVICE}") from exc
         except (ValueError, OverflowError):
@@ -243,8 +245,18 @@ async def _cancellable(operation: Awaitable[_Result]) -> _Result:
 
 
 async def _close(client: Any) -> None:
-    """Close a client's connections, and those to the sentinels that it has asked."""
-    await client.aclose()
+    """Close a client's connections, and those to the sentinels that it has asked.
+
+    If the task is cancelled meanwhile, as each task is when an event loop ends, they are closed before it ends.
+    """
     manager = getattr(client.connection_pool, "sentinel_manager", None)  # only with Sentinel
-    for sentinel in manager.sentinels if manager is not None else ():
-        await sentinel.aclose()
+    to_close = [client, *(manager.sentinels if manager is not None else ())]
+    cancelled = None
+    while to_close:
+        try:
+            await to_close[-1].aclose()
+            to_close.pop()
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        raise cancelled
