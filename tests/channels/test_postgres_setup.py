@@ -87,6 +87,7 @@ def test_sqlmigrate_shows_the_sql_and_executes_nothing(fresh):
     assert "DROP TABLE" in output.getvalue()
 
 
+@pytest.mark.django_db
 @pytest.mark.usefixtures("postgres_broker")
 def test_no_migration_is_missing():
     call_command("makemigrations", APP, check=True, dry_run=True, verbosity=0)

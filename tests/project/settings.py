@@ -24,8 +24,9 @@ MIDDLEWARE = os.environ.get("TEST_MIDDLEWARE", "").split()
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": os.environ.get("TEST_DATABASE", ":memory:"),
-        # A file, because Django can't close a connection to an in-memory database.
+        # No in-memory database, because Django can't close a connection to one. If a test opened one before the test
+        # database is created, that would be created in it.
+        "NAME": os.environ.get("TEST_DATABASE", "/nonexistent/adrf_sse.sqlite3"),
         "TEST": {"NAME": Path(gettempdir()) / f"adrf_sse-tests-{os.getpid()}.sqlite3"},
     }
 }

@@ -143,9 +143,11 @@ def test_a_synchronous_test_reads_a_whole_response(event_stream_client):
 
 @pytest.mark.parametrize("middleware", [[], [SYNC_ONLY]], ids=["", "sync middleware"])
 @pytest.mark.parametrize("url", ["/names/", "/sync/", "/unmodified/", "/unmodified/sync/"])
-@pytest.mark.parametrize("transaction", [False, True])
-def test_the_project_sees_the_tests_rows(request, settings, event_stream_client, transaction, url, middleware):
-    request.getfixturevalue("transactional_db" if transaction else "db")
+@pytest.mark.parametrize(
+    "transaction", [pytest.param(value, marks=pytest.mark.django_db(transaction=value)) for value in (False, True)]
+)
+@pytest.mark.usefixtures("transaction")
+def test_the_project_sees_the_tests_rows(settings, event_stream_client, url, middleware):
     settings.MIDDLEWARE = middleware
     User.objects.create_user("alice")
     with event_stream_client.get(url) as stream:
