@@ -95,7 +95,7 @@ class RedisClient:
             """The number of the database."""
             self._scripts = {script: self._client.register_script(script) for script in scripts}
             # Otherwise, Python may collect the sockets first, and warn that they are open.
-            finalize(self, pool.disconnect)
+            finalize(self, pool.disconnect).atexit = False
         except TypeError as exc:
             raise ImproperlyConfigured(f"{_EXPECTED}, got an error: {exc} {_ADVICE}") from exc
         except (ValueError, OverflowError):
