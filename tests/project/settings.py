@@ -24,9 +24,10 @@ MIDDLEWARE = os.environ.get("TEST_MIDDLEWARE", "").split()
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        # No in-memory database, because Django can't close a connection to one. If a test opened one before the test
-        # database is created, that would be created in it.
-        "NAME": os.environ.get("TEST_DATABASE", "/nonexistent/adrf_sse.sqlite3"),
+        # By default, a temporary file that SQLite removes when the connection is closed (sqlite.org/inmemorydb.html).
+        # Django can't close a connection to an in-memory database: if a test opened one before the test database is
+        # created, that would be created in it.
+        "NAME": os.environ.get("TEST_DATABASE", "file:"),
         "TEST": {"NAME": Path(gettempdir()) / f"adrf_sse-tests-{os.getpid()}.sqlite3"},
     }
 }
