@@ -21,8 +21,9 @@ OMITTED = "…"
 _SETUP = 'exec 2>&1; curl() { command curl --silent --show-error "$@"; }'
 """What a terminal does: it shows errors, and curl shows no progress there while it prints the response."""
 _VARIABLE = [
-    (re.compile(r"\b1[67]\d{14}\b"), "<event ID>"),
+    (re.compile(r"\b1\d{15}\b"), "<event ID>"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "<run ID>"),
+    (re.compile(r"\b\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\b"), "<date>"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "<time>"),
     (re.compile(r"\b\d+\.\d+ ?s\b"), "<seconds>"),
 ]
